@@ -1,0 +1,123 @@
+"""A dataset in memory: pictures that are read when needed, and what is written about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Source(Protocol):
+    """Where the bytes of one picture are: a file, a member of an archive, a cell of a table.
+
+    ``str(source)`` is how a user would name the picture in a message. Sources are small, hashable
+    and can be pickled, so that worker processes decode.
+    """
+
+    def read(self) -> bytes:
+        """Return the encoded picture.
+
+        Raises
+        ------
+        ImageError
+            If the bytes cannot be had.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture with its captions, category and provenance.
+
+    Parameters
+    ----------
+    file_name
+        The picture's name inside its dataset, with forward slashes; unique there.
+    source
+        Where its bytes are.
+    captions
+        People's words about it, none or several.
+    category, label
+        The group it belongs to, and a finer name of what it shows; None where not given.
+    caption_es, author, license, source_url
+        Spanish caption and provenance; None where not given.
+    extra
+        Further columns of the metadata, as text.
+    where
+        The place in the metadata that describes it, as ``metadata.csv:17``, for messages.
+    """
+
+    file_name: str
+    source: Source
+    captions: tuple[str, ...] = ()
+    category: str | None = None
+    label: str | None = None
+    caption_es: str | None = None
+    author: str | None = None
+    license: str | None = None
+    source_url: str | None = None
+    extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    where: str = ""
+
+    @property
+    def caption(self) -> str:
+        """The first caption; empty where there is none."""
+        return self.captions[0] if self.captions else ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A set of captioned pictures.
+
+    Parameters
+    ----------
+    name
+        How the dataset is called in messages and reports.
+    records
+        Its pictures, in the order of the metadata.
+    location
+        The folder, archive or address that it was read from.
+    attribution
+        The text of its ATTRIBUTION.md, or None.
+    unlisted
+        Pictures that lie in the dataset's folder and that its metadata does not name.
+    missing
+        ``(where, file_name)`` of the metadata rows whose picture does not exist (only with
+        ``on_missing="keep"``; otherwise such a row is an error).
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    location: Path | str
+    attribution: str | None = None
+    unlisted: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    @cached_property
+    def captions(self) -> tuple[str, ...]:
+        """Every caption, picture by picture, ``(n_captions,)``."""
+        return tuple(caption for record in self.records for caption in record.captions)
+
+    @cached_property
+    def owner(self) -> NDArray[np.intp]:
+        """For each caption the index of its picture, ``(n_captions,)``."""
+        return np.repeat(
+            np.arange(len(self.records)), [len(record.captions) for record in self.records]
+        )
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """The distinct categories, in order of first appearance."""
+        return tuple(dict.fromkeys(r.category for r in self.records if r.category is not None))

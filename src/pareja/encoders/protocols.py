@@ -1,0 +1,188 @@
+"""What every encoder promises, whatever network is inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Embeddings = NDArray[np.float32]
+"""float32, shape ``(n, dim)``; rows have length 1 unless a name says ``raw``."""
+
+
+Pixels = NDArray[np.uint8]
+"""uint8 RGB in [0, 255], shape ``(side, side, 3)``, or ``(n, side, side, 3)`` for several."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Identifies an embedding space.
+
+    Two arrays of embeddings may be compared only if their fingerprints are equal.
+
+    Parameters
+    ----------
+    model
+        The model's id in the catalogue, its folder or its repository.
+    revision
+        Which weights: a commit, a package version or a digest of the file.
+    preprocessing
+        What happens to a picture or a text before the network sees it.
+    pooling
+        How the network's output becomes one vector.
+    normalisation
+        ``"l2"``, or ``"centred+l2"`` where a mean is taken away first.
+    """
+
+    model: str
+    revision: str
+    preprocessing: str
+    pooling: str
+    normalisation: str = "l2"
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that stand for all fields."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.digest}"
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """Turns pictures into embeddings."""
+
+    name: str
+    image_dim: int
+    image_side: int
+    """The side, in pixels, of the square that the network sees."""
+
+    @property
+    def image_fingerprint(self) -> Fingerprint:
+        """The space that the embeddings of pictures lie in."""
+        ...
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """Resize and crop one RGB picture to what the network sees, ``(side, side, 3)``.
+
+        This is the part of the work that decoding threads do; it needs no model in memory.
+        """
+        ...
+
+    def encode_pixels(self, pixels: Pixels) -> Embeddings:
+        """Embed prepared pictures, ``(n, side, side, 3)``; returns ``(n, image_dim)``.
+
+        A picture's embedding does not depend on the other pictures of the batch.
+        """
+        ...
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        """Embed RGB pictures of any size; returns ``(n, image_dim)``.
+
+        The same as ``prepare`` and then ``encode_pixels``. No pictures give an array of shape
+        ``(0, image_dim)``.
+        """
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turns texts into embeddings."""
+
+    name: str
+    text_dim: int
+
+    @property
+    def text_fingerprint(self) -> Fingerprint:
+        """The space that the embeddings of texts lie in."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts; returns ``(n, text_dim)``.
+
+        A text's embedding does not depend on the other texts of the batch. Texts longer than the
+        network reads are truncated, with a warning that names them.
+        """
+        ...
+
+
+@runtime_checkable
+class Encoder(ImageEncoder, TextEncoder, Protocol):
+    """Both towers under one name: a dual encoder (one space) or an encoder pair (two spaces)."""
+
+    kind: Literal["dual", "pair"]
+
+
+@runtime_checkable
+class DualEncoder(Encoder, Protocol):
+    """One model, two towers, one space: ``image_fingerprint == text_fingerprint``."""
+
+    loss: Literal["softmax", "sigmoid"]
+    """How the model was trained, hence how its logits become probabilities."""
+
+    def logits(self, similarity: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Scale cosine similarities, shape ``(n_images, n_texts)``, into the model's logits."""
+        ...
+
+
+@dataclass(frozen=True)
+class EncoderPair:
+    """An image encoder and a text encoder that never met: two spaces, no common axes.
+
+    Written ``resnet50+distiluse`` on the command line. The dimensions may differ.
+    """
+
+    name: str
+    image_encoder: ImageEncoder
+    text_encoder: TextEncoder
+    kind: Literal["pair"] = "pair"
+
+    @property
+    def image_dim(self) -> int:
+        """Length of a picture's embedding."""
+        return self.image_encoder.image_dim
+
+    @property
+    def image_side(self) -> int:
+        """The side, in pixels, of the square that the image network sees."""
+        return self.image_encoder.image_side
+
+    @property
+    def text_dim(self) -> int:
+        """Length of a text's embedding."""
+        return self.text_encoder.text_dim
+
+    @property
+    def image_fingerprint(self) -> Fingerprint:
+        """The space of the image network."""
+        return self.image_encoder.image_fingerprint
+
+    @property
+    def text_fingerprint(self) -> Fingerprint:
+        """The space of the text network."""
+        return self.text_encoder.text_fingerprint
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """Resize and crop one picture as the image network wants it, ``(side, side, 3)``."""
+        return self.image_encoder.prepare(image)
+
+    def encode_pixels(self, pixels: Pixels) -> Embeddings:
+        """Embed prepared pictures with the image network; ``(n, image_dim)``."""
+        return self.image_encoder.encode_pixels(pixels)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        """Embed pictures with the image network; ``(n, image_dim)``."""
+        return self.image_encoder.encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts with the text network; ``(n, text_dim)``."""
+        return self.text_encoder.encode_texts(texts)

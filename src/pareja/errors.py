@@ -1,0 +1,127 @@
+"""Every error that pareja raises on purpose.
+
+::
+
+    ParejaError
+    ├── DatasetError             a dataset cannot be read, or is not what was asked for
+    │   ├── ImageError           one picture cannot be decoded
+    │   └── MetadataError        one row of the metadata is wrong
+    ├── EncoderError             an encoder cannot be loaded or used
+    │   ├── UnknownModelError        no encoder has that name
+    │   ├── ModelUnavailableError    known, but its weights are not on this machine
+    │   └── FingerprintMismatchError embeddings of two spaces were about to be mixed
+    ├── AnalysisError            arrays that a measure cannot be computed from
+    ├── OutputError              a result cannot be written where it was asked for
+    └── MissingDependencyError   an optional package is needed and not installed
+
+A message says what went wrong, where, what was found, and what to do about it. The command line
+prints it as one line and exits with status 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ParejaError(Exception):
+    """Base of all errors that pareja raises on purpose."""
+
+
+class DatasetError(ParejaError):
+    """A dataset cannot be read, or is not what was asked for."""
+
+
+class ImageError(DatasetError):
+    """A picture cannot be decoded.
+
+    Parameters
+    ----------
+    path
+        The picture, as the user would name it.
+    reason
+        What is wrong with it, as one clause without a full stop.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        # Exception pickles self.args, which holds the joined message: decoding runs in worker
+        # processes, and an error that cannot come back would hang its pool.
+        return type(self), (self.path, self.reason)
+
+
+class MetadataError(DatasetError):
+    """A row of a dataset's metadata is wrong; the message starts with ``file:line:``."""
+
+
+class EncoderError(ParejaError):
+    """An encoder cannot be loaded or used."""
+
+
+class UnknownModelError(EncoderError):
+    """No encoder has the name that was asked for.
+
+    Parameters
+    ----------
+    name
+        The name that was asked for.
+    suggestions
+        Names that exist and resemble it, best first.
+    """
+
+    def __init__(self, name: str, suggestions: Sequence[str] = ()) -> None:
+        hint = f" Did you mean {' or '.join(map(repr, suggestions))}?" if suggestions else ""
+        super().__init__(
+            f"unknown model {name!r}.{hint} 'pareja models' lists the names; "
+            "a local folder or owner/repo works as well."
+        )
+        self.name = name
+        self.suggestions = tuple(suggestions)
+
+    def __reduce__(self) -> tuple[type[UnknownModelError], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.name, self.suggestions)
+
+
+class ModelUnavailableError(EncoderError):
+    """An encoder is known, but its weights are not on this machine and cannot be fetched."""
+
+
+class FingerprintMismatchError(EncoderError):
+    """Embeddings of two different spaces were about to be mixed."""
+
+
+class AnalysisError(ParejaError, ValueError):
+    """A measure cannot be computed from the arrays it was given."""
+
+
+class OutputError(ParejaError):
+    """A result cannot be written where it was asked for."""
+
+
+class MissingDependencyError(ParejaError):
+    """An optional package is needed and not installed.
+
+    Parameters
+    ----------
+    package
+        The package that is missing, as ``pip`` names it.
+    purpose
+        What it is needed for, as in "to read Parquet files".
+    extra
+        pareja's optional group that brings it.
+    """
+
+    def __init__(self, package: str, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is needed {purpose} and is not installed. "
+            f"Install it with: pip install 'pareja[{extra}]'"
+        )
+        self.package = package
+        self.purpose = purpose
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingDependencyError], tuple[str, str, str]]:
+        return type(self), (self.package, self.purpose, self.extra)
