@@ -1,0 +1,274 @@
+"""Writing results so that a run that fails leaves nothing half-written, and nothing of yours gone.
+
+Everything is written beside its destination under a hidden name and renamed at the end. A rename
+within one file system happens entirely or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from pareja.errors import OutputError
+
+MARKER = ".pareja-output"
+"""Name of the list, in ``sha256sum`` format, of what `staged_directory` wrote into a folder."""
+
+DESKTOP_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What file browsers leave behind in folders that they show."""
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def atomic_write(path: Path | str, content: bytes | str, *, force: bool = False) -> Path:
+    """Write a whole file, or leave everything as it was.
+
+    Parameters
+    ----------
+    path
+        The file. Folders above it are made when they are missing.
+    content
+        Its bytes, or text that is written as UTF-8 with its line ends as they are.
+    force
+        Replace a file that exists.
+
+    Returns
+    -------
+    Path
+        Absolute path of the file.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and `force` is off, or it cannot be written.
+    """
+    with staged_file(path, force=force) as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+    return Path(path).resolve()
+
+
+@contextmanager
+def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to write that appears under its name once the block has ended well.
+
+    Parameters
+    ----------
+    path
+        The file. Folders above it are made when they are missing.
+    force
+        Replace a file that exists.
+
+    Yields
+    ------
+    BinaryIO
+        The stream to write to; it can be read and rewound too.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and `force` is off, or it cannot be written. Other errors of the block
+        pass through; in every case what existed before stays as it was.
+    """
+    target = Path(path).resolve()
+
+    def refuse_occupied() -> None:
+        if target.is_dir():
+            raise OutputError(f"{path} is a folder. Name a file inside it.")
+        if target.exists() and not force:
+            raise OutputError(f"{path} exists. Pass --force to replace it, or choose another name.")
+
+    with _explained(path):
+        refuse_occupied()
+        staging = _staging_path(target)
+    try:
+        with _explained(path, staging), staging.open("x+b") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        with _explained(path):
+            refuse_occupied()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staging.replace(target)
+    finally:
+        with suppress(OSError):
+            staging.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
+    """Fill a folder that appears under its name once the block has ended well.
+
+    A folder that exists and is not empty is replaced only with `force`, and only if it holds
+    nothing but what an earlier run wrote: every file must be in the list that the run left there
+    (`MARKER`) and still have the bytes that it had. A note that was added, or a report that was
+    edited, is the user's work: the folder is then refused, before any work and again before it is
+    replaced.
+
+    Parameters
+    ----------
+    out
+        The folder. Folders above it are made when they are missing.
+    force
+        Replace the output of an earlier run.
+
+    Yields
+    ------
+    Path
+        An empty folder on the same file system to write into.
+
+    Raises
+    ------
+    OutputError
+        If `out` may not be replaced, or it cannot be written. Other errors of the block pass
+        through; in every case what existed before stays as it was.
+    """
+    target = Path(out).resolve()
+    with _explained(out):
+        _refuse_foreign_content(target, out, force)
+        staging = _staging_path(target)
+    try:
+        with _explained(out, staging):
+            staging.mkdir()
+            yield staging
+        with _explained(out):
+            (staging / MARKER).write_text(
+                checksum_lines({name: _digest(staging / name) for name in _contents(staging)}),
+                encoding="utf-8",
+            )
+            _refuse_foreign_content(target, out, force)
+            _swap(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def checksum_lines(digests: Mapping[str, str]) -> str:
+    r"""Return checksums in the format that ``sha256sum --check`` reads, sorted by name.
+
+    Parameters
+    ----------
+    digests
+        Hexadecimal SHA-256 of each file, by its name. Names hold no line breaks.
+
+    Examples
+    --------
+    >>> checksum_lines({"b.txt": "22", "a.txt": "11"})
+    '11  a.txt\n22  b.txt\n'
+    """
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+
+
+def _staging_path(target: Path) -> Path:
+    """Return a new hidden path on the file system that the target will be on."""
+    # The nearest folder that exists, so that a failed run leaves no empty parents behind.
+    anchor = next(parent for parent in target.parents if parent.exists())
+    return anchor / f".pareja-{uuid4().hex[:12]}.part"
+
+
+def _swap(staging: Path, target: Path) -> None:
+    """Put the staged folder in the place of the target."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.rename(target)
+        return
+    old = _staging_path(target)
+    target.rename(old)
+    try:
+        staging.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_foreign_content(target: Path, out: Path | str, force: bool) -> None:
+    """Raise if putting another folder in the target's place would lose something."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise OutputError(f"{out} is a file. Choose another name for the folder.")
+    if target == Path.cwd() or target.is_mount():
+        raise OutputError(
+            f"{out} is {'a mounted folder' if target.is_mount() else 'the current folder'}, which "
+            f"cannot be replaced as a whole. Name a new folder inside it, as in {Path(out, 'out')}."
+        )
+    found = [name for name in _contents(target) if Path(name).name not in DESKTOP_FILES]
+    if not found:
+        return
+    if not force:
+        raise OutputError(
+            f"{out} exists and is not empty. Pass --force to replace what an earlier run "
+            "wrote there, or choose another folder."
+        )
+    if MARKER not in found:
+        raise OutputError(
+            f"{out} was not written by pareja, so --force does not replace it. "
+            "Choose another folder."
+        )
+    written = _read_marker(target / MARKER)
+    foreign = [
+        name
+        for name in found
+        if name != MARKER and (name not in written or not _holds(target / name, written[name]))
+    ]
+    if foreign:
+        names = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if foreign[3:] else "")
+        raise OutputError(
+            f"{out} holds files that were added or edited since pareja wrote it: {names}. "
+            "Move them away, or choose another folder."
+        )
+
+
+def _contents(folder: Path) -> list[str]:
+    """Return the names, relative to the folder, of all that is in it but plain folders."""
+    names: list[str] = []
+    for parent, folders, files in os.walk(folder, followlinks=False, onerror=_raise):
+        links = [name for name in folders if Path(parent, name).is_symlink()]
+        names += [Path(parent, name).relative_to(folder).as_posix() for name in files + links]
+    return sorted(names)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and not path.is_symlink() and _digest(path) == digest
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_marker(marker: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that the marker lists."""
+    lines = marker.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+@contextmanager
+def _explained(out: Path | str, staging: Path | None = None) -> Iterator[None]:
+    """Turn failures of writing into one line.
+
+    Inside the caller's block, which reads other files too, only those that concern `staging`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            advice = "Free some space, or choose a place on another disk."
+        elif staging is None or (
+            error.filename is not None and staging.name in str(error.filename)
+        ):
+            advice = "Choose a place that you may write to."
+        else:
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(f"{out} cannot be written: {reason}. {advice}") from error

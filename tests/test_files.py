@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from pareja.errors import OutputError
+from pareja.files import MARKER, atomic_write, staged_directory, staged_file
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("content", [b"a\r\n\x00", "añil\r\n"])
+def test_a_file_is_written_as_it_is_with_its_folders(tmp_path: Path, content: bytes | str) -> None:
+    path = atomic_write(tmp_path / "a" / "b" / "c.txt", content)
+    expected = content if isinstance(content, bytes) else content.encode()
+    assert path.read_bytes() == expected
+    assert entries(tmp_path) == ["a", "a/b", "a/b/c.txt"]
+
+
+def test_a_file_keeps_the_permissions_that_new_files_get(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    written = atomic_write(tmp_path / "written", "")
+    assert written.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_file_is_replaced_only_by_force(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "a", "one")
+    with pytest.raises(OutputError, match=r"a exists\. Pass --force"):
+        atomic_write(tmp_path / "a", "two")
+    assert (tmp_path / "a").read_text() == "one"
+    atomic_write(tmp_path / "a", "two", force=True)
+    assert (tmp_path / "a").read_text() == "two"
+    with pytest.raises(OutputError, match="is a folder"):
+        atomic_write(tmp_path, "three", force=True)
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    def write() -> None:
+        with staged_file(tmp_path / "a") as stream:
+            stream.write(b"mine")
+            (tmp_path / "a").write_text("theirs")
+
+    with pytest.raises(OutputError, match="exists"):
+        write()
+    assert (tmp_path / "a").read_text() == "theirs"
+    assert entries(tmp_path) == ["a"]
+
+
+def test_a_failed_run_leaves_no_file_and_no_folders(tmp_path: Path) -> None:
+    def write() -> None:
+        with staged_file(tmp_path / "x" / "a") as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert entries(tmp_path) == []
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"a\.zip cannot be written: No space left.*Free some"),
+        staged_file(tmp_path / "a.zip"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert entries(tmp_path) == []
+
+
+def test_a_place_without_permission_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with (
+        pytest.raises(OutputError, match=r"Permission denied\. Choose a place"),
+        staged_directory(tmp_path / "out"),
+    ):
+        pytest.fail("the block must not start")
+
+
+def test_a_file_in_the_way_of_a_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(OutputError, match="Not a directory"):
+        atomic_write(tmp_path / "a" / "b", "")
+    with pytest.raises(OutputError, match="a is a file"), staged_directory(tmp_path / "a"):
+        pytest.fail("the block must not start")
+
+
+def test_errors_of_reading_pass_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), staged_directory(tmp_path / "out"):
+        (tmp_path / "absent").read_bytes()
+    assert entries(tmp_path) == []
+
+
+def write_run(out: Path, content: str, *, force: bool = False) -> None:
+    with staged_directory(out, force=force) as staging:
+        (staging / "figures").mkdir()
+        (staging / "figures" / "a.svg").write_text(content)
+        (staging / "report.md").write_text(content)
+
+
+def test_a_folder_appears_whole_and_lists_what_was_written(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with staged_directory(out) as staging:
+        (staging / "a").write_text("x")
+        assert not out.exists()
+        assert not out.parent.exists()
+    assert (out / "a").read_text() == "x"
+    assert entries(tmp_path / "deep") == ["out", f"out/{MARKER}", "out/a"]
+    # the SHA-256 of "x"
+    assert (out / MARKER).read_text() == (
+        "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881  a\n"
+    )
+
+
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".DS_Store").touch()
+    write_run(tmp_path / "out", "one")
+    assert (tmp_path / "out" / "report.md").read_text() == "one"
+
+
+def test_an_earlier_run_is_replaced_only_by_force(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_run(out, "one")
+    with pytest.raises(OutputError, match=r"not empty\. Pass --force"):
+        write_run(out, "two")
+    assert (out / "report.md").read_text() == "one"
+    write_run(out, "two", force=True)
+    assert (out / "report.md").read_text() == "two"
+    assert entries(tmp_path) == [
+        "out",
+        f"out/{MARKER}",
+        "out/figures",
+        "out/figures/a.svg",
+        "out/report.md",
+    ]
+
+
+def test_a_folder_of_others_is_never_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "photos"
+    out.mkdir()
+    (out / "wedding.jpg").write_text("dear")
+    with pytest.raises(OutputError, match="was not written by pareja"):
+        write_run(out, "one", force=True)
+    assert entries(tmp_path) == ["photos", "photos/wedding.jpg"]
+
+
+@pytest.mark.parametrize("own", ["notes.txt", "report.md", "figures/mine.svg"])
+def test_a_folder_with_the_users_work_is_not_replaced(tmp_path: Path, own: str) -> None:
+    out = tmp_path / "out"
+    write_run(out, "one")
+    (out / own).write_text("my analysis")
+    with pytest.raises(OutputError, match=f"added or edited since pareja wrote it: {own}"):
+        write_run(out, "two", force=True)
+    assert (out / own).read_text() == "my analysis"
+
+
+def test_links_in_a_folder_count_as_the_users(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_run(out, "one")
+    (tmp_path / "elsewhere").mkdir()
+    (out / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(OutputError, match="link"):
+        write_run(out, "two", force=True)
+
+
+def test_a_note_written_during_the_run_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_run(out, "one")
+
+    def write() -> None:
+        with staged_directory(out, force=True) as staging:
+            (staging / "report.md").write_text("two")
+            (out / "notes.txt").write_text("mine")
+
+    with pytest.raises(OutputError, match=r"notes\.txt"):
+        write()
+    assert (out / "report.md").read_text() == "one"
+
+
+def test_the_current_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match=r"\. is the current folder"), staged_directory("."):
+        pytest.fail("the block must not start")
+
+
+def test_a_mounted_folder_is_refused() -> None:
+    with pytest.raises(OutputError, match="mounted folder"), staged_directory("/"):
+        pytest.fail("the block must not start")
+
+
+def test_a_swap_that_fails_halfway_restores_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    write_run(out, "one")
+    rename = Path.rename
+    calls: list[Path] = []
+
+    def fail_second(self: Path, target: Path) -> Path:
+        calls.append(self)
+        if len(calls) == 2:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_second)
+    with pytest.raises(OutputError, match="Permission denied"):
+        write_run(out, "two", force=True)
+    assert (out / "report.md").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
