@@ -61,10 +61,20 @@ class Fingerprint:
 class ImageEncoder(Protocol):
     """Turns pictures into embeddings."""
 
-    name: str
-    image_dim: int
-    image_side: int
-    """The side, in pixels, of the square that the network sees."""
+    @property
+    def name(self) -> str:
+        """How the encoder is called in commands and messages."""
+        ...
+
+    @property
+    def image_dim(self) -> int:
+        """Length of a picture's embedding."""
+        ...
+
+    @property
+    def image_side(self) -> int:
+        """The side, in pixels, of the square that the network sees."""
+        ...
 
     @property
     def image_fingerprint(self) -> Fingerprint:
@@ -98,8 +108,15 @@ class ImageEncoder(Protocol):
 class TextEncoder(Protocol):
     """Turns texts into embeddings."""
 
-    name: str
-    text_dim: int
+    @property
+    def name(self) -> str:
+        """How the encoder is called in commands and messages."""
+        ...
+
+    @property
+    def text_dim(self) -> int:
+        """Length of a text's embedding."""
+        ...
 
     @property
     def text_fingerprint(self) -> Fingerprint:
@@ -119,15 +136,20 @@ class TextEncoder(Protocol):
 class Encoder(ImageEncoder, TextEncoder, Protocol):
     """Both towers under one name: a dual encoder (one space) or an encoder pair (two spaces)."""
 
-    kind: Literal["dual", "pair"]
+    @property
+    def kind(self) -> Literal["dual", "pair"]:
+        """Whether both towers share one space."""
+        ...
 
 
 @runtime_checkable
 class DualEncoder(Encoder, Protocol):
     """One model, two towers, one space: ``image_fingerprint == text_fingerprint``."""
 
-    loss: Literal["softmax", "sigmoid"]
-    """How the model was trained, hence how its logits become probabilities."""
+    @property
+    def loss(self) -> Literal["softmax", "sigmoid"]:
+        """How the model was trained, hence how its logits become probabilities."""
+        ...
 
     def logits(self, similarity: NDArray[np.floating]) -> NDArray[np.float32]:
         """Scale cosine similarities, shape ``(n_images, n_texts)``, into the model's logits."""

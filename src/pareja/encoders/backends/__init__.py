@@ -1,0 +1,79 @@
+"""What runs a network: the small interface between the encoders and torch or OpenVINO.
+
+An encoder hands over one tower as a `Network`, a recipe that costs nothing until somebody calls
+its ``build``. A backend makes a `Tower` of it: torch by building it, OpenVINO by building and
+converting it once, and from then on from its own file, without torch or transformers in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.encoders.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["float32", "bfloat16"]
+"""What the network computes in; its inputs and its output stay as `Tower` says."""
+
+Device = Literal["cuda", "mps", "openvino", "cpu"]
+"""``openvino`` is the CPU through OpenVINO, ``cpu`` the CPU through torch."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """One tower before it is loaded.
+
+    Parameters
+    ----------
+    key
+        Identifies the weights, the architecture and the preprocessing, safe as a file name: two
+        networks with the same key compute the same. A converted network is kept under it.
+    modality
+        ``"image"`` or ``"text"``.
+    dim
+        Length of an output row.
+    build
+        Makes the torch module, in float32 and evaluation mode, on the CPU. Its ``forward`` takes,
+        by keyword and in this order, ``pixel_values`` (float, normalised, ``(n, 3, side, side)``)
+        for images, or ``input_ids`` and ``attention_mask`` (int64, ``(n, length)``) for texts. It
+        returns one tensor ``(n, dim)``, projected and not normalised.
+    preprocessing
+        Of an image network: what normalises the pixels (``mean``, ``std``, ``scale``), which a
+        backend may fold into the network. None for texts.
+    length
+        Of a text network that only ever sees texts of one length (SigLIP): that length, so that a
+        backend may compile for it. None where texts are padded to the longest of their batch.
+    """
+
+    key: str
+    modality: Literal["image", "text"]
+    dim: int
+    build: Callable[[], torch.nn.Module]
+    preprocessing: Preprocessing | None = None
+    length: int | None = None
+
+
+class Tower(Protocol):
+    """A network that is loaded and can be called, from several threads one after the other.
+
+    An image tower is called with ``pixels``, uint8 ``(n, side, side, 3)`` as
+    `Preprocessing.prepare` makes them, and normalises them itself. A text tower is called with
+    ``input_ids`` and ``attention_mask``, int64 ``(n, length)``, where the mask is 1 on tokens and 0
+    on padding. Both return float32 ``(n, dim)``, not normalised, in new memory; n is at least 1
+    and may differ between calls. A row does not depend on the other rows of its batch beyond the
+    rounding of the precision.
+    """
+
+    device: Device
+    precision: Precision
+
+    def __call__(self, **inputs: NDArray[np.uint8] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Run the network on one batch."""
+        ...

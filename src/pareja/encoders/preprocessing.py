@@ -1,0 +1,219 @@
+"""From a picture of any size to the square that a network sees.
+
+Image processors of model repositories differ in few things only: which side is resized to what,
+by which filter, and the mean and standard deviation that follow. `Preprocessing` holds these and
+does the work with Pillow alone, bit for bit as transformers' Pillow processors do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pareja.encoders.protocols import Pixels
+from pareja.errors import EncoderError
+
+Colour = tuple[float, float, float]
+"""One number for each of red, green and blue."""
+
+CLIP_MEAN: Colour = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD: Colour = (0.26862954, 0.26130258, 0.27577711)
+HALF: Colour = (0.5, 0.5, 0.5)
+
+# Beyond this ratio of the sides nearly all of the resized picture would be cropped away, and making
+# it first could take gigabytes: 10000 x 1 pixels become 2 240 000 x 224.
+_EXTREME_RATIO = 8
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pictures become the input of an image network.
+
+    Parameters
+    ----------
+    side
+        Side of the square that the network sees, in pixels; cropped out of the centre.
+    resize
+        ``"shortest"`` keeps the ratio and brings the shorter side to `resize_to`;
+        ``"squash"`` makes the whole picture a square of `resize_to`.
+    resize_to
+        In pixels.
+    mean, std
+        Per channel (RGB), taken off and divided by after `scale`.
+    resample
+        Pillow's filter.
+    scale
+        What the values 0 to 255 are multiplied by first.
+    """
+
+    side: int
+    resize: Literal["shortest", "squash"]
+    resize_to: int
+    mean: Colour = CLIP_MEAN
+    std: Colour = CLIP_STD
+    resample: Image.Resampling = Image.Resampling.BICUBIC
+    scale: float = 1 / 255
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Preprocessing:
+        """Read the ``preprocessor_config.json`` of a model.
+
+        Parameters
+        ----------
+        config
+            Its content. What it leaves out is as in the processor class that it names: CLIP, BiT
+            (used by DINOv2), SigLIP, ViT or ConvNeXt (used by ResNet).
+
+        Raises
+        ------
+        EncoderError
+            If the processor is of another class, or its output is not one square per picture.
+        """
+        named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
+        family = str(named)
+        for suffix in ("Fast", "Pil", "ImageProcessor", "FeatureExtractor"):
+            family = family.removesuffix(suffix)
+        default = _DEFAULTS.get(family)
+        if default is None:
+            raise EncoderError(
+                f"preprocessor_config.json names the image processor {named!r}, which is not "
+                f"supported. Supported are those of {', '.join(_DEFAULTS)}."
+            )
+        if config.get("do_resize") is False:
+            raise EncoderError(
+                "preprocessor_config.json has do_resize = false, so that pictures of different "
+                "sizes could not share a batch. Set it to true."
+            )
+        default = replace(
+            default,
+            mean=_colour(config.get("image_mean"), default.mean),
+            std=_colour(config.get("image_std"), default.std),
+            resample=Image.Resampling(config.get("resample", default.resample)),
+            scale=float(config.get("rescale_factor", default.scale)),
+        )
+        if config.get("do_normalize") is False:
+            default = replace(default, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+        if config.get("do_rescale") is False:
+            default = replace(default, scale=1.0)
+        return default._with_sizes(config, family)
+
+    def _with_sizes(self, config: Mapping[str, Any], family: str) -> Preprocessing:
+        """Apply the keys ``size``, ``crop_size``, ``do_center_crop`` and ``crop_pct``."""
+        size = config.get("size")
+        resize, resize_to = self.resize, self.resize_to
+        if isinstance(size, int):
+            resize_to = size
+        elif isinstance(size, Mapping) and "shortest_edge" in size and "longest_edge" not in size:
+            resize, resize_to = "shortest", int(size["shortest_edge"])
+        elif isinstance(size, Mapping) and size.get("height") == size.get("width") is not None:
+            resize, resize_to = "squash", int(size["height"])
+        elif size is not None:
+            raise EncoderError(
+                f"preprocessor_config.json has size = {size!r}, which makes no square. "
+                "Supported are a shortest_edge, or a height and width that are equal."
+            )
+        if family == "ConvNext":
+            # The processor crops below 384 pixels and squashes from there on, as its paper did.
+            side = resize_to
+            if side >= 384:
+                return replace(self, side=side, resize="squash", resize_to=side)
+            inner = config.get("crop_pct")
+            enlarged = int(side / (224 / 256 if inner is None else float(inner)))
+            return replace(self, side=side, resize="shortest", resize_to=enlarged)
+        crops = config.get("do_center_crop", family in _CROPPING)
+        if not crops:
+            if resize == "shortest":
+                raise EncoderError(
+                    "preprocessor_config.json resizes the shorter side and crops nothing, which "
+                    "makes no square. Set do_center_crop to true."
+                )
+            return replace(self, side=resize_to, resize=resize, resize_to=resize_to)
+        crop = config.get("crop_size", self.side)
+        height, width = (
+            (crop.get("height"), crop.get("width")) if isinstance(crop, Mapping) else (crop, crop)
+        )
+        if height != width or height is None:
+            raise EncoderError(
+                f"preprocessor_config.json has crop_size = {crop!r}, which is no square. "
+                "Only networks that see squares are supported."
+            )
+        return replace(self, side=int(height), resize=resize, resize_to=resize_to)
+
+    def identity(self) -> str:
+        """Everything that changes the network's input, as one line for a fingerprint.
+
+        Examples
+        --------
+        >>> Preprocessing(224, "squash", 224, HALF, HALF).identity()
+        'squash 224 bicubic, crop 224, x 0.00392157, mean 0.5 0.5 0.5, std 0.5 0.5 0.5'
+        """
+        mean, std = (
+            " ".join(f"{value:.7g}" for value in colour) for colour in (self.mean, self.std)
+        )
+        return (
+            f"{self.resize} {self.resize_to} {self.resample.name.lower()}, crop {self.side}, "
+            f"x {self.scale:.6g}, mean {mean}, std {std}"
+        )
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """Resize and crop one RGB picture; ``(side, side, 3)``.
+
+        A picture smaller than the crop is surrounded by black. Memory stays within a few times
+        that of the result, however narrow the picture is.
+        """
+        image = image if image.mode == "RGB" else image.convert("RGB")
+        width, height = image.size
+        new_width = new_height = self.resize_to
+        if self.resize == "shortest":
+            # The longer side is rounded down, as torchvision and transformers do.
+            if width <= height:
+                new_height = int(self.resize_to * height / width)
+            else:
+                new_width = int(self.resize_to * width / height)
+        left, top = (new_width - self.side) // 2, (new_height - self.side) // 2
+        if max(new_width, new_height) > _EXTREME_RATIO * self.resize_to:
+            # Pillow holds the box in single precision and may resize the two axes in the other
+            # order, so that single pixels may differ by a level from resizing first: normal
+            # pictures therefore do not come this way.
+            across, down = width / new_width, height / new_height
+            x, y = max(left, 0), max(top, 0)
+            seen = min(self.side, new_width), min(self.side, new_height)
+            box = (x * across, y * down, (x + seen[0]) * across, (y + seen[1]) * down)
+            image = image.resize(seen, self.resample, box=box)
+            left, top = min(left, 0), min(top, 0)
+        else:
+            image = image.resize((new_width, new_height), self.resample)
+        if (left, top, *image.size) != (0, 0, self.side, self.side):
+            image = image.crop((left, top, left + self.side, top + self.side))
+        return np.asarray(image)
+
+    def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Scale, centre and divide; uint8 ``(n, side, side, 3)`` to ``(n, 3, side, side)``."""
+        factor = self.scale / np.array(self.std)
+        shift = np.array(self.mean) / np.array(self.std)
+        values = pixels.astype(np.float32) * factor.astype(np.float32) - shift.astype(np.float32)
+        return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
+_DEFAULTS = {
+    "CLIP": Preprocessing(224, "shortest", 224),
+    "Bit": Preprocessing(224, "shortest", 224),
+    "Siglip": Preprocessing(224, "squash", 224, HALF, HALF),
+    "ViT": Preprocessing(224, "squash", 224, HALF, HALF, Image.Resampling.BILINEAR),
+    "ConvNext": Preprocessing(384, "shortest", 384, HALF, HALF),
+}
+_CROPPING = {"CLIP", "Bit"}
+
+
+def _colour(value: Any, default: Colour) -> Colour:
+    if value is None:
+        return default
+    if isinstance(value, int | float):
+        return (float(value),) * 3
+    red, green, blue = map(float, value)
+    return red, green, blue
