@@ -39,11 +39,15 @@ class Network:
         ``"image"`` or ``"text"``.
     dim
         Length of an output row.
+    inputs
+        Names of the inputs of ``build()``'s module: ``("pixel_values",)`` for images,
+        ``("input_ids",)`` or ``("input_ids", "attention_mask")`` for texts (a causal network that
+        pools its end token needs no mask).
     build
-        Makes the torch module, in float32 and evaluation mode, on the CPU. Its ``forward`` takes,
-        by keyword and in this order, ``pixel_values`` (float, normalised, ``(n, 3, side, side)``)
-        for images, or ``input_ids`` and ``attention_mask`` (int64, ``(n, length)``) for texts. It
-        returns one tensor ``(n, dim)``, projected and not normalised.
+        Makes the torch module, in float32 and evaluation mode, on the CPU. Its ``forward`` takes
+        `inputs` in that order: ``pixel_values`` is float, normalised, ``(n, 3, side, side)``; the
+        others are int64 ``(n, length)``. It returns one tensor ``(n, dim)``, projected and not
+        normalised.
     preprocessing
         Of an image network: what normalises the pixels (``mean``, ``std``, ``scale``), which a
         backend may fold into the network. None for texts.
@@ -55,6 +59,7 @@ class Network:
     key: str
     modality: Literal["image", "text"]
     dim: int
+    inputs: tuple[str, ...]
     build: Callable[[], torch.nn.Module]
     preprocessing: Preprocessing | None = None
     length: int | None = None
@@ -65,8 +70,8 @@ class Tower(Protocol):
 
     An image tower is called with ``pixels``, uint8 ``(n, side, side, 3)`` as
     `Preprocessing.prepare` makes them, and normalises them itself. A text tower is called with
-    ``input_ids`` and ``attention_mask``, int64 ``(n, length)``, where the mask is 1 on tokens and 0
-    on padding. Both return float32 ``(n, dim)``, not normalised, in new memory; n is at least 1
+    exactly the `Network.inputs`, int64 ``(n, length)``, where ``attention_mask`` is 1 on tokens and
+    0 on padding. Both return float32 ``(n, dim)``, not normalised, in new memory; n is at least 1
     and may differ between calls. A row does not depend on the other rows of its batch beyond the
     rounding of the precision.
     """
