@@ -7,14 +7,19 @@ converting it once, and from then on from its own file, without torch or transfo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pareja.encoders.preprocessing import Preprocessing
+from pareja.errors import EncoderError, MissingDependencyError
 
 if TYPE_CHECKING:
     import torch
@@ -82,3 +87,70 @@ class Tower(Protocol):
     def __call__(self, **inputs: NDArray[np.uint8] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Run the network on one batch."""
         ...
+
+
+def choose(device: str | None = None, precision: str | None = None) -> tuple[Device, Precision]:
+    """Decide where a network runs and in which precision.
+
+    Parameters
+    ----------
+    device
+        One of `Device`; by default the first that this machine has of CUDA, MPS, OpenVINO, torch.
+    precision
+        One of `Precision`; by default bfloat16 on CUDA and on CPUs that multiply matrices of it
+        (through OpenVINO), float32 elsewhere.
+
+    Raises
+    ------
+    EncoderError
+        If there is no such device or precision.
+    MissingDependencyError
+        If ``openvino`` is asked for and not installed.
+    """
+    if device is None:
+        device = _accelerator() or ("openvino" if find_spec("openvino") else "cpu")
+    elif device not in get_args(Device):
+        raise EncoderError(f"unknown device {device!r}. Devices are {_listed(Device)}.")
+    elif device in ("cuda", "mps") and _accelerator() != device:
+        raise EncoderError(f"this machine has no {device!r} device that torch can use. Try 'cpu'.")
+    elif device == "openvino" and not find_spec("openvino"):
+        raise MissingDependencyError("openvino", "for the device 'openvino'", "openvino")
+    if precision is None:
+        fast = device == "cuda" or (device == "openvino" and _cpu_has_bfloat16())
+        precision = "bfloat16" if fast else "float32"
+    elif precision not in get_args(Precision):
+        raise EncoderError(f"unknown precision {precision!r}. Precisions are {_listed(Precision)}.")
+    return cast(Device, device), cast(Precision, precision)
+
+
+def open_tower(network: Network, device: Device, precision: Precision) -> Tower:
+    """Load a network on a device that `choose` returned."""
+    if device == "openvino":
+        from pareja.encoders.backends.openvino_tower import OpenVinoTower
+
+        return OpenVinoTower(network, precision)
+    from pareja.encoders.backends.torch_tower import TorchTower
+
+    return TorchTower(network, device, precision)
+
+
+def _accelerator() -> Literal["cuda", "mps"] | None:
+    """Ask torch for a GPU, where one may exist: importing torch takes a second."""
+    nvidia = ("/dev/nvidiactl", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll")
+    if sys.platform != "darwin" and not any(Path(path).exists() for path in nvidia):
+        return None
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether OpenVINO multiplies bfloat16 on this CPU (AMX or AVX512-BF16)."""
+    openvino = import_module("openvino")
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _listed(choices: Any) -> str:
+    return ", ".join(get_args(choices))
