@@ -10,26 +10,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.datasets.images import decode_image
 from pareja.datasets.records import Dataset, Source
+from pareja.embedding.cache import EmbeddingCache, Vector, text_digest
+from pareja.embedding.stages import ImageBatch, OnError, Prepared, encode, prepare, stacked
 from pareja.encoders.protocols import (
     Embeddings,
     Encoder,
     Fingerprint,
     ImageEncoder,
-    Pixels,
     TextEncoder,
 )
-from pareja.errors import ImageError
 
 DEFAULT_BATCH = 32
+"""Pictures or texts that a model gets at once unless told otherwise."""
 
-OnError = Literal["skip", "raise"]
+_CACHED_STRETCH = 8
 
 
 @dataclass(frozen=True)
@@ -58,25 +57,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class ImageBatch:
-    """A stretch of the input, embedded.
-
-    Parameters
-    ----------
-    indices
-        Positions in the input of the pictures that decoded, rising, ``(m,)``.
-    embeddings
-        Their embeddings, ``(m, dim)``.
-    skipped
-        ``(name, reason)`` of the pictures of this stretch that did not decode.
-    """
-
-    indices: NDArray[np.intp]
-    embeddings: Embeddings
-    skipped: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -126,15 +106,6 @@ class DatasetEmbeddings:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """One picture on its way to the model: its pixels, or why there are none."""
-
-    index: int
-    pixels: Pixels | None = None
-    error: ImageError | None = None
-
-
 def available_cores() -> int:
     """Return how many cores this process may use (a container or ``taskset`` may allow few)."""
     if hasattr(os, "sched_getaffinity"):
@@ -148,6 +119,7 @@ def stream_images(
     *,
     batch_size: int | None = None,
     workers: int | None = None,
+    cache: EmbeddingCache | None = None,
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
 ) -> Iterator[ImageBatch]:
@@ -166,6 +138,9 @@ def stream_images(
         Pictures that the model gets at once; 32 by default.
     workers
         Decoding threads; by default one a core.
+    cache
+        Embeddings of earlier runs; new ones are stored in it batch by batch, before they are
+        yielded.
     on_error
         ``"skip"`` reports a picture that does not decode and goes on, ``"raise"`` stops.
     progress
@@ -180,6 +155,8 @@ def stream_images(
     ------
     ImageError
         For the first picture that does not decode, with ``on_error="raise"``.
+    OutputError
+        If the cache cannot be read or written.
     """
     size = batch_size or DEFAULT_BATCH
     threads = workers or available_cores()
@@ -187,20 +164,23 @@ def stream_images(
     numbered = iter(enumerate(sources))
     report = _Reporter(total, progress)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pareja-decode")
-    in_flight: deque[Future[_Prepared]] = deque()
+    in_flight: deque[Future[Prepared]] = deque()
 
     def submit(count: int) -> None:
         for index, source in islice(numbered, count):
-            in_flight.append(pool.submit(_prepare, index, source, encoder))
+            in_flight.append(pool.submit(prepare, index, source, encoder, cache))
 
     try:
         submit(2 * size + threads)
         while in_flight:
-            batch: list[_Prepared] = []
-            while in_flight and len(batch) < size:
+            batch: list[Prepared] = []
+            to_encode = 0
+            # The model gets whole batches, however many cached pictures lie between.
+            while in_flight and to_encode < size and len(batch) < _CACHED_STRETCH * size:
                 batch.append(in_flight.popleft().result())
+                to_encode += batch[-1].pixels is not None
                 submit(1)
-            yield report(_encode(batch, encoder, on_error))
+            yield report(encode(batch, encoder, cache, on_error))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -211,6 +191,7 @@ def embed_images(
     *,
     batch_size: int | None = None,
     workers: int | None = None,
+    cache: EmbeddingCache | None = None,
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
 ) -> ImageEmbeddings:
@@ -225,6 +206,7 @@ def embed_images(
             encoder,
             batch_size=batch_size,
             workers=workers,
+            cache=cache,
             on_error=on_error,
             progress=progress,
         )
@@ -239,28 +221,54 @@ def embed_images(
 
 
 def embed_texts(
-    texts: Sequence[str], encoder: TextEncoder, *, batch_size: int | None = None
+    texts: Sequence[str],
+    encoder: TextEncoder,
+    *,
+    batch_size: int | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> Embeddings:
     """Embed texts, ``(n, text_dim)``, each distinct text once and in batches of similar length.
 
     A batch is padded to its longest text, so sorting by length is what keeps the model from
     computing on padding.
+
+    Parameters
+    ----------
+    texts
+        Any texts, repeated or not.
+    encoder
+        What embeds them.
+    batch_size
+        Texts that the model gets at once; 32 by default.
+    cache
+        Embeddings of earlier runs; new ones are stored in it batch by batch.
+
+    Raises
+    ------
+    OutputError
+        If the cache cannot be read or written.
     """
     size = batch_size or DEFAULT_BATCH
-    distinct = sorted(set(texts), key=lambda text: (len(text), text))
-    row = {text: i for i, text in enumerate(distinct)}
-    batches = [
-        encoder.encode_texts(distinct[start : start + size])
-        for start in range(0, len(distinct), size)
-    ]
-    embeddings = np.concatenate([np.empty((0, encoder.text_dim), np.float32), *batches])
-    return embeddings[[row[text] for text in texts]]
+    digests = {text: text_digest(text) for text in texts}
+    vectors: dict[str, Vector] = {}
+    if cache is not None:
+        vectors.update(cache.find(encoder.text_fingerprint, list(digests.values())))
+    missing = [text for text, digest in digests.items() if digest not in vectors]
+    missing.sort(key=lambda text: (len(text), text))
+    for start in range(0, len(missing), size):
+        batch = missing[start : start + size]
+        fresh = dict(zip(map(digests.__getitem__, batch), encoder.encode_texts(batch), strict=True))
+        if cache is not None:
+            cache.store(encoder.text_fingerprint, fresh)
+        vectors.update(fresh)
+    return stacked([vectors[digests[text]] for text in texts], encoder.text_dim)
 
 
 def embed_dataset(
     dataset: Dataset,
     encoder: Encoder,
     *,
+    cache: EmbeddingCache | None = None,
     progress: OnProgress | None = None,
 ) -> DatasetEmbeddings:
     """Embed the pictures and the captions of a dataset, leaving out pictures that do not decode.
@@ -271,43 +279,27 @@ def embed_dataset(
         What to embed.
     encoder
         A dual encoder, or a pair of encoders.
+    cache
+        Embeddings of earlier runs.
     progress
         Called after each batch of pictures.
+
+    Raises
+    ------
+    OutputError
+        If the cache cannot be read or written.
     """
     start = time.perf_counter()
-    images = embed_images([record.source for record in dataset], encoder, progress=progress)
+    sources = [record.source for record in dataset]
+    images = embed_images(sources, encoder, cache=cache, progress=progress)
     kept = replace(dataset, records=tuple(dataset.records[i] for i in images.indices))
-    captions = embed_texts(kept.captions, encoder)
+    captions = embed_texts(kept.captions, encoder, cache=cache)
     return DatasetEmbeddings(
         images=images.embeddings,
         captions=captions,
         dataset=kept,
         skipped=images.skipped,
         seconds=time.perf_counter() - start,
-    )
-
-
-def _prepare(index: int, source: Source | Path, encoder: ImageEncoder) -> _Prepared:
-    """Decode and resize one picture; runs in a decoding thread."""
-    try:
-        image = decode_image(source, network_side=encoder.image_side)
-    except ImageError as error:
-        return _Prepared(index, error=error)
-    return _Prepared(index, pixels=encoder.prepare(image))
-
-
-def _encode(batch: Sequence[_Prepared], encoder: ImageEncoder, on_error: OnError) -> ImageBatch:
-    """Run the model on the pictures of a batch that decoded."""
-    failures = [item.error for item in batch if item.error is not None]
-    if failures and on_error == "raise":
-        raise failures[0]
-    pixels = [item.pixels for item in batch if item.pixels is not None]
-    return ImageBatch(
-        indices=np.array([item.index for item in batch if item.pixels is not None], np.intp),
-        embeddings=encoder.encode_pixels(np.stack(pixels))
-        if pixels
-        else np.empty((0, encoder.image_dim), np.float32),
-        skipped=tuple((error.path, error.reason) for error in failures),
     )
 
 

@@ -1,0 +1,292 @@
+"""Embeddings that were computed before, found again by what a picture contains.
+
+One SQLite file holds two tables. ``embedding`` maps the SHA-256 of a picture's bytes (or of a
+text) and the fingerprint of an encoder to a vector, so that a picture is embedded once however
+often it is moved or renamed. ``file`` remembers the SHA-256 of a file as it was last seen, so that
+a file that did not change costs a ``stat`` and is not read at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.encoders.protocols import Fingerprint
+from pareja.errors import OutputError
+
+Vector = NDArray[np.float32]
+"""One embedding, ``(dim,)``."""
+
+_APPLICATION = 0x70617265  # "pare", in the file's header: no other program's database is taken
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE embedding (
+    fingerprint TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL,
+    PRIMARY KEY (fingerprint, digest));
+CREATE TABLE file (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL,
+    changed INTEGER NOT NULL, inode TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+"""
+_SETTLED_NS = 2_000_000_000
+_WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What ``stat`` says of a file; two equal stamps mean that its content is the same.
+
+    The time of the last change of the inode is in it, which no program can set back: a file that
+    was replaced, and given its old length and modification time again, is noticed.
+    """
+
+    path: Path
+    size: int
+    modified: int
+    changed: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp | None:
+        """Look at a file; None where there is none."""
+        try:
+            status = path.stat()
+        except (OSError, ValueError):
+            return None
+        return cls(
+            path.absolute(),
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether a later write would show.
+
+        File systems keep time in steps, of up to two seconds: a file written twice within one
+        step has the same stamp before and after.
+        """
+        return time.time_ns() - max(self.modified, self.changed) > _SETTLED_NS
+
+
+class EmbeddingCache:
+    """Embeddings on disk, by content and fingerprint.
+
+    Any number of processes and threads may use one file. What `store` was given is kept whatever
+    happens to the process afterwards.
+
+    Parameters
+    ----------
+    path
+        The database; by default ``embeddings.sqlite3`` in the user's cache folder. Made when it is
+        missing.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be opened or made, is damaged, or is not an embedding cache.
+    """
+
+    def __init__(self, path: Path | str | None = None) -> None:
+        self.path = default_cache_path() if path is None else Path(path)
+        self._lock = threading.RLock()
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self._open()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _open(self) -> None:
+        with self._explained():
+            # In this mode readers do not wait for a writer, and a process that is killed loses
+            # what it had not committed and damages nothing.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            with self._transaction():
+                version = self._pragma("user_version")
+                empty = not self._pragma("schema_version")
+                if empty:
+                    for statement in filter(str.strip, _SCHEMA.split(";")):
+                        self._database.execute(statement)
+                    self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
+                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
+                elif self._pragma("application_id") != _APPLICATION or version != _VERSION:
+                    raise OutputError(
+                        f"{self.path} is a database, but no embedding cache of this version of "
+                        "pareja. Choose another path, or delete it if it is one of another "
+                        "version: embeddings are then computed anew."
+                    )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; what is stored is already on disk."""
+        with self._lock:
+            self._database.close()
+
+    def __len__(self) -> int:
+        """Return the number of embeddings, of all encoders."""
+        with self._lock, self._explained():
+            return int(self._database.execute("SELECT count(*) FROM embedding").fetchone()[0])
+
+    def known_digest(self, stamp: Stamp) -> str | None:
+        """Return the SHA-256 of a file that did not change since it was stored, or None."""
+        with self._lock, self._explained():
+            row = self._database.execute(
+                "SELECT digest FROM file WHERE path = ? AND size = ? AND modified = ? "
+                "AND changed = ? AND inode = ?",
+                _row(stamp),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def find(self, fingerprint: Fingerprint, digests: Sequence[str]) -> dict[str, Vector]:
+        """Look embeddings up.
+
+        Parameters
+        ----------
+        fingerprint
+            The space that is wanted.
+        digests
+            SHA-256 of pictures or texts (`text_digest`), hexadecimal.
+
+        Returns
+        -------
+        dict
+            The embeddings that are there, each ``(dim,)`` and read-only.
+        """
+        found: dict[str, Vector] = {}
+        with self._lock, self._explained():
+            for start in range(0, len(digests), 500):
+                some = digests[start : start + 500]
+                marks = ",".join("?" * len(some))
+                rows = self._database.execute(
+                    "SELECT digest, vector FROM embedding "  # noqa: S608  only marks go in
+                    f"WHERE fingerprint = ? AND digest IN ({marks})",
+                    (fingerprint.digest, *some),
+                )
+                found.update((digest, np.frombuffer(blob, "<f4")) for digest, blob in rows)
+        return found
+
+    def store(
+        self,
+        fingerprint: Fingerprint,
+        embeddings: Mapping[str, Vector],
+        files: Iterable[tuple[Stamp, str]] = (),
+    ) -> None:
+        """Keep embeddings, and the digests of the files that they are of, all or none.
+
+        Parameters
+        ----------
+        fingerprint
+            The space that the embeddings lie in.
+        embeddings
+            By SHA-256 of the picture's bytes, or by `text_digest`.
+        files
+            Files, as they were before they were read, with the SHA-256 of what was read.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+        vectors = [
+            (fingerprint.digest, digest, np.ascontiguousarray(vector, "<f4").tobytes())
+            for digest, vector in embeddings.items()
+        ]
+        seen = [(*_row(stamp), digest) for stamp, digest in files if stamp.settled]
+        if not vectors and not seen:
+            return
+        with self._lock, self._explained(), self._transaction():
+            self._database.executemany("INSERT OR IGNORE INTO embedding VALUES (?,?,?)", vectors)
+            self._database.executemany("INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?)", seen)
+
+    def _pragma(self, name: str) -> int:
+        return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        # Asking for the write lock at the start waits for another writer. A transaction that
+        # begins by reading and then writes would fail at once instead.
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise OutputError(
+                f"the embedding cache {self.path} cannot be used: {error}. Free it or choose "
+                "another path."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise OutputError(
+                f"the embedding cache {self.path} is damaged: {error}. Delete it; embeddings are "
+                "then computed anew."
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"the embedding cache {self.path} cannot be made: {error.strerror or error}. "
+                "Choose a place that you may write to."
+            ) from error
+
+
+def default_cache_path() -> Path:
+    """Return where embeddings are kept unless told otherwise (``PAREJA_CACHE`` moves it)."""
+    from platformdirs import user_cache_path
+
+    folder = os.environ.get("PAREJA_CACHE")
+    return (Path(folder) if folder else user_cache_path("pareja")) / "embeddings.sqlite3"
+
+
+def picture_digest(content: bytes) -> str:
+    """Return the SHA-256 of a picture's bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 that stands for a text, hexadecimal; never that of a picture."""
+    return hashlib.sha256(b"text\0" + text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _row(stamp: Stamp) -> tuple[bytes, int, int, int, str]:
+    # Inodes of some network file systems use all 64 bits, and SQLite's integers have a sign.
+    return (
+        os.fsencode(stamp.path),
+        stamp.size,
+        stamp.modified,
+        stamp.changed,
+        f"{stamp.inode:x}",
+    )
