@@ -12,8 +12,8 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO
 from uuid import uuid4
 
 from pareja.errors import OutputError
@@ -55,7 +55,7 @@ def atomic_write(path: Path | str, content: bytes | str, *, force: bool = False)
 
 
 @contextmanager
-def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BinaryIO]:
+def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRandom]:
     """Open a file to write that appears under its name once the block has ended well.
 
     Parameters
@@ -67,7 +67,7 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BinaryIO]:
 
     Yields
     ------
-    BinaryIO
+    io.BufferedRandom
         The stream to write to; it can be read and rewound too.
 
     Raises

@@ -1,0 +1,224 @@
+"""Pictures that lie in a folder: which of its files belong to the dataset, and reading them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+from unicodedata import normalize
+
+from pareja.datasets.images import MAX_FILE_BYTES, read_file
+from pareja.datasets.records import Source
+from pareja.errors import DatasetError, ImageError
+
+PICTURE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif"),
+        *(".tiff", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".ppm", ".pgm"),
+        *(".pbm", ".pnm", ".tga", ".ico"),
+    }
+)
+"""Endings, in lower case, of the files that count as pictures where no metadata names them."""
+
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+
+
+class Tree(Protocol):
+    """Files under one root, in a folder or in an archive.
+
+    Attributes
+    ----------
+    location
+        The folder or the archive.
+    names
+        Its files, with forward slashes, sorted; without hidden ones.
+    refused
+        Files that are there and must not be read, each with the reason as one clause.
+    """
+
+    location: Path
+    names: tuple[str, ...]
+    refused: Mapping[str, str]
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes, or raise `DatasetError`."""
+        ...
+
+    def source(self, name: str) -> Source:
+        """Return where a picture's bytes are."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A picture in a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    path: Path
+
+    def __str__(self) -> str:
+        return printable(str(self.path))
+
+    def read(self) -> bytes:
+        """Return the file's bytes, or raise `ImageError`."""
+        try:
+            return read_file(self.path)
+        except ImageError as error:
+            raise ImageError(self, error.reason) from error
+
+
+class FolderTree:
+    """The files of a folder and of the folders in it.
+
+    Hidden files and what macOS adds to archives (``__MACOSX``) are left out. Links to folders are
+    not followed. A link to a file is followed when the file lies in the same folder tree; one that
+    leads out of it is refused, since a dataset from elsewhere could name any file that its reader
+    may see.
+
+    Parameters
+    ----------
+    location
+        The folder.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed.
+    """
+
+    def __init__(self, location: Path) -> None:
+        self.location = location.absolute()
+        refused: dict[str, str] = {}
+        self._paths: dict[str, Path] = {}
+        root = self.location.resolve()
+        for parent, folders, files in os.walk(self.location, onerror=_unlisted):
+            folders[:] = [name for name in folders if _is_visible(name)]
+            for name in filter(_is_visible, files):
+                path = Path(parent, name)
+                shown = printable(path.relative_to(self.location).as_posix())
+                if not path.is_file():
+                    continue
+                if path.is_symlink() and not path.resolve().is_relative_to(root):
+                    refused[shown] = "is a link that leads out of the dataset"
+                else:
+                    self._paths[shown] = path
+        self.names = tuple(sorted(self._paths))
+        self.refused: Mapping[str, str] = refused
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes, or raise `DatasetError`."""
+        path = self._paths[name]
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+    def source(self, name: str) -> FileSource:
+        """Return where a picture's bytes are."""
+        return FileSource(self._paths[name])
+
+
+class NameIndex:
+    """Finds files by the names that people write.
+
+    macOS stores accented names decomposed and Windows writes backslashes; both find their file.
+
+    Parameters
+    ----------
+    names
+        The files that there are.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._by_form = {normalize("NFC", name): name for name in names}
+
+    def find(self, name: str) -> str | None:
+        """Return the file of that name as it is spelled on disk, or None."""
+        return self._by_form.get(normalize("NFC", name))
+
+    def resembling(self, name: str) -> str | None:
+        """Return the one file that differs in case or folder only, or None."""
+        for key in (str.casefold, lambda text: PurePosixPath(text).name.casefold()):
+            found = [other for form, other in self._by_form.items() if key(form) == key(name)]
+            if len(found) == 1:
+                return found[0]
+        return None
+
+
+def relative_name(name: str) -> str:
+    r"""Return a file's name inside its dataset, with forward slashes and without detours.
+
+    Parameters
+    ----------
+    name
+        What the metadata or an archive gives.
+
+    Raises
+    ------
+    ValueError
+        If the name leads out of the dataset; the message is a clause.
+
+    Examples
+    --------
+    >>> relative_name(r".\images\a.jpg")
+    'images/a.jpg'
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    if name.startswith(("/", "\\")) or _DRIVE.match(name):
+        raise ValueError("is an absolute path; names are relative to the dataset's folder")
+    if ".." in parts:
+        raise ValueError("leads out of the dataset's folder")
+    if not parts or "\0" in name:
+        raise ValueError("is no file name")
+    return "/".join(parts)
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file's ending is that of a picture."""
+    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file, or a folder that it lies in, is hidden or a by-product of macOS."""
+    return not all(map(_is_visible, name.split("/")))
+
+
+def describe_files(names: Iterable[str]) -> str:
+    """Return what kinds of files there are, as in ``3 .csv, 1 .txt``.
+
+    Examples
+    --------
+    >>> describe_files(["a.txt", "b/c.csv", "d.csv"])
+    '2 .csv, 1 .txt'
+    """
+    counts = Counter(PurePosixPath(name).suffix.lower() or "without ending" for name in names)
+    return ", ".join(f"{count} {kind}" for kind, count in counts.most_common(4)) or "no files"
+
+
+def printable(name: str) -> str:
+    """Return a file name that can be encoded as UTF-8, whatever bytes the disk holds."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def too_large(size: int) -> str:
+    """Return the clause that says that a file is over the limit."""
+    return f"has {size / 1e6:,.0f} MB, and {MAX_FILE_BYTES / 1e6:,.0f} MB is the most read at once"
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _unlisted(error: OSError) -> None:
+    raise DatasetError(
+        f"{error.filename} cannot be listed: {error.strerror}. Check its permissions."
+    ) from error

@@ -1,0 +1,243 @@
+"""WebDataset: tar files in which the files of one sample share a name up to its first dot."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, product
+from pathlib import Path
+
+from pareja.datasets.formats.folders import (
+    PICTURE_SUFFIXES,
+    is_hidden,
+    printable,
+    relative_name,
+    too_large,
+)
+from pareja.datasets.formats.imagefolder import OnMissing
+from pareja.datasets.formats.metadata import (
+    Row,
+    canonical_columns,
+    decode_text,
+    parse_json,
+    record_from,
+)
+from pareja.datasets.images import MAX_FILE_BYTES
+from pareja.datasets.records import Dataset, Record
+from pareja.errors import DatasetError, ImageError, MetadataError
+
+_TEXT_COLUMNS = {"txt": "caption", "text": "caption", "caption": "caption", "cls": "label"}
+
+_TEXT_BYTES_LIMIT = 2**24
+
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+@dataclass(frozen=True)
+class TarSource:
+    """A picture in a tar that is not compressed.
+
+    Parameters
+    ----------
+    archive
+        The tar.
+    name
+        The member, for messages.
+    offset, size
+        Where its bytes are, and how many.
+    """
+
+    archive: Path
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+    def read(self) -> bytes:
+        """Return the member's bytes, or raise `ImageError`."""
+        if self.size > MAX_FILE_BYTES:
+            raise ImageError(self, too_large(self.size))
+        try:
+            with self.archive.open("rb") as stream:
+                stream.seek(self.offset)
+                content = stream.read(self.size)
+        except OSError as error:
+            raise ImageError(self, f"cannot be read: {error.strerror or error}") from error
+        if len(content) < self.size:
+            raise ImageError(self, "is cut short: the archive ends before it")
+        return content
+
+
+@dataclass
+class _Sample:
+    """The files of one sample, as far as they have a meaning here."""
+
+    where: str
+    picture: TarSource | None = None
+    cells: dict[str, object] = field(default_factory=dict)
+
+
+def shards_of(pattern: Path) -> tuple[Path, ...]:
+    """Return the shards that a path names.
+
+    Parameters
+    ----------
+    pattern
+        A tar, a folder of tars, or a pattern with ranges, as ``shard-{000..003}.tar``.
+
+    Raises
+    ------
+    DatasetError
+        If a shard that the pattern names is not there, or the range runs backwards.
+    """
+    if pattern.is_dir():
+        return tuple(sorted(path for path in pattern.iterdir() if path.suffix == ".tar"))
+    if pattern.is_file():
+        return (pattern,)
+    text = str(pattern)
+    ranges = []
+    for first, last in _RANGE.findall(text):
+        numbers = range(int(first), int(last) + 1)
+        if not 0 < len(numbers) <= 100_000:
+            raise DatasetError(f"{pattern}: the range {first}..{last} is empty or too long.")
+        ranges.append([str(number).zfill(len(first)) for number in numbers])
+    shards = tuple(_filled(text, numbers) for numbers in product(*ranges))
+    absent = [shard for shard in shards if not shard.is_file()]
+    if absent:
+        raise DatasetError(
+            f"{absent[0]} does not exist, which {pattern} names; "
+            f"{len(shards) - len(absent)} of {len(shards)} shards are there."
+        )
+    return shards
+
+
+def read_webdataset(
+    location: Path, name: str, on_missing: OnMissing, limit: int | None = None
+) -> Dataset:
+    """Read WebDataset shards.
+
+    Of each sample the first picture counts, with its captions (``txt``, ``text`` or ``caption``),
+    its label (``cls``), and the columns of its ``json``. The tars' headers and texts are read once;
+    pictures are read from the tars when they are needed.
+
+    Parameters
+    ----------
+    location
+        As `shards_of`.
+    name
+        The dataset's name.
+    on_missing
+        What to do about samples without a picture.
+    limit
+        Stop after so many pictures.
+
+    Raises
+    ------
+    DatasetError
+        If a tar is damaged, compressed, or holds no pictures.
+    MetadataError
+        If a sample's texts are wrong.
+    """
+    shards = shards_of(location)
+    missing: list[tuple[str, str]] = []
+    records = tuple(islice(_records(shards, on_missing, missing), limit))
+    if not records and not missing:
+        raise DatasetError(f"{location} holds no samples with pictures.")
+    return Dataset(name, records, location, missing=tuple(missing) if on_missing == "keep" else ())
+
+
+def _filled(pattern: str, numbers: Sequence[str]) -> Path:
+    """Return the pattern with one number in place of each range."""
+    remaining = iter(numbers)
+    return Path(_RANGE.sub(lambda _: next(remaining), pattern))
+
+
+def _records(
+    shards: Sequence[Path], on_missing: OnMissing, missing: list[tuple[str, str]]
+) -> Iterator[Record]:
+    """Yield the records of all shards; note the samples without a picture."""
+    for shard in shards:
+        for key, sample in _samples(shard).items():
+            if sample.picture is not None:
+                # keys are unique in their shard only
+                prefix = f"{shard.stem}/" if len(shards) > 1 else ""
+                row = Row(sample.where, sample.cells)
+                yield record_from(row, prefix + sample.picture.name, sample.picture)
+                continue
+            if on_missing == "error":
+                raise MetadataError(
+                    f"{sample.where}: has no picture. Add it to the shard, or pass "
+                    "--on-missing skip."
+                )
+            missing.append((sample.where, key))
+
+
+def _samples(shard: Path) -> Mapping[str, _Sample]:
+    """Return the samples of one shard by their keys."""
+    samples: dict[str, _Sample] = {}
+    size = shard.stat().st_size
+    try:
+        # "r:" refuses compressed tars: one cannot read from the middle of them
+        with tarfile.open(shard, "r:") as tar, shard.open("rb") as stream:
+            for member in tar:
+                name = _checked_name(shard, member, size)
+                if name is None:
+                    continue
+                folder, _, base = name.rpartition("/")
+                stem, _, ending = base.partition(".")
+                key = f"{folder}/{stem}" if folder else stem
+                sample = samples.setdefault(key, _Sample(f"{shard.name}:{key}"))
+                _add(sample, TarSource(shard, name, member.offset_data, member.size), ending)
+            # tarfile takes a damaged header for the end
+            stream.seek(tar.offset)
+            if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        raise DatasetError(
+            f"{shard} is no tar, or a compressed or damaged one: {error}. "
+            "Decompress it, or make or download it again."
+        ) from error
+    return samples
+
+
+def _checked_name(shard: Path, member: tarfile.TarInfo, size: int) -> str | None:
+    """Return a member's name; None if it is no file that counts."""
+    try:
+        name = relative_name(printable(member.name))
+    except ValueError as error:
+        if member.isdir():
+            return None
+        raise DatasetError(f"{shard}: member {member.name!r} {error}.") from error
+    if not member.isfile() or member.issparse() or is_hidden(name):
+        return None
+    if member.offset_data + member.size > size:
+        raise DatasetError(
+            f"{shard} is cut short: it ends before member {name!r} does. Download it again."
+        )
+    return name
+
+
+def _add(sample: _Sample, source: TarSource, ending: str) -> None:
+    """Add a file to its sample if it has a meaning."""
+    ending = ending.lower()
+    if f".{ending}" in PICTURE_SUFFIXES:
+        sample.picture = sample.picture or source
+        return
+    if ending not in _TEXT_COLUMNS and ending != "json":
+        return
+    where = f"{sample.where}.{ending}"
+    if source.size > _TEXT_BYTES_LIMIT:
+        raise MetadataError(f"{where}: has {source.size:,} bytes, too many for a text.")
+    text = decode_text(source.read())
+    if ending != "json":
+        sample.cells.setdefault(_TEXT_COLUMNS[ending], text)
+        return
+    values = parse_json(where, text)
+    if not isinstance(values, dict):
+        raise MetadataError(f"{where}: is no JSON object.")
+    columns = canonical_columns(list(values))
+    sample.cells = {**sample.cells, **dict(zip(columns, values.values(), strict=True))}
