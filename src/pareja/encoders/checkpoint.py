@@ -1,0 +1,361 @@
+"""A model on disk: its JSON files, its tokenizer, its weights; and which encoder it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from pickle import UnpicklingError
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pareja.encoders.tokenisation import Cleaning, Tokeniser, token_text
+from pareja.errors import EncoderError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS = (
+    "model.safetensors",
+    "open_clip_model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_pytorch_model.bin",
+)
+"""Files of weights, the preferred first; each may be split up, and then has an index beside it."""
+
+VOCABULARIES = ("vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
+"""What a tokenizer without ``tokenizer.json`` is made from."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder that holds a model.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    name
+        How messages call it.
+    model
+        Which model it is, for fingerprints: its repository, or the name of its folder.
+    commit
+        The commit of its repository; None for a folder that comes from nowhere known.
+    """
+
+    folder: Path
+    name: str
+    model: str
+    commit: str | None = None
+
+    @cached_property
+    def revision(self) -> str:
+        """Which weights these are: the commit, or else a digest of the files themselves."""
+        if self.commit is not None:
+            return self.commit
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            if path.suffix in (".safetensors", ".bin", ".json", ".txt", ".model"):
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                digest.update(f"{path.relative_to(self.folder).as_posix()} {content}\n".encode())
+        return f"sha256:{digest.hexdigest()[:40]}"
+
+    def inside(self, part: str) -> Checkpoint:
+        """Return the checkpoint of a subfolder, as sentence-transformers has them."""
+        return Checkpoint(self.folder / part, self.name, self.model, self.commit or self.revision)
+
+    def has(self, *files: str) -> bool:
+        """Whether any of these files exists."""
+        return any((self.folder / file).is_file() for file in files)
+
+    def read_json(self, file: str) -> Any:
+        """Return the content of one of its JSON files.
+
+        Raises
+        ------
+        EncoderError
+            If the file is missing or is no JSON.
+        """
+        try:
+            return json.loads((self.folder / file).read_text("utf-8"))
+        except FileNotFoundError:
+            raise self.error(f"{file} is missing") from None
+        except (OSError, ValueError) as error:
+            raise self.error(f"{file} cannot be read: {error}") from error
+
+    def optional_json(self, file: str) -> dict[str, Any]:
+        """Return the content of a JSON file that holds a table, or an empty one."""
+        content: dict[str, Any] = self.read_json(file) if self.has(file) else {}
+        return content
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of ``config.json``."""
+        config: dict[str, Any] = self.read_json("config.json")
+        return config
+
+    @property
+    def image_processor(self) -> dict[str, Any]:
+        """The content of ``preprocessor_config.json``, wherever transformers wrote it."""
+        nested: dict[str, Any] = self.optional_json("processor_config.json").get(
+            "image_processor", {}
+        )
+        if nested and not self.has("preprocessor_config.json"):
+            return nested
+        processor: dict[str, Any] = self.read_json("preprocessor_config.json")
+        return processor
+
+    def error(self, problem: str) -> EncoderError:
+        """Make the error that says what is wrong with this checkpoint."""
+        return EncoderError(f"{self.name}: {problem} (in {self.folder}).")
+
+    def tokeniser(
+        self,
+        limit: int,
+        *,
+        pad_to_max: bool = False,
+        pad_id: int | None = None,
+        cleaning: Cleaning = "none",
+        prefix: str = "",
+    ) -> Tokeniser:
+        """Read its tokenizer.
+
+        Parameters
+        ----------
+        limit
+            Tokens that the network reads at most; the tokenizer's own limit may be lower.
+        pad_to_max, cleaning, prefix
+            As `Tokeniser` has them.
+        pad_id
+            As there; by default that of the tokenizer's own padding token.
+
+        Raises
+        ------
+        EncoderError
+            If there is no tokenizer, or it is broken.
+        """
+        settings = self.optional_json("tokenizer_config.json")
+        backend = self._tokenizer_backend()
+        if "add_bos_token" in settings or "add_eos_token" in settings:
+            _end_tokens(backend, settings)
+        own_limit = settings.get("model_max_length") or limit
+        if pad_id is None:
+            pad = token_text(settings.get("pad_token"))
+            pad_id = self.config.get("pad_token_id") if pad is None else backend.token_to_id(pad)
+        return Tokeniser(
+            self.name,
+            backend,
+            max_length=min(limit, int(own_limit)),
+            pad_id=pad_id or 0,
+            pad_to_max=pad_to_max,
+            cleaning=cleaning,
+            prefix=prefix,
+        )
+
+    def _tokenizer_backend(self) -> Any:
+        """Return a ``tokenizers.Tokenizer``."""
+        require("tokenizers", f"to read the tokenizer of {self.name}")
+        import tokenizers
+
+        file = self.folder / "tokenizer.json"
+        try:
+            if file.is_file():
+                return tokenizers.Tokenizer.from_file(str(file))
+            # Without a vocabulary transformers would make an empty tokenizer, silently.
+            if not self.has(*VOCABULARIES):
+                raise FileNotFoundError("there is no tokenizer.json")
+            from transformers import AutoTokenizer
+
+            return AutoTokenizer.from_pretrained(
+                self.folder, local_files_only=True
+            ).backend_tokenizer
+        except Exception as error:  # tokenizers raises bare Exception
+            raise self.error(f"its tokenizer is missing or cannot be read: {error}") from error
+
+    def check_weights(self) -> None:
+        """Refuse a folder without weights.
+
+        Raises
+        ------
+        EncoderError
+            If there are none that torch or safetensors reads.
+        """
+        if not self.has(*WEIGHTS, *(f"{file}.index.json" for file in WEIGHTS)):
+            raise self.error(f"its weights are missing: there is no {WEIGHTS[0]}")
+
+    def scalar(self, key: str) -> float | None:
+        """Read one number of the weights, without the rest; None where there is no such key."""
+        for single in WEIGHTS:
+            index = f"{single}.index.json"
+            file = self.read_json(index)["weight_map"].get(key) if self.has(index) else single
+            if file is None or not self.has(file):
+                continue
+            if file.endswith(".safetensors"):
+                return self._safetensors_scalar(file, key)
+            weights = self._unpickle(file)
+            return float(weights[key]) if key in weights else None
+        return None
+
+    def logit_terms(self, highest: float = math.inf) -> tuple[float, float]:
+        """Read what a dual encoder multiplies cosine similarities by, and what it adds then.
+
+        Parameters
+        ----------
+        highest
+            Where the factor is cut off.
+
+        Raises
+        ------
+        EncoderError
+            If the weights have no ``logit_scale``.
+        """
+        logarithm = self.scalar("logit_scale")
+        if logarithm is None:
+            raise self.error("its weights have no logit_scale, as every dual encoder has")
+        return min(math.exp(logarithm), highest), self.scalar("logit_bias") or 0.0
+
+    def _safetensors_scalar(self, file: str, key: str) -> float | None:
+        """Read a number by way of the file's header, needing neither torch nor its bfloat16."""
+        try:
+            with (self.folder / file).open("rb") as stream:
+                size = int.from_bytes(stream.read(8), "little")
+                entry = json.loads(stream.read(size)).get(key)
+                if entry is None:
+                    return None
+                start, end = entry["data_offsets"]
+                stream.seek(8 + size + start)
+                content = stream.read(end - start)
+            if entry["dtype"] == "BF16":  # the upper half of a float32
+                return float(np.frombuffer(b"\0\0" + content, dtype="<f4").item())
+            kinds = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+            return float(np.frombuffer(content, dtype=kinds[entry["dtype"]]).item())
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+            raise self.error(f"{file} is broken: {error}") from error
+
+    def read_weights(self) -> dict[str, torch.Tensor]:
+        """Read the weights of a small layer that is no transformers model.
+
+        Raises
+        ------
+        EncoderError
+            If they are missing, broken, or only readable by running code.
+        """
+        self.check_weights()
+        if not self.has(WEIGHTS[0]):
+            return self._unpickle("pytorch_model.bin")
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(self.folder / WEIGHTS[0])
+        except Exception as error:  # safetensors' own error has Exception as its only base
+            raise self.unreadable(error) from error
+
+    def _unpickle(self, file: str) -> dict[str, torch.Tensor]:
+        """Read pickled weights, running none of their code."""
+        import torch
+
+        try:
+            weights: dict[str, torch.Tensor] = torch.load(
+                self.folder / file, map_location="cpu", weights_only=True
+            )
+        except Exception as error:  # pickle and zip errors share no base
+            raise self.unreadable(error) from error
+        return weights
+
+    def load(self, changes: Mapping[str, Any] = MappingProxyType({})) -> torch.nn.Module:
+        """Load the transformers model in float32, in evaluation mode.
+
+        Parameters
+        ----------
+        changes
+            Attributes and methods that replace those of the model's class.
+
+        Raises
+        ------
+        EncoderError
+            If the weights are missing, incomplete, broken, or only readable by running code.
+        """
+        from transformers import MODEL_MAPPING, AutoConfig
+
+        with _quiet_transformers():
+            try:
+                config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+                whole: Any = MODEL_MAPPING[type(config)]
+                # Missing weights are an error here: nothing is to be initialised at random.
+                kept = {"_init_weights": lambda self, module: None}
+                changed: Any = type(whole.__name__, (whole,), kept | dict(changes))
+                model, loading = changed.from_pretrained(
+                    self.folder,
+                    config=config,
+                    local_files_only=True,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,
+                    dtype="float32",
+                )
+            except Exception as error:  # what transformers raises here is not documented
+                raise self.unreadable(error) from error
+        # The pooler of BERT and ViT is not used, and many checkpoints come without it.
+        unfit = [key for key in loading["missing_keys"] if not key.startswith("pooler.")]
+        unfit += [str(key) for key in loading["mismatched_keys"]]
+        if unfit:
+            raise self.error(
+                f"its weights do not fit its config.json: {len(unfit)} tensors are missing or of "
+                f"another shape, {min(unfit)} for one"
+            )
+        module: torch.nn.Module = model.eval().requires_grad_(False)
+        return module
+
+    def unreadable(self, error: Exception) -> EncoderError:
+        """Make the error that says why the weights cannot be loaded."""
+        if isinstance(error, UnpicklingError):
+            return self.error(
+                "its weights cannot be loaded: they are pickled and hold more than tensors, so "
+                "that reading them could run code. Convert them to safetensors"
+            )
+        reason = str(error).strip().partition("\n")[0]
+        return self.error(f"its weights cannot be loaded: {reason or type(error).__name__}")
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers from writing progress bars and reports to the terminal."""
+    logging = import_module("transformers.utils.logging")
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def require(package: str, purpose: str) -> None:
+    """Raise `MissingDependencyError` unless a package of the group ``models`` is installed."""
+    if find_spec(package) is None:
+        raise MissingDependencyError(package, purpose, "models")
+
+
+def _end_tokens(backend: Any, settings: dict[str, Any]) -> None:
+    """Make the tokenizer add the tokens that ``tokenizer_config.json`` says (Gemma, SigLIP 2)."""
+    from tokenizers.processors import TemplateProcessing
+
+    parts, special = ["$A"], []
+    for key, place in (("bos", 0), ("eos", 2)):
+        token = token_text(settings.get(f"{key}_token"))
+        number = None if token is None else backend.token_to_id(token)
+        if settings.get(f"add_{key}_token") and number is not None:
+            parts.insert(place, str(token))
+            special.append((token, number))
+    backend.post_processor = TemplateProcessing(single=parts, special_tokens=special)

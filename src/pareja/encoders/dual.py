@@ -1,0 +1,170 @@
+"""Dual encoders in transformers' format: CLIP and its kin, SigLIP, MetaCLIP 2, AIMv2-lit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from pareja.encoders.backends import Network, choose
+from pareja.encoders.checkpoint import Checkpoint, require
+from pareja.encoders.preprocessing import Preprocessing
+from pareja.encoders.protocols import Fingerprint
+from pareja.encoders.tokenisation import Cleaning
+from pareja.encoders.towers import NetworkDualEncoder
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the models of one architecture share, beyond what their files say.
+
+    Configs leave out what equals transformers' defaults, which are therefore repeated here:
+    importing transformers only to ask would take longer than embedding a text.
+    """
+
+    loss: Literal["softmax", "sigmoid"]
+    length: int = 77
+    hidden: int = 512
+    projection: int | None = 512
+    side: int = 224
+    causal: bool = True
+    highest_scale: float = math.inf
+
+
+# No network gets an attention mask. Where the text model is causal and pools the end token, the
+# padding after it changes nothing; SigLIP was trained without a mask on texts padded to full
+# length, and pools the last token.
+FAMILIES = {
+    "clip": Family("softmax"),
+    "metaclip_2": Family("softmax"),
+    "aimv2": Family("softmax", highest_scale=100.0),
+    "siglip": Family("sigmoid", length=64, hidden=768, projection=None, causal=False),
+}
+
+
+def open_dual(
+    checkpoint: Checkpoint, *, device: str | None = None, precision: str | None = None
+) -> NetworkDualEncoder:
+    """Read the files of a dual encoder; its weights are loaded when they are first used.
+
+    Parameters
+    ----------
+    checkpoint
+        A folder whose ``config.json`` has a ``model_type`` of `FAMILIES`.
+    device, precision
+        As `pareja.encoders.backends.choose` takes them.
+
+    Raises
+    ------
+    EncoderError
+        If a file is missing or does not fit the others.
+    """
+    require("transformers", f"to load {checkpoint.name}")
+    config = checkpoint.config
+    model_type = config["model_type"]
+    family = FAMILIES[model_type]
+    text, vision = config.get("text_config") or {}, config.get("vision_config") or {}
+    checkpoint.check_weights()
+    preprocessing = Preprocessing.from_config(checkpoint.image_processor)
+    if preprocessing.side != vision.get("image_size", family.side):
+        raise checkpoint.error(
+            f"preprocessor_config.json makes squares of {preprocessing.side} pixels, and the "
+            f"network of config.json sees {vision.get('image_size', family.side)}"
+        )
+    length = text.get("max_position_embeddings", family.length)
+    padded = not family.causal
+    tokeniser = checkpoint.tokeniser(
+        length, pad_to_max=padded, cleaning=_cleaning(checkpoint) if padded else "none"
+    )
+    if family.projection is None:
+        dim = text.get("projection_size") or text.get("hidden_size", family.hidden)
+    else:
+        dim = config.get("projection_dim", family.projection)
+    fingerprint = Fingerprint(
+        model=checkpoint.model,
+        revision=checkpoint.revision,
+        preprocessing=f"{preprocessing.identity()}; text {tokeniser.identity()}",
+        pooling="the model's own",
+    )
+    where, what = choose(device, precision)
+    return NetworkDualEncoder(
+        name=checkpoint.name,
+        fingerprint=fingerprint,
+        image_network=Network(
+            key=f"{fingerprint.digest}-image",
+            modality="image",
+            dim=dim,
+            inputs=("pixel_values",),
+            build=_builder(checkpoint, "image"),
+            preprocessing=preprocessing,
+        ),
+        preprocessing=preprocessing,
+        text_network=Network(
+            key=f"{fingerprint.digest}-text",
+            modality="text",
+            dim=dim,
+            inputs=("input_ids",),
+            build=_builder(checkpoint, "text"),
+            length=tokeniser.max_length if padded else None,
+        ),
+        tokeniser=tokeniser,
+        device=where,
+        precision=what,
+        loss=family.loss,
+        read_logit_terms=partial(
+            checkpoint.logit_terms, config.get("max_logit_scale", family.highest_scale)
+        ),
+    )
+
+
+def _cleaning(checkpoint: Checkpoint) -> Cleaning:
+    """Which form of a text SigLIP (no punctuation) and SigLIP 2 (lower case) were trained on."""
+    settings = checkpoint.optional_json("tokenizer_config.json")
+    first = str(settings.get("tokenizer_class", "")).startswith("SiglipTokenizer")
+    return "canonical" if first else "lower"
+
+
+def _builder(
+    checkpoint: Checkpoint, modality: Literal["image", "text"]
+) -> Callable[[], torch.nn.Module]:
+    """Return what builds one tower, reading no weights of the other."""
+    other = "text" if modality == "image" else "image"
+
+    causal = modality == "text" and FAMILIES[checkpoint.config["model_type"]].causal
+
+    def initialise(self: Any, config: Any) -> None:
+        super(type(self), self).__init__(config)
+        for part in (*_PARTS[other], "logit_scale", "logit_bias"):
+            if hasattr(self, part):
+                delattr(self, part)
+        if causal:
+            # transformers' AIMv2 is causal only in batches that have padding (5.23), so that a
+            # text's embedding would depend on the texts beside it.
+            for module in self.modules():
+                if hasattr(module, "is_causal"):
+                    module.is_causal = True
+
+    # transformers makes the module without memory, and then reads those tensors only that it
+    # still has a place for.
+    changes = {
+        "__init__": initialise,
+        "forward": _image_forward if modality == "image" else _text_forward,
+        "_keys_to_ignore_on_load_unexpected": [rf"^({'|'.join(_PARTS[other])}|logit_)"],
+    }
+    return partial(checkpoint.load, changes)
+
+
+_PARTS = {"image": ("vision_model", "visual_projection"), "text": ("text_model", "text_projection")}
+
+
+def _image_forward(self: Any, pixel_values: torch.Tensor) -> Any:
+    return self.get_image_features(pixel_values=pixel_values).pooler_output
+
+
+def _text_forward(self: Any, input_ids: torch.Tensor) -> Any:
+    return self.get_text_features(input_ids=input_ids).pooler_output

@@ -1,0 +1,131 @@
+"""Dual encoders that only the ``open_clip`` library builds: EVA02-CLIP, MobileCLIP2 and others.
+
+The library makes the networks; pictures and texts are prepared here, as its configuration says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+
+from PIL import Image
+
+from pareja.encoders.backends import Network, choose
+from pareja.encoders.checkpoint import Checkpoint
+from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from pareja.encoders.protocols import Fingerprint
+from pareja.encoders.towers import NetworkDualEncoder
+from pareja.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def open_openclip(
+    checkpoint: Checkpoint, *, device: str | None = None, precision: str | None = None
+) -> NetworkDualEncoder:
+    """Read a folder of ``open_clip``; its weights are loaded when they are first used.
+
+    Parameters
+    ----------
+    checkpoint
+        A folder with an ``open_clip_config.json`` and a ``tokenizer.json``.
+    device, precision
+        As `pareja.encoders.backends.choose` takes them.
+
+    Raises
+    ------
+    MissingDependencyError
+        If ``open_clip`` is not installed.
+    EncoderError
+        If a file is missing, or the model wants its pictures in a way that is not supported.
+    """
+    if find_spec("open_clip") is None:
+        raise MissingDependencyError("open_clip_torch", f"to load {checkpoint.name}", "open-clip")
+    checkpoint.check_weights()
+    described = checkpoint.read_json("open_clip_config.json")
+    model, pictures = described["model_cfg"], described.get("preprocess_cfg", {})
+    side = model["vision_cfg"].get("image_size", 224)
+    resize = pictures.get("resize_mode", "shortest")
+    if resize not in ("shortest", "squash") or not isinstance(side, int):
+        raise checkpoint.error(f"it resizes pictures by {resize!r} to {side}: not supported")
+    preprocessing = Preprocessing(
+        side,
+        resize,
+        side,
+        mean=tuple(pictures.get("mean", CLIP_MEAN)),
+        std=tuple(pictures.get("std", CLIP_STD)),
+        resample=Image.Resampling[pictures.get("interpolation", "bicubic").upper()],
+    )
+    # Padded with zeros to full length, as in training: some of the text networks are not causal.
+    tokeniser = checkpoint.tokeniser(
+        model["text_cfg"].get("context_length", 77), pad_to_max=True, pad_id=0
+    )
+    fingerprint = Fingerprint(
+        model=checkpoint.model,
+        revision=checkpoint.revision,
+        preprocessing=f"{preprocessing.identity()}; text {tokeniser.identity()}",
+        pooling="the model's own",
+    )
+    where, what = choose(device, precision)
+    return NetworkDualEncoder(
+        name=checkpoint.name,
+        fingerprint=fingerprint,
+        image_network=Network(
+            key=f"{fingerprint.digest}-image",
+            modality="image",
+            dim=model["embed_dim"],
+            inputs=("pixel_values",),
+            build=_builder(checkpoint, "image"),
+            preprocessing=preprocessing,
+        ),
+        preprocessing=preprocessing,
+        text_network=Network(
+            key=f"{fingerprint.digest}-text",
+            modality="text",
+            dim=model["embed_dim"],
+            inputs=("input_ids",),
+            build=_builder(checkpoint, "text"),
+            length=tokeniser.max_length,
+        ),
+        tokeniser=tokeniser,
+        device=where,
+        precision=what,
+        loss="sigmoid" if "init_logit_bias" in model else "softmax",
+        read_logit_terms=checkpoint.logit_terms,
+    )
+
+
+def _builder(
+    checkpoint: Checkpoint, modality: Literal["image", "text"]
+) -> Callable[[], torch.nn.Module]:
+    """Return what builds one tower."""
+
+    def build() -> torch.nn.Module:
+        import torch
+
+        class Tower(torch.nn.Module):
+            """The half of the model that is needed, under one forward method."""
+
+            def __init__(self, model: Any) -> None:
+                super().__init__()
+                self.model = model
+
+            def forward(self, tensor: torch.Tensor) -> Any:
+                encode = self.model.encode_image if modality == "image" else self.model.encode_text
+                return encode(tensor)
+
+        open_clip = import_module("open_clip")
+        try:
+            model = open_clip.create_model(
+                f"local-dir:{checkpoint.folder}", load_weights=True, precision="fp32"
+            )
+        except Exception as error:  # what open_clip raises here is not documented
+            raise checkpoint.unreadable(error) from error
+        if modality == "text":
+            del model.visual
+        return Tower(model).eval().requires_grad_(False)
+
+    return build

@@ -1,0 +1,69 @@
+"""Which encoder a folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pareja.encoders.checkpoint import Checkpoint
+from pareja.encoders.dual import FAMILIES, open_dual
+from pareja.encoders.sentence import open_text_encoder
+from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
+from pareja.encoders.unimodal import POOLINGS, open_image_encoder
+
+NetworkEncoder = NetworkDualEncoder | NetworkImageEncoder | NetworkTextEncoder
+
+
+def open_folder(
+    folder: Path,
+    name: str,
+    *,
+    model: str | None = None,
+    commit: str | None = None,
+    text_prefix: str = "",
+    device: str | None = None,
+    precision: str | None = None,
+) -> NetworkEncoder:
+    """Open the encoder that a folder holds, whichever kind it is.
+
+    Parameters
+    ----------
+    folder
+        With a ``config.json`` of transformers, a ``modules.json`` of sentence-transformers, or an
+        ``open_clip_config.json``.
+    name
+        How messages call it.
+    model
+        Its repository; by default it is called after its folder.
+    commit
+        Of the repository; by default the files are hashed.
+    text_prefix
+        Put before every text where the folder's own files name no prompt.
+    device, precision
+        As `pareja.encoders.backends.choose` takes them.
+
+    Raises
+    ------
+    EncoderError
+        If the folder holds no encoder, or one of its files is missing or broken.
+    """
+    checkpoint = Checkpoint(folder, name, model or folder.resolve().name, commit)
+    if checkpoint.has("modules.json"):
+        modules = checkpoint.read_json("modules.json")
+        if not str(modules[0]["type"]).endswith(".CLIPModel"):
+            return open_text_encoder(
+                checkpoint, prefix=text_prefix, device=device, precision=precision
+            )
+        checkpoint = checkpoint.inside(modules[0]["path"])
+    if not checkpoint.has("config.json") and checkpoint.has("open_clip_config.json"):
+        from pareja.encoders.openclip import open_openclip
+
+        return open_openclip(checkpoint, device=device, precision=precision)
+    model_type = checkpoint.config.get("model_type")
+    if model_type in FAMILIES:
+        return open_dual(checkpoint, device=device, precision=precision)
+    if model_type in POOLINGS:
+        return open_image_encoder(checkpoint, device=device, precision=precision)
+    raise checkpoint.error(
+        f"config.json has the model_type {model_type!r}, which is no encoder that pareja reads. "
+        f"It reads {', '.join([*FAMILIES, *POOLINGS])}, and folders with a modules.json"
+    )

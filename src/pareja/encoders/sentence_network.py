@@ -1,0 +1,88 @@
+"""The layers of sentence-transformers over a transformers model, as one torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.nn import functional
+
+from pareja.encoders.sentence import Layer, pooling_modes
+
+
+class SentenceNetwork(torch.nn.Module):
+    """Token ids to one vector a text.
+
+    Parameters
+    ----------
+    transformer
+        Gives ``last_hidden_state``, ``(n, length, hidden)``.
+    layers
+        What follows it, in order: one Pooling, and Dense and Normalize as they come.
+    """
+
+    def __init__(self, transformer: torch.nn.Module, layers: Sequence[Layer]) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.modes: list[str] = []
+        self.after = torch.nn.ModuleList()
+        for layer in layers:
+            if layer.kind == "Pooling":
+                self.modes = pooling_modes(layer)
+            else:
+                self.after.append(_dense(layer) if layer.kind == "Dense" else _Normalize())
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return one vector a text, ``(n, dim)``."""
+        output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
+        hidden = output.last_hidden_state
+        mask = attention_mask[:, :, None].to(hidden.dtype)
+        result = torch.cat([_POOLS[mode](hidden, mask) for mode in self.modes], dim=1)
+        for module in self.after:
+            result = module(result)
+        return result
+
+
+class _Normalize(torch.nn.Module):
+    """Rows to length 1."""
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return functional.normalize(vectors, dim=1)
+
+
+def _mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+
+
+def _mean_sqrt(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9).sqrt()
+
+
+def _max(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return hidden.masked_fill(mask == 0, float("-inf")).max(dim=1).values
+
+
+_POOLS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "cls": lambda hidden, mask: hidden[:, 0],
+    "max": _max,
+    "mean": _mean,
+    "mean_sqrt_len_tokens": _mean_sqrt,
+}
+
+
+def _dense(layer: Layer) -> torch.nn.Module:
+    """Make a linear layer and its activation, with the weights of its own folder."""
+    settings, checkpoint = layer.settings, layer.checkpoint
+    named = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
+    activation = getattr(torch.nn, named.rpartition(".")[2], None)
+    if not named.startswith("torch.nn.") or not isinstance(activation, type):
+        raise checkpoint.error(f"its Dense has the activation {named!r}, which torch does not have")
+    linear = torch.nn.Linear(
+        settings["in_features"], settings["out_features"], bias=settings.get("bias", True)
+    )
+    weights = checkpoint.read_weights()
+    try:
+        linear.load_state_dict({key.removeprefix("linear."): weights[key] for key in weights})
+    except RuntimeError as error:
+        raise checkpoint.error(f"the weights of its Dense do not fit: {error}") from error
+    return torch.nn.Sequential(linear, activation())

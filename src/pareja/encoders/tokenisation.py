@@ -1,0 +1,129 @@
+"""From texts to token ids, with the ``tokenizers`` library alone.
+
+transformers is not imported unless a model has no ``tokenizer.json``, so that a text is embedded
+quickly in a new process.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import tokenizers
+
+Cleaning = Literal["none", "lower", "canonical"]
+"""What is done to a text first: nothing; lower case; or lower case and no punctuation (SigLIP)."""
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_QUOTED = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Tokeniser:
+    """Texts to token ids as a text network wants them.
+
+    Parameters
+    ----------
+    name
+        The encoder that truncation warnings speak of.
+    backend
+        The vocabulary and rules, read from ``tokenizer.json``.
+    max_length
+        Tokens that the network reads, special ones included.
+    pad_id
+        Fills up the shorter texts of a batch.
+    pad_to_max
+        Whether every text is padded to `max_length`, not to the longest of its batch.
+    cleaning
+        What is done to a text before.
+    prefix
+        Put before every text.
+    """
+
+    name: str
+    backend: tokenizers.Tokenizer = field(repr=False)
+    max_length: int
+    pad_id: int
+    pad_to_max: bool = False
+    cleaning: Cleaning = "none"
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        self.backend.no_padding()
+        self.backend.enable_truncation(self.max_length)
+
+    def identity(self) -> str:
+        """Everything here that changes the network's input, as one line for a fingerprint."""
+        padding = ", padded" if self.pad_to_max else ""
+        prefix = f", prefix {self.prefix!r}" if self.prefix else ""
+        return f"{self.cleaning}, {self.max_length} tokens{padding}{prefix}"
+
+    def clean(self, text: str) -> str:
+        """Return the text as it is tokenised.
+
+        SigLIP's canonical form is that of its training (big_vision, ``prompt_engineering.py``):
+        ``"Hello,  World!"`` becomes ``"hello world"``.
+        """
+        text = self.prefix + text
+        if self.cleaning == "none":
+            return text
+        text = text.lower()
+        if self.cleaning == "lower":
+            return text
+        return re.sub(r"\s+", " ", text.translate(_PUNCTUATION)).strip()
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, warning once of those that were cut."""
+        encodings = self.backend.encode_batch_fast([self.clean(text) for text in texts])
+        cut = [
+            text for text, encoding in zip(texts, encodings, strict=True) if encoding.overflowing
+        ]
+        if cut:
+            shown = "; ".join(repr(text[:_QUOTED]) for text in cut[:3])
+            more = f" and {len(cut) - 3} more" if len(cut) > 3 else ""
+            warnings.warn(
+                f"{self.name} reads {self.max_length} tokens of a text. "
+                f"Longer, and cut there: {shown}{more}",
+                stacklevel=2,
+            )
+        # A tokenizer without special tokens makes nothing of an empty text, and no network takes
+        # a sequence of length 0.
+        return [encoding.ids or [self.pad_id] for encoding in encodings]
+
+    def batches(
+        self, texts: Sequence[str], size: int
+    ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray[np.int64]]]]:
+        """Yield batches of texts of similar length.
+
+        Yields
+        ------
+        indices, inputs
+            Which texts they are, and ``input_ids`` and ``attention_mask``, int64 ``(n, length)``.
+        """
+        ids = self.encode(texts)
+        lengths = np.array([len(row) for row in ids], dtype=np.intp)
+        order = np.argsort(lengths, kind="stable")
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            longest = self.max_length if self.pad_to_max else int(lengths[chosen].max())
+            inputs = {
+                "input_ids": np.full((len(chosen), longest), self.pad_id, dtype=np.int64),
+                "attention_mask": np.zeros((len(chosen), longest), dtype=np.int64),
+            }
+            for row, index in enumerate(chosen):
+                inputs["input_ids"][row, : lengths[index]] = ids[index]
+                inputs["attention_mask"][row, : lengths[index]] = 1
+            yield chosen, inputs
+
+
+def token_text(value: Any) -> str | None:
+    """Return the text of a special token, which configs write as text or as a table."""
+    return value.get("content") if isinstance(value, dict) else value

@@ -1,0 +1,309 @@
+"""Tiny checkpoints of every supported architecture: real files, random weights."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import math
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+DUAL = ("clip", "siglip", "siglip2", "metaclip2", "aimv2")
+IMAGE = ("resnet", "vit", "dinov2")
+
+
+TEXTS = (
+    "a photo of a cat",
+    "",
+    "A Photo of a DOG!",
+    "¿Qué es esto? Ünïcödé 日本語 🐈",
+    "the cat, the dog; and the cat again",
+)
+LONG = "the cat and the dog and " * 30
+
+_ROOT = Path(tempfile.mkdtemp(prefix="pareja-tiny-"))
+atexit.register(shutil.rmtree, _ROOT, ignore_errors=True)
+
+LENGTH = 48
+"""Tokens that the text networks read."""
+
+_TOWER = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+_VISION = _TOWER | {"image_size": 32, "patch_size": 8}
+_MEAN, _STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+
+
+_SIGLIP_SPECIAL = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+_UNKNOWN = {"unk_token": "[UNK]"}
+
+
+def pictures() -> list[Image.Image]:
+    rng = np.random.default_rng(7)
+    sizes = [(64, 48), (33, 90), (32, 32), (200, 50), (20, 15)]
+    return [
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        for width, height in sizes
+    ]
+
+
+@cache
+def folder(kind: str) -> Path:
+    """Build the checkpoint once a session and return where it is; nobody may change it."""
+    path = _ROOT / kind
+    _BUILDERS[kind](path)
+    return path
+
+
+def altered(kind: str, path: Path) -> Path:
+    """Return a copy of a checkpoint that the test may change."""
+    shutil.copytree(folder(kind), path)
+    return path
+
+
+def write_json(path: Path, **changes: Any) -> None:
+    """Change keys of a JSON file, leaving out those that are None."""
+    content = json.loads(path.read_text()) if path.exists() else {}
+    content |= changes
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def _save(model: Any, path: Path) -> None:
+    """Give the model weights large enough that everything matters, and save it."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name == "logit_scale":
+                parameter.fill_(math.log(20.0))
+            elif name == "logit_bias":
+                parameter.fill_(-3.5)
+            elif parameter.dim() > 1:
+                parameter.normal_(0, 0.2, generator=generator)
+            else:
+                parameter.add_(torch.empty_like(parameter).normal_(0, 0.1, generator=generator))
+    model.save_pretrained(path)
+
+
+def _clip_tokenizer(path: Path) -> int:
+    characters = list(bytes_to_unicode().values())
+    pieces = [*characters, *(c + "</w>" for c in characters), "th", "the</w>"]
+    pieces += ["<|startoftext|>", "<|endoftext|>"]
+    merges = [("t", "h"), ("th", "e</w>")]
+    transformers.CLIPTokenizer(
+        vocab={piece: i for i, piece in enumerate(pieces)}, merges=merges, model_max_length=LENGTH
+    ).save_pretrained(path)
+    return len(pieces)
+
+
+def _clip_processor(path: Path, side: int = 32, **changes: Any) -> None:
+    config = {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_center_crop": True,
+        "size": {"shortest_edge": side},
+        "crop_size": {"height": side, "width": side},
+        "resample": 3,
+        "image_mean": _MEAN,
+        "image_std": _STD,
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(config | changes))
+
+
+def _clip(path: Path) -> None:
+    size = _clip_tokenizer(path)
+    text = _TOWER | {"vocab_size": size, "max_position_embeddings": LENGTH}
+    text |= {"bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1}
+    config = transformers.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=24)
+    _save(transformers.CLIPModel(config), path)
+    _clip_processor(path)
+
+
+def _aimv2(path: Path) -> None:
+    size = _clip_tokenizer(path)
+    text = _TOWER | {
+        "vocab_size": size,
+        "max_position_embeddings": LENGTH,
+        "eos_token_id": size - 1,
+    }
+    config = transformers.Aimv2Config(text_config=text, vision_config=_VISION, projection_dim=24)
+    _save(transformers.Aimv2Model(config), path)
+    _clip_processor(path)
+
+
+def _metaclip2(path: Path) -> None:
+    letters = [chr(code) for code in range(33, 127)]
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁the", "▁a", *letters, "<mask>"]
+    vocab = [(piece, 0.0 if i < 4 else -float(len(piece) ** 0.5)) for i, piece in enumerate(pieces)]
+    transformers.XLMRobertaTokenizer(vocab=vocab, model_max_length=LENGTH).save_pretrained(path)
+    text = _TOWER | {"vocab_size": len(pieces), "max_position_embeddings": LENGTH}
+    text |= {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+    config = transformers.MetaClip2Config(
+        text_config=text, vision_config=_VISION, projection_dim=24
+    )
+    _save(transformers.MetaClip2Model(config), path)
+    _clip_processor(path)
+
+
+def _siglip_model(path: Path, size: int) -> None:
+    text = _TOWER | {"vocab_size": size, "max_position_embeddings": LENGTH}
+    text |= {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
+    config = transformers.SiglipConfig(text_config=text, vision_config=_VISION)
+    _save(transformers.SiglipModel(config), path)
+    processor = {
+        "image_processor_type": "SiglipImageProcessor",
+        "size": {"height": 32, "width": 32},
+        "resample": 3,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+def _siglip(path: Path) -> None:
+    path.mkdir()
+    pieces = ["<pad>", "</s>", "<unk>", "▁", "▁the", "▁a", "at", *(chr(c) for c in range(33, 127))]
+    tokenizer = Tokenizer(models.Unigram([(p, -float(len(p))) for p in pieces], unk_id=2))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer.save(str(path / "tokenizer.json"))
+    write_json(
+        path / "tokenizer_config.json",
+        tokenizer_class="SiglipTokenizer",
+        model_input_names=["input_ids"],
+        model_max_length=LENGTH,
+        **_SIGLIP_SPECIAL,
+    )
+    _siglip_model(path, len(pieces))
+
+
+def _siglip2(path: Path) -> None:
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    pieces = [*special, "▁", *(chr(c) for c in range(33, 127)), "at", "the"]
+    pieces += [f"<0x{byte:02X}>" for byte in range(256)]
+    tokenizer = transformers.Siglip2Tokenizer(
+        vocab={piece: i for i, piece in enumerate(pieces)},
+        merges=[("a", "t")],
+        add_bos_token=False,
+        add_eos_token=True,
+        padding_side="right",
+        model_input_names=["input_ids"],
+        model_max_length=LENGTH,
+    )
+    tokenizer.save_pretrained(path)
+    _siglip_model(path, len(pieces))
+
+
+def _resnet(path: Path) -> None:
+    config = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16, 24, 40], depths=[1, 1, 1, 1], num_labels=3
+    )
+    model = transformers.ResNetForImageClassification(config)
+    generator = torch.Generator().manual_seed(5)
+    for name, buffer in model.named_buffers():
+        if buffer.is_floating_point():
+            buffer.uniform_(0.5 if "var" in name else -0.2, 1.0, generator=generator)
+    _save(model, path)
+    processor = {
+        "feature_extractor_type": "ConvNextFeatureExtractor",
+        "size": 56,
+        "crop_pct": 0.875,
+        "resample": 3,
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+def _vit(path: Path) -> None:
+    _save(transformers.ViTForImageClassification(transformers.ViTConfig(**_VISION)), path)
+    processor = {"image_processor_type": "ViTImageProcessor", "size": 32, "resample": 2}
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+def _dinov2(path: Path) -> None:
+    # Trained at another size than it is used at, as the real one: 518 and 224.
+    config = transformers.Dinov2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=48, patch_size=8
+    )
+    _save(transformers.Dinov2Model(config), path)
+    _clip_processor(path, image_processor_type="BitImageProcessor", size={"shortest_edge": 40})
+
+
+def _bert(path: Path) -> None:
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    words = ["a", "cat", "dog", "the", "of", "photo", "and", "query", "passage"]
+    letters = [chr(code) for code in range(33, 127)]
+    pieces = dict.fromkeys([*special, *words, *letters, *("##" + c for c in letters)])
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocab, **_UNKNOWN))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **dict(zip(["pad_token", "unk_token", "cls_token", "sep_token"], special, strict=True)),
+        model_max_length=40,
+    ).save_pretrained(path)
+    config = transformers.BertConfig(
+        **_TOWER, vocab_size=len(vocab), max_position_embeddings=40, hidden_dropout_prob=0.0
+    )
+    _save(transformers.BertModel(config, add_pooling_layer=False), path)
+
+
+def _sentence(path: Path) -> None:
+    """As distiluse is: Transformer, mean Pooling, Dense with tanh; in the older file format."""
+    _bert(path)
+    types = ["Transformer", "Pooling", "Dense"]
+    parts = ["", "1_Pooling", "2_Dense"]
+    modules = [
+        {"idx": i, "name": str(i), "path": part, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, part) in enumerate(zip(types, parts, strict=True))
+    ]
+    (path / "modules.json").write_text(json.dumps(modules))
+    write_json(path / "sentence_bert_config.json", max_seq_length=20, do_lower_case=True)
+    for part in parts[1:]:
+        (path / part).mkdir()
+    write_json(
+        path / "1_Pooling/config.json", word_embedding_dimension=32, pooling_mode_mean_tokens=True
+    )
+    write_json(
+        path / "2_Dense/config.json",
+        in_features=32,
+        out_features=24,
+        bias=True,
+        activation_function="torch.nn.modules.activation.Tanh",
+    )
+    linear = torch.nn.Linear(32, 24)
+    torch.save(
+        {f"linear.{key}": value for key, value in linear.state_dict().items()},
+        path / "2_Dense/pytorch_model.bin",
+    )
+
+
+_BUILDERS = {
+    "clip": _clip,
+    "siglip": _siglip,
+    "siglip2": _siglip2,
+    "metaclip2": _metaclip2,
+    "aimv2": _aimv2,
+    "resnet": _resnet,
+    "vit": _vit,
+    "dinov2": _dinov2,
+    "sentence": _sentence,
+}
