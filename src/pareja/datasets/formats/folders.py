@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -100,17 +100,11 @@ class FolderTree:
         refused: dict[str, str] = {}
         self._paths: dict[str, Path] = {}
         root = self.location.resolve()
-        for parent, folders, files in os.walk(self.location, onerror=_unlisted):
-            folders[:] = [name for name in folders if _is_visible(name)]
-            for name in filter(_is_visible, files):
-                path = Path(parent, name)
-                shown = printable(path.relative_to(self.location).as_posix())
-                if not path.is_file():
-                    continue
-                if path.is_symlink() and not path.resolve().is_relative_to(root):
-                    refused[shown] = "is a link that leads out of the dataset"
-                else:
-                    self._paths[shown] = path
+        for name, path, is_link in _files(self.location, ""):
+            if is_link and not path.resolve().is_relative_to(root):
+                refused[name] = "is a link that leads out of the dataset"
+            else:
+                self._paths[name] = path
         self.names = tuple(sorted(self._paths))
         self.refused: Mapping[str, str] = refused
 
@@ -218,7 +212,19 @@ def _is_visible(name: str) -> bool:
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _unlisted(error: OSError) -> None:
-    raise DatasetError(
-        f"{error.filename} cannot be listed: {error.strerror}. Check its permissions."
-    ) from error
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path, bool]]:
+    """Yield name and path of each file below a folder, and whether it is a link."""
+    try:
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if _is_visible(entry.name)]
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be listed: {error.strerror}. Check its permissions."
+        ) from error
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(path, f"{prefix}{printable(entry.name)}/")
+        # of a link that leads to itself only Path says that it is no file; the rest costs no stat
+        elif path.is_file() if entry.is_symlink() else entry.is_file(follow_symlinks=False):
+            yield prefix + printable(entry.name), path, entry.is_symlink()
