@@ -1,0 +1,230 @@
+"""Networks run by OpenVINO on the CPU: converted once, and from then on loaded without torch."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+import openvino  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from openvino.preprocess import PrePostProcessor  # type: ignore[import-untyped]
+from platformdirs import user_cache_path
+
+from pareja.encoders.backends import Device, Network, Precision
+from pareja.encoders.preprocessing import Preprocessing
+from pareja.errors import EncoderError
+
+if TYPE_CHECKING:
+    import torch
+
+_FAITHFUL = 0.9999
+"""Smallest cosine, over random inputs, between a converted network and its original."""
+
+
+class OpenVinoTower:
+    """A `Tower` run by OpenVINO on the CPU.
+
+    The network is converted the first time that it is needed and kept in the user's cache folder,
+    with half-precision weights where it computes in bfloat16, which has fewer digits than they.
+
+    Parameters
+    ----------
+    network
+        What to run. Its ``build`` is called only to convert it.
+    precision
+        As `pareja.encoders.backends.choose` returned it.
+
+    Raises
+    ------
+    EncoderError
+        If OpenVINO cannot run the network, or computes something else than torch does.
+    """
+
+    device: Device = "openvino"
+
+    def __init__(self, network: Network, precision: Precision) -> None:
+        self.precision = precision
+        self._lock = threading.Lock()
+        core = openvino.Core()
+        path = _converted_path(network, precision)
+        try:
+            model = core.read_model(path) if path.exists() else _convert(network, path, precision)
+            compiled = core.compile_model(model, "CPU", _settings(precision))
+        except RuntimeError as error:
+            raise EncoderError(
+                f"OpenVINO cannot run {path.parent.name}: {_last_line(error)}. Delete "
+                f"{path.parent} to convert it anew, or use the device 'cpu'."
+            ) from error
+        self._request = compiled.create_infer_request()
+
+    def __call__(self, **inputs: NDArray[np.uint8] | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Run the network on one batch, as `Tower` describes."""
+        arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+        with self._lock:
+            self._request.infer(arrays, share_inputs=True)
+            # The next call writes into the same memory.
+            return np.array(self._request.get_output_tensor().data, np.float32)
+
+
+def _settings(precision: Precision) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        # A thread that is bound to a core waits while another program, or a thread that decodes
+        # pictures, uses that core, and all other threads of the network wait for it.
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _converted_path(network: Network, precision: Precision) -> Path:
+    """Return where the converted network is, or will be."""
+    # Another version may convert better, or fail to read what this one wrote.
+    version = openvino.__version__.split("-")[0]
+    weights = "f16" if precision == "bfloat16" else "f32"
+    folder: Path = user_cache_path("pareja") / "openvino" / version / f"{network.key}-{weights}"
+    return folder / "network.xml"
+
+
+def _convert(network: Network, path: Path, precision: Precision) -> openvino.Model:
+    """Build the network with torch, convert it, compare the two and keep the converted one."""
+    import torch
+
+    module = network.build()
+    # Two batches of different shapes: what tracing took for a constant shows in the second.
+    traced, checked = _sample(network, 2, 5), _sample(network, 3, 8)
+    with warnings.catch_warnings(), torch.inference_mode():
+        # Tracing warns of every branch in the network's code.
+        warnings.simplefilter("ignore")
+        example, arguments = (
+            tuple(map(torch.from_numpy, _module_inputs(network, sample)))
+            for sample in (traced, checked)
+        )
+        model = _translate(module, example)
+        expected = module(*arguments).numpy()
+    _name_inputs(model, network)
+    if network.preprocessing is not None:
+        model = _with_pixels(model, network.preprocessing)
+
+    def is_faithful(candidate: openvino.Model) -> bool:
+        compiled = openvino.Core().compile_model(candidate, "CPU", _settings("float32"))
+        return _cosine(compiled(checked)[0], expected) >= _FAITHFUL
+
+    if not is_faithful(model):
+        raise EncoderError(
+            f"{network.key}: OpenVINO computes something else than torch. Use the device 'cpu'."
+        )
+    return _kept(model, path, is_faithful if precision == "bfloat16" else None)
+
+
+def _sample(network: Network, count: int, length: int) -> dict[str, NDArray[Any]]:
+    """Return random inputs of the tower."""
+    random = np.random.default_rng(0)
+    if network.preprocessing is not None:
+        side = network.preprocessing.side
+        return {"pixels": random.integers(0, 256, (count, side, side, 3), np.uint8)}
+    length = network.length or length
+    # Texts of different lengths, padded at their end.
+    mask = (np.arange(length) < length - np.arange(count)[:, None]).astype(np.int64)
+    ids = random.integers(1, 8, mask.shape)
+    return {name: mask if name == "attention_mask" else ids for name in network.inputs}
+
+
+def _module_inputs(network: Network, sample: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return what the torch module gets where the tower gets `sample`."""
+    if network.preprocessing is not None:
+        return [network.preprocessing.normalise(sample["pixels"])]
+    return [sample[name] for name in network.inputs]
+
+
+def _translate(module: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> openvino.Model:
+    """Convert a torch module."""
+    # What openvino.convert_model does, without the usage report that it sends over the network.
+    from openvino.frontend import FrontEndManager  # type: ignore[import-untyped]
+    from openvino.frontend.pytorch.ts_decoder import (  # type: ignore[import-untyped]
+        TorchScriptPythonDecoder,
+    )
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    # torch's own check runs the network three more times, on the input that it was traced with.
+    decoder = TorchScriptPythonDecoder(
+        module, example_input=example, trace_kwargs={"check_trace": False}
+    )
+    return openvino.Model(frontend.convert(frontend.load(decoder)))
+
+
+def _name_inputs(model: openvino.Model, network: Network) -> None:
+    """Give the inputs their names and the shapes that they may have."""
+    shape: list[int] = [-1, network.length or -1]
+    if network.preprocessing is not None:
+        side = network.preprocessing.side
+        shape = [-1, 3, side, side]
+    for place, name in zip(model.inputs, network.inputs, strict=True):
+        place.get_tensor().set_names({name})
+        place.get_node().set_partial_shape(openvino.PartialShape(shape))
+    model.validate_nodes_and_infer_types()
+
+
+def _with_pixels(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
+    """Let an image network take pixels as they are, and normalise them itself."""
+    steps = PrePostProcessor(model)
+    image = steps.input()
+    image.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
+    image.model().set_layout(openvino.Layout("NCHW"))
+    mean, std = (
+        [value / preprocessing.scale for value in colour]
+        for colour in (preprocessing.mean, preprocessing.std)
+    )
+    image.preprocess().convert_element_type(openvino.Type.f32).mean(mean).scale(std)
+    model = steps.build()
+    model.inputs[0].get_tensor().set_names({"pixels"})
+    return model
+
+
+def _kept(
+    model: openvino.Model, path: Path, may_halve: Callable[[openvino.Model], bool] | None
+) -> openvino.Model:
+    """Write the converted network and return it as it was written.
+
+    Its weights are written in half precision if `may_halve` agrees with what comes of it.
+    """
+    folder = path.parent
+    staging = folder.with_name(f"{uuid4().hex}.part")
+    try:
+        staging.mkdir(parents=True)
+        written = staging / path.name
+        openvino.save_model(model, written, compress_to_fp16=may_halve is not None)
+        if may_halve is not None and not may_halve(openvino.Core().read_model(written)):
+            openvino.save_model(model, written, compress_to_fp16=False)
+        try:
+            staging.rename(folder)
+        except OSError:
+            # Another process converted the same network meanwhile.
+            if not path.exists():
+                raise
+    except (OSError, RuntimeError) as error:
+        warnings.warn(
+            f"the converted network cannot be kept in {folder}, and is converted again next time: "
+            f"{_last_line(error)}",
+            stacklevel=2,
+        )
+        return model
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return openvino.Core().read_model(path)
+
+
+def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the smallest cosine of two arrays' rows; NaN where a row is not finite."""
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / lengths).min())
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
