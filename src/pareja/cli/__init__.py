@@ -1,1 +1,67 @@
-"""."""
+"""The command line: parse, call one public function, print.
+
+Standard output is the result, standard error is progress and messages. A command exits with 0 when
+it did what it was asked, 1 when it could not, 2 when it was asked wrongly, 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated, NoReturn
+
+import typer
+
+from pareja.cli import check, demo, pack, study
+from pareja.cli.console import fail, warn
+from pareja.errors import ParejaError
+
+app = typer.Typer(
+    name="pareja",
+    help="A workbench for picture-and-word embeddings.",
+    epilog="Start with: pareja demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(check.check)
+app.command()(pack.pack)
+app.command()(study.study)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pareja {version('pareja')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Measure, search and classify with picture-and-word embeddings."""
+
+
+def main() -> NoReturn:
+    """Run the command line; what ``pareja`` calls."""
+    warnings.showwarning = warn
+    try:
+        app()
+    except ParejaError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; nothing half-written is left", status=130)
+    except BrokenPipeError:
+        # The reader went away (`pareja ... | head`). That is no error, but Python would flush
+        # standard output once more at exit and say that it is.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from itertools import combinations
+from typing import Literal, TypedDict
 
-from pareja.analysis.alignment import Bridge, Geometry
-from pareja.analysis.categories import CategoryConfusion, CategoryScores
-from pareja.analysis.comparison import Comparison
-from pareja.analysis.matching import MatchingScores
-from pareja.analysis.projection import Plane
-from pareja.analysis.retrieval import RetrievalScores
+from pareja.analysis.alignment import Bridge, Geometry, bridges, geometry
+from pareja.analysis.categories import CategoryConfusion, CategoryScores, by_category
+from pareja.analysis.comparison import Comparison, compare
+from pareja.analysis.matching import MatchingScores, matching
+from pareja.analysis.projection import Plane, plane
+from pareja.analysis.retrieval import RetrievalScores, retrieval
 from pareja.analysis.significance import Floats
+from pareja.analysis.similarity import cosine_similarity
 from pareja.datasets.records import Dataset
-from pareja.encoders.protocols import Fingerprint
+from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.pipeline import DatasetEmbeddings, Progress, embed_dataset
+from pareja.encoders.protocols import Encoder, Fingerprint
+from pareja.errors import DatasetError, EncoderError
 
 
 @dataclass(frozen=True)
@@ -96,3 +105,176 @@ class StudyResult:
     resamples: int
     versions: Mapping[str, str]
     command: str
+
+
+def run_study(
+    dataset: Dataset,
+    encoders: Sequence[Encoder],
+    *,
+    seed: int = 0,
+    permutations: int = 9_999,
+    resamples: int = 2_000,
+    cache: EmbeddingCache | None = None,
+    progress: Callable[[str, Progress | None], None] = lambda title, progress: None,
+    command: str = "",
+) -> StudyResult:
+    """Embed a dataset with several encoders, measure each, and compare them two by two.
+
+    Parameters
+    ----------
+    dataset
+        Captioned pictures. Those without a caption, and those that cannot be decoded, are left
+        out and listed in the result.
+    encoders
+        One or more, dual encoders and pairs mixed; their names must differ.
+    seed, permutations, resamples
+        Seed and number of the random draws. The same seed gives the same numbers.
+    cache
+        Embeddings of earlier runs.
+    progress
+        Called with the title of each stage, and with its progress where it has a length.
+    command
+        The command line that repeats the study, for the report.
+
+    Raises
+    ------
+    DatasetError
+        If fewer than two captioned pictures can be decoded.
+    EncoderError
+        If two encoders have the same name.
+    """
+    repeated = [name for name, n in Counter(e.name for e in encoders).items() if n > 1]
+    if repeated:
+        raise EncoderError(f"encoder {repeated[0]!r} is given twice. Name each encoder once.")
+    uncaptioned = tuple(
+        (record.file_name, "has no caption") for record in dataset if not record.captions
+    )
+    dataset = replace(dataset, records=tuple(r for r in dataset if r.captions))
+    undecodable: tuple[tuple[str, str], ...] = ()
+    results: list[EncoderResult] = []
+    for encoder in encoders:
+        _require_pairs(dataset)
+        embedded = embed_dataset(
+            dataset, encoder, cache=cache, progress=partial(progress, f"embed · {encoder.name}")
+        )
+        if results and embedded.skipped:
+            name, reason = embedded.skipped[0]
+            raise DatasetError(
+                f"{name}: {reason}. The first encoder could read it: the dataset changed during "
+                "the study. Run it again."
+            )
+        dataset = embedded.dataset
+        undecodable += embedded.skipped
+        _require_pairs(dataset)
+        progress(f"measure · {encoder.name}", None)
+        results.append(
+            _measure(encoder, embedded, seed=seed, permutations=permutations, resamples=resamples)
+        )
+    comparisons = []
+    for a, b in combinations(results, 2):
+        progress(f"compare · {a.name} and {b.name}", None)
+        comparisons.append(
+            compare(
+                a.name,
+                b.name,
+                a.similarity,
+                b.similarity,
+                dataset.owner,
+                _image_categories(dataset),
+                permutations=permutations,
+                resamples=resamples,
+                seed=seed,
+            )
+        )
+    return StudyResult(
+        dataset=dataset,
+        encoders=tuple(results),
+        comparisons=tuple(comparisons),
+        skipped=uncaptioned + undecodable,
+        seed=seed,
+        permutations=permutations,
+        resamples=resamples,
+        versions=_versions(),
+        command=command,
+    )
+
+
+class Draws(TypedDict):
+    """How intervals are drawn."""
+
+    seed: int
+    resamples: int
+
+
+class Tests(Draws):
+    """How intervals and permutation tests are drawn."""
+
+    permutations: int
+
+
+def _measure(
+    encoder: Encoder,
+    embedded: DatasetEmbeddings,
+    *,
+    seed: int,
+    permutations: int,
+    resamples: int,
+) -> EncoderResult:
+    dataset, images, captions = embedded.dataset, embedded.images, embedded.captions
+    owner = dataset.owner
+    draws: Draws = {"seed": seed, "resamples": resamples}
+    tests: Tests = {**draws, "permutations": permutations}
+    across: tuple[Bridge, ...] = ()
+    if encoder.kind == "pair":
+        across = bridges(images, captions, owner, **tests)
+        baseline = across[0]
+        similarity = baseline.similarity
+        image_to_text, text_to_image = baseline.image_to_text, baseline.text_to_image
+        matched = baseline.matching
+    else:
+        similarity = cosine_similarity(images, captions)
+        image_to_text, text_to_image = retrieval(similarity, owner, **draws)
+        matched = matching(similarity, owner, **tests)
+    image_categories = _image_categories(dataset)
+    categories, confusion = (
+        by_category(similarity, owner, image_categories, **draws)
+        if image_categories
+        else ((), None)
+    )
+    return EncoderResult(
+        name=encoder.name,
+        kind=encoder.kind,
+        image_fingerprint=encoder.image_fingerprint,
+        text_fingerprint=encoder.text_fingerprint,
+        image_dim=images.shape[1],
+        text_dim=captions.shape[1],
+        seconds=embedded.seconds,
+        similarity=similarity,
+        image_to_text=image_to_text,
+        text_to_image=text_to_image,
+        matching=matched,
+        bridges=across,
+        geometry=geometry(images, captions, owner, permutations=permutations, seed=seed),
+        categories=categories,
+        confusion=confusion,
+        plane=plane(images, captions, owner, shared=encoder.kind == "dual"),
+    )
+
+
+def _image_categories(dataset: Dataset) -> list[str]:
+    """Each picture's category; empty unless all have one and there are at least two."""
+    given = [record.category for record in dataset if record.category]
+    return given if len(given) == len(dataset) and len(set(given)) > 1 else []
+
+
+def _require_pairs(dataset: Dataset) -> None:
+    if len(dataset) < 2:
+        raise DatasetError(
+            f"{dataset.name}: a study needs at least 2 pictures with captions, this dataset has "
+            f"{len(dataset)}. Add captions to its metadata, or pictures."
+        )
+
+
+def _versions() -> dict[str, str]:
+    packages = ("pareja", "numpy", "scipy", "pillow", "torch")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

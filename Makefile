@@ -1,0 +1,60 @@
+# The project's tasks. `make help` lists them; `make demo` and `make test` need nothing else first.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Where to get torch from, if not from PyPI: https://download.pytorch.org/whl/cpu is much smaller.
+TORCH_INDEX ?=
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+PIP_INSTALL = $(PIP) install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.DEFAULT_GOAL := help
+.PHONY: help runtime install demo test lint format docs clean docker-build docker-run
+
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.pareja: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.develop: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@ $(VENV)/.pareja
+
+runtime: $(VENV)/.pareja ## Create the virtual environment with what running it needs
+
+install: $(VENV)/.develop ## Create the virtual environment with everything that development needs
+
+demo: $(VENV)/.pareja ## Check, study and report on the bundled 20 pictures; ends with where the report is
+	$(VENV)/bin/pareja demo
+
+test: install lint ## Run the linters and all tests, with coverage
+	$(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term
+
+lint: install ## Check style and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+format: install ## Rewrite the code in the agreed style
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+docs: install ## Rebuild the generated pages of docs/
+	$(VENV)/bin/python docs/generate.py
+
+clean: ## Remove what the tasks have made, except the virtual environment
+	rm -rf out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+DOCKER ?= docker
+IMAGE ?= pareja
+DEVICE ?= cpu
+docker-build: ## Build the container image (DEVICE=cuda for GPUs)
+	$(DOCKER) build --build-arg DEVICE=$(DEVICE) --tag $(IMAGE) .
+
+docker-run: ## Run the demo in the container; the report lands in ./out
+	mkdir -p out
+	$(DOCKER) run --rm --user "$$(id -u):$$(id -g)" --volume "$(CURDIR)/out:/work/out" $(IMAGE)

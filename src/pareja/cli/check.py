@@ -1,0 +1,85 @@
+"""``pareja check``: everything that is wrong with a dataset, at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pareja.cli.console import (
+    DatasetArgument,
+    JsonOption,
+    ModelOption,
+    print_json,
+    progress_bars,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from pareja.datasets.checks import CheckReport
+
+ProfileOption = Annotated[
+    str, typer.Option("--profile", help="Which rules apply: 'general', or 'course' (20 = 4 x 5).")
+]
+
+
+def check(
+    dataset: DatasetArgument,
+    profile: ProfileOption = "general",
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Report everything that is wrong with a dataset, at once.
+
+    Exits with 1 if there is an error; warnings and notes do not count. With a model, also asks
+    whether captions match another picture better than their own, and whether a picture may be
+    unfit for a classroom.
+    """
+    report = examine(dataset, profile, model)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print_report(report)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def examine(location: str, profile: str, model: str | None) -> CheckReport:
+    """Load a dataset, rows without a picture and all, and check it."""
+    from pareja.datasets import check_dataset, load_dataset
+
+    with progress_bars() as progress:
+        dataset = load_dataset(location, on_missing="keep")
+        if model is None:
+            return check_dataset(dataset, profile=profile)
+        from pareja.encoders import load_dual
+        from pareja.tasks.checks import check_with_encoder
+
+        return check_with_encoder(
+            dataset, load_dual(model), profile=profile, progress=partial(progress, "embed")
+        )
+
+
+def print_report(report: CheckReport) -> None:
+    """Print the problems, worst first, and one line that sums up."""
+    from rich.text import Text
+
+    console = stdout()
+    style = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+    for problem in report.problems:
+        line = Text(f"{problem.severity:<8}", style=style[problem.severity])
+        line.append(f"{problem.code:<20}", style="dim")
+        line.append(f"{problem.path}: " if problem.path else "", style="bold")
+        line.append(problem.message, style="default")
+        console.print(line, soft_wrap=True)
+    summary = report.summary
+    counts = ", ".join(
+        f"{number} {severity}{'' if number == 1 else 's'}"
+        for severity, number in summary["problems"].items()
+    )
+    verdict = "passes" if report.ok else "does not pass"
+    console.print(
+        f"{summary['dataset']} {verdict} the checks of profile {summary['profile']!r}: {counts}."
+    )
+    for check_name, reason in summary["left_out"].items():
+        console.print(f"left out: {check_name}: {reason}")

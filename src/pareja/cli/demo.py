@@ -1,0 +1,47 @@
+"""``pareja demo``: the main job on the bundled pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from pareja.cli.check import examine, print_report
+from pareja.cli.console import OutOption, progress_bars, stdout
+from pareja.cli.study import EMBEDDED, print_study
+
+
+def demo(out: OutOption = Path("pareja-demo")) -> None:
+    """Check, study and report on the 20 bundled pictures; needs no network.
+
+    A folder that an earlier demo wrote is replaced.
+    """
+    from pareja.datasets import load_dataset
+    from pareja.encoders import load_encoder
+    from pareja.report import write_folder
+    from pareja.studies.study import run_study
+
+    report = examine("pareja20", "course", "starter")
+    print_report(report)
+    if not report.ok:
+        raise typer.Exit(1)
+    folder = out or Path("pareja-demo")
+    with progress_bars() as progress:
+        result = run_study(
+            load_dataset("pareja20"),
+            [load_encoder(name) for name in EMBEDDED],
+            progress=progress,
+            command=" ".join(["pareja study pareja20", *(f"-m {name}" for name in EMBEDDED)]),
+        )
+        progress("report", None)
+        files = write_folder(result, folder, langs=["en", "es"], force=True)
+    print_study(result)
+    console = stdout()
+    console.print("\nThe report, in English and in Spanish (open it in a browser):")
+    for name in ("report_html", "memoria_html"):
+        console.print(f"  {(folder / files[name]).resolve()}", soft_wrap=True)
+    console.print(
+        "\nNext: pareja check FOLDER --profile course      your own pictures\n"
+        "      pareja study FOLDER --lang es             the same report about them\n"
+        "      pareja pack FOLDER -o handin.zip          the zip to hand in"
+    )

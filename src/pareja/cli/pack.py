@@ -1,0 +1,40 @@
+"""``pareja pack``: the zip that is handed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pareja.cli.check import ProfileOption, examine, print_report
+from pareja.cli.console import DatasetArgument, ForceOption, JsonOption, print_json, stdout
+
+
+def pack(
+    dataset: DatasetArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="The zip to write.  [default: DATASET.zip]"),
+    ] = None,
+    profile: ProfileOption = "general",
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a dataset and write it as one zip: pictures, metadata, attribution, checksums.
+
+    Refuses a dataset with errors. The same dataset always gives the same bytes.
+    """
+    from pareja.datasets import load_dataset
+    from pareja.datasets import pack as write_pack
+
+    report = examine(dataset, profile, model=None)
+    if not report.ok:
+        print_report(report)
+        raise typer.Exit(1)
+    loaded = load_dataset(dataset)
+    result = write_pack(loaded, out or Path(f"{loaded.name}.zip"), force=force, report=report)
+    if as_json:
+        print_json({"path": str(result.path), "images": len(loaded), "bytes": result.size})
+    else:
+        stdout().print(f"{result.path}: {len(loaded)} pictures, {result.size / 1e6:.1f} MB")

@@ -1,0 +1,142 @@
+"""``pareja study``: the whole comparison of encoders on one dataset."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pareja.cli.console import (
+    DatasetArgument,
+    ForceOption,
+    JsonOption,
+    Language,
+    ModelsOption,
+    OutOption,
+    SeedOption,
+    print_json,
+    progress_bars,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pareja.analysis.alignment import Bridge
+    from pareja.analysis.significance import Estimate
+    from pareja.studies.study import EncoderResult, StudyResult
+
+EMBEDDED = ("starter-unaligned", "starter")
+
+
+def study(
+    dataset: DatasetArgument,
+    models: ModelsOption = None,
+    out: OutOption = None,
+    lang: Annotated[
+        list[Language] | None,
+        typer.Option("--lang", help="Language of the report; give it twice for both."),
+    ] = None,
+    seed: SeedOption = 0,
+    permutations: Annotated[
+        int, typer.Option(min=99, help="Random pairings of each permutation test.")
+    ] = 9_999,
+    resamples: Annotated[
+        int, typer.Option(min=100, help="Bootstrap samples of each interval.")
+    ] = 2_000,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare encoders on a dataset: whether images and captions match, and who does it best.
+
+    Without -m, the two encoders that need no download are compared. Writes the report (HTML,
+    Markdown, PDF), its figures, JSON and CSVs to the folder given by -o  [default: DATASET-study].
+    With --json and no -o, nothing is written.
+    """
+    from pareja.datasets import load_dataset
+    from pareja.encoders import load_encoder
+    from pareja.report import write_folder
+    from pareja.studies.export import study_to_json
+    from pareja.studies.study import run_study
+
+    with progress_bars() as progress:
+        loaded = load_dataset(dataset)
+        folder = out or (None if as_json else Path(f"{loaded.name}-study"))
+        result = run_study(
+            loaded,
+            [load_encoder(name) for name in models or EMBEDDED],
+            seed=seed,
+            permutations=permutations,
+            resamples=resamples,
+            progress=progress,
+            command=shlex.join(["pareja", *sys.argv[1:]]),
+        )
+        files: dict[str, str] = {}
+        if folder is not None:
+            progress("report", None)
+            files = write_folder(result, folder, langs=lang or [Language.en], force=force)
+    if as_json:
+        print_json(study_to_json(result, files))
+        return
+    print_study(result)
+    for name, path in files.items():
+        if name.startswith("report"):
+            stdout().print(f"{path}", soft_wrap=True)
+
+
+def print_study(result: StudyResult) -> None:
+    """Print the comparison as a table that fits a terminal of 80 columns."""
+    console = stdout()
+    console.print(retrieval_table(result))
+    for comparison in result.comparisons:
+        rho = comparison.matched_spearman
+        console.print(
+            f"{comparison.a} and {comparison.b}: rank correlation of the matched similarities "
+            f"{rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}], p = {comparison.matched_p:.3g}"
+        )
+    for path, reason in result.skipped:
+        console.print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True)
+
+
+def retrieval_table(result: StudyResult) -> Table:
+    """Tabulate retrieval and matching of every encoder, and of a pair's ways across."""
+    from rich.table import Table
+
+    dataset = result.dataset
+    table = Table(
+        title=f"{dataset.name}: {len(dataset)} pictures, {len(dataset.captions)} captions",
+        caption="R@k: share of queries with a right answer among the first k, 95 % interval.",
+    )
+    table.add_column("encoder", overflow="fold")
+    for heading in ("image→text R@1", "R@5", "text→image R@1", "R@5", "AUC", "p"):
+        table.add_column(heading, justify="right")
+    for encoder in result.encoders:
+        rows: list[tuple[str, EncoderResult | Bridge]] = [(encoder.name, encoder)]
+        rows += [(f"  {bridge.name}", bridge) for bridge in encoder.bridges[1:]]
+        for name, scores in rows:
+            to_text, to_image = scores.image_to_text.recall, scores.text_to_image.recall
+            table.add_row(
+                name,
+                _interval(to_text[1]),
+                f"{to_text[5].value:.2f}",
+                _interval(to_image[1]),
+                f"{to_image[5].value:.2f}",
+                f"{scores.matching.auc.value:.2f}",
+                f"{scores.matching.test.p_value:.2g}",
+            )
+    chance = result.encoders[0]
+    by_luck = [
+        scores.chance_recall[k]
+        for scores in (chance.image_to_text, chance.text_to_image)
+        for k in (1, 5)
+    ]
+    table.add_section()
+    table.add_row("chance", *(f"{value:.2f}" for value in (*by_luck, 0.5)), "")
+    return table
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

@@ -1,0 +1,250 @@
+"""A study as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pareja.analysis.alignment import Geometry
+from pareja.analysis.comparison import Comparison
+from pareja.analysis.matching import MatchingScores
+from pareja.analysis.retrieval import RetrievalScores
+from pareja.analysis.significance import Estimate, Floats, PermutationTest
+from pareja.datasets.records import Dataset
+from pareja.studies.study import EncoderResult, StudyResult
+
+
+def study_to_json(result: StudyResult, files: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the study as plain values.
+
+    Parameters
+    ----------
+    result
+        The study.
+    files
+        What was written beside it: a kind of file and its path, relative to the study's folder.
+
+    Returns
+    -------
+    dict
+        ``dataset``, ``encoders`` (by name), ``comparisons``, ``skipped``, ``settings``,
+        ``versions``, ``command`` and ``files``; only JSON's own types, no NaN.
+    """
+    dataset = result.dataset
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "images": len(dataset),
+            "captions": len(dataset.captions),
+            "categories": list(dataset.categories),
+        },
+        "encoders": {encoder.name: _encoder(encoder) for encoder in result.encoders},
+        "comparisons": [_comparison(c, dataset) for c in result.comparisons],
+        "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
+        "settings": {
+            "seed": result.seed,
+            "permutations": result.permutations,
+            "resamples": result.resamples,
+        },
+        "versions": dict(result.versions),
+        "command": result.command,
+        "files": dict(files or {}),
+    }
+
+
+def write_csv(result: StudyResult, out: Path) -> dict[str, Path]:
+    """Write every similarity matrix and the scores of every matched pair.
+
+    Files are UTF-8 with a byte-order mark, which spreadsheets need to read accents.
+
+    Parameters
+    ----------
+    result
+        The study.
+    out
+        An existing folder.
+
+    Returns
+    -------
+    dict
+        ``pairs``: one row for each caption, with its similarity and ranks under each encoder.
+        ``similarity-NAME``: pictures as rows, captions as columns; for an encoder pair also
+        ``similarity-NAME-BRIDGE`` for each way across its two spaces.
+    """
+    written = {"pairs": _write(out / "pairs.csv", _pair_rows(result))}
+    for encoder in result.encoders:
+        matrices = {encoder.name: encoder.similarity} | {
+            f"{encoder.name}-{bridge.name}": bridge.similarity for bridge in encoder.bridges[1:]
+        }
+        for name, similarity in matrices.items():
+            key = f"similarity-{_file_stem(name)}"
+            rows = _similarity_rows(result.dataset, similarity)
+            written[key] = _write(out / f"{key}.csv", rows)
+    return written
+
+
+def _encoder(encoder: EncoderResult) -> dict[str, Any]:
+    return {
+        "kind": encoder.kind,
+        "image_fingerprint": str(encoder.image_fingerprint),
+        "text_fingerprint": str(encoder.text_fingerprint),
+        "image_dim": encoder.image_dim,
+        "text_dim": encoder.text_dim,
+        "seconds": round(encoder.seconds, 3),
+        "image_to_text": _retrieval(encoder.image_to_text),
+        "text_to_image": _retrieval(encoder.text_to_image),
+        **_matching(encoder.matching),
+        "bridges": {
+            bridge.name: {
+                "image_to_text": _retrieval(bridge.image_to_text),
+                "text_to_image": _retrieval(bridge.text_to_image),
+                **_matching(bridge.matching),
+            }
+            for bridge in encoder.bridges
+        },
+        "geometry": _geometry(encoder.geometry),
+        "categories": {
+            scores.category: {
+                "images": scores.n_images,
+                "image_to_text": _estimates({"R@1": scores.image_to_text}),
+                "text_to_image": _estimates({"R@1": scores.text_to_image}),
+                "matched_mean": scores.matched_mean,
+                "mismatched_mean": scores.mismatched_mean,
+            }
+            for scores in encoder.categories
+        },
+        "confusion": encoder.confusion
+        and {
+            "categories": list(encoder.confusion.categories),
+            "image_to_text": encoder.confusion.image_to_text.tolist(),
+            "text_to_image": encoder.confusion.text_to_image.tolist(),
+        },
+    }
+
+
+def _retrieval(scores: RetrievalScores) -> dict[str, Any]:
+    estimates = {f"R@{k}": estimate for k, estimate in scores.recall.items()}
+    estimates |= {"MRR": scores.mrr, "median_rank": scores.median_rank}
+    chance = {f"R@{k}": value for k, value in scores.chance_recall.items()}
+    chance |= {"MRR": scores.chance_mrr, "median_rank": scores.chance_median_rank}
+    return {
+        **_estimates(estimates),
+        "chance": chance,
+        "queries": scores.n_queries,
+        "candidates": scores.n_candidates,
+    }
+
+
+def _matching(scores: MatchingScores) -> dict[str, Any]:
+    return {
+        "matched_mean": scores.matched_mean,
+        "mismatched_mean": scores.mismatched_mean,
+        "difference": scores.difference.value,
+        "difference_ci": [scores.difference.low, scores.difference.high],
+        "auc": scores.auc.value,
+        "auc_ci": [scores.auc.low, scores.auc.high],
+        "permutation_p": scores.test.p_value,
+    }
+
+
+def _geometry(geometry: Geometry) -> dict[str, Any]:
+    return {
+        "rsa": _test(geometry.rsa),
+        "cka": _test(geometry.cka),
+        "mutual_knn": {**_test(geometry.mutual_knn), "k": geometry.k},
+    }
+
+
+def _test(test: PermutationTest) -> dict[str, float]:
+    return {
+        "value": test.statistic,
+        "p": test.p_value,
+        "null_mean": test.null_mean,
+        "null_low": test.null_low,
+        "null_high": test.null_high,
+    }
+
+
+def _comparison(comparison: Comparison, dataset: Dataset) -> dict[str, Any]:
+    matched, matrix = comparison.matched_spearman, comparison.matrix_spearman
+    return {
+        "a": comparison.a,
+        "b": comparison.b,
+        "spearman": matched.value,
+        "ci": [matched.low, matched.high],
+        "p": comparison.matched_p,
+        "matrix_spearman": matrix.value,
+        "matrix_ci": [matrix.low, matrix.high],
+        "matrix_p": comparison.matrix_p,
+        "agreement": {
+            direction: {
+                "both": agreement.both,
+                "only_a": agreement.only_a,
+                "only_b": agreement.only_b,
+                "neither": agreement.neither,
+                "difference": agreement.difference.value,
+                "difference_ci": [agreement.difference.low, agreement.difference.high],
+                "p": agreement.p_value,
+            }
+            for direction, agreement in comparison.agreement.items()
+        },
+        "categories": {
+            category: {"difference": estimate.value, "ci": [estimate.low, estimate.high]}
+            for category, estimate in comparison.category_differences.items()
+        },
+        "disagreements": [
+            {
+                "path": dataset.records[item.image].file_name,
+                "rank_a": item.rank_a,
+                "rank_b": item.rank_b,
+            }
+            for item in comparison.disagreements
+        ],
+    }
+
+
+def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+    values: dict[str, Any] = {name: estimate.value for name, estimate in estimates.items()}
+    values["ci"] = {name: [estimate.low, estimate.high] for name, estimate in estimates.items()}
+    return values
+
+
+def _pair_rows(result: StudyResult) -> Iterable[Sequence[object]]:
+    dataset = result.dataset
+    names = [encoder.name for encoder in result.encoders]
+    yield [
+        "file_name",
+        "category",
+        "caption",
+        *(f"{measure} {name}" for name in names for measure in _PAIR_MEASURES),
+    ]
+    for j, (caption, i) in enumerate(zip(dataset.captions, dataset.owner, strict=True)):
+        record = dataset.records[i]
+        cells: list[object] = [record.file_name, record.category or "", caption]
+        for encoder in result.encoders:
+            cells.append(f"{encoder.similarity[i, j]:.6f}")
+            cells.append(f"{encoder.image_to_text.ranks[i]:g}")
+            cells.append(f"{encoder.text_to_image.ranks[j]:g}")
+        yield cells
+
+
+_PAIR_MEASURES = ("similarity", "rank image_to_text", "rank text_to_image")
+
+
+def _similarity_rows(dataset: Dataset, similarity: Floats) -> Iterable[Sequence[object]]:
+    yield ["file_name", *dataset.captions]
+    for record, row in zip(dataset.records, similarity, strict=True):
+        yield [record.file_name, *(f"{value:.6f}" for value in row)]
+
+
+def _write(path: Path, rows: Iterable[Sequence[object]]) -> Path:
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def _file_stem(name: str) -> str:
+    """Make a file name of an encoder's name, which may be a path or owner/repo."""
+    return name.strip("/").replace("/", "--").replace("\\", "--")

@@ -1,0 +1,1 @@
+"""What embeddings are used for: jobs that bring encoders and datasets together."""

