@@ -11,6 +11,7 @@
     │   ├── ModelUnavailableError    known, but its weights are not on this machine
     │   └── FingerprintMismatchError embeddings of two spaces were about to be mixed
     ├── AnalysisError            arrays that a measure cannot be computed from
+    ├── CollectionError          a collection cannot be opened, searched or written
     ├── OutputError              a result cannot be written where it was asked for
     └── MissingDependencyError   an optional package is needed and not installed
 
@@ -95,6 +96,10 @@ class FingerprintMismatchError(EncoderError):
 
 class AnalysisError(ParejaError, ValueError):
     """A measure cannot be computed from the arrays it was given."""
+
+
+class CollectionError(ParejaError):
+    """A collection of pictures cannot be opened, searched or written."""
 
 
 class OutputError(ParejaError):

@@ -1,0 +1,1 @@
+"""Collections of pictures that can be searched."""

@@ -1,0 +1,161 @@
+"""What a search asks, what it answers, and what a place for vectors promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.encoders.protocols import Embeddings
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a collection.
+
+    Parameters
+    ----------
+    id
+        Its number in the collection; never used again for another picture.
+    digest
+        SHA-256 of its file's bytes: the same picture under two names is one picture.
+    path
+        Where its file is now; the first of them if there are several.
+    caption, category, caption_es, label, author, license, source_url
+        What its dataset's metadata says; None where nothing.
+    width, height
+        In pixels, after orientation.
+    """
+
+    id: int
+    digest: str
+    path: Path
+    caption: str | None = None
+    category: str | None = None
+    caption_es: str | None = None
+    label: str | None = None
+    author: str | None = None
+    license: str | None = None
+    source_url: str | None = None
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is looked for; at least one of `text`, `image` and `like` is given.
+
+    Parameters
+    ----------
+    text
+        Words.
+    image
+        Embedding of a picture that is not in the collection, ``(dim,)``.
+    like
+        Id of a picture of the collection ("more like this"); it is not among the hits.
+    minus
+        Words to move away from.
+    category
+        Only pictures of this category.
+    """
+
+    text: str | None = None
+    image: NDArray[np.float32] | None = None
+    like: int | None = None
+    minus: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer: its rank from 1, the picture, and its cosine similarity in [-1, 1]."""
+
+    rank: int
+    picture: Picture
+    score: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The answer to a query.
+
+    Parameters
+    ----------
+    query
+        What was asked.
+    model
+        Name of the encoder that answered.
+    hits
+        Best first.
+    took_ms
+        Wall time of encoding the query and searching, in milliseconds.
+    likely_relevant
+        False when the best score is what unrelated queries reach in this collection as well:
+        "probably nothing relevant". None where it is not known.
+    """
+
+    query: Query
+    model: str
+    hits: tuple[Hit, ...]
+    took_ms: float
+    likely_relevant: bool | None = None
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What indexing did, in numbers of pictures, and every file it skipped with the reason."""
+
+    added: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    updated: int = 0
+    removed: int = 0
+    duplicates: int = 0
+    skipped: tuple[tuple[str, str], ...] = field(default=())
+    seconds: float = 0.0
+
+
+class VectorStore(Protocol):
+    """Where the vectors of one embedding space are: the collection's own database, or Qdrant.
+
+    The same contract tests run on every store.
+    """
+
+    def upsert(
+        self,
+        ids: Sequence[int],
+        vectors: Embeddings,
+        payloads: Sequence[Mapping[str, str | None]],
+    ) -> None:
+        """Add or replace vectors ``(n, dim)``; when it returns they are durable and searchable.
+
+        ``payloads`` hold the ``category`` that searches filter on.
+        """
+        ...
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Remove vectors; ids that are not there are ignored."""
+        ...
+
+    def search(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        *,
+        category: str | None = None,
+        exclude: Sequence[int] = (),
+    ) -> list[tuple[int, float]]:
+        """Return at most `k` ``(id, cosine)``, best first, ties by id; never a removed id."""
+        ...
+
+    def get(self, ids: Sequence[int]) -> Embeddings:
+        """Return the vectors of `ids`, ``(n, dim)``, in that order; KeyError for one not there."""
+        ...
+
+    def count(self) -> int:
+        """Return how many vectors there are."""
+        ...

@@ -1,0 +1,112 @@
+"""What tests of several layers share: an encoder that is small, honest and needs no weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pareja.datasets import Dataset, load_dataset
+from pareja.encoders import Embeddings, Fingerprint, Pixels
+
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (20, 160, 40),
+    "blue": (30, 60, 210),
+    "yellow": (240, 220, 40),
+    "white": (250, 250, 250),
+    "black": (5, 5, 5),
+    "pink": (250, 150, 190),
+    "brown": (110, 60, 20),
+}
+
+
+@dataclass(frozen=True)
+class ColourEncoder:
+    """Embeds a picture by its mean colour, and a text by the colours it names.
+
+    It really does connect words and pictures, in a three-dimensional space, and is fast enough to
+    run in every test.
+    """
+
+    name: str = "colours"
+    kind: Literal["dual"] = "dual"
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    image_dim: int = 4
+    text_dim: int = 4
+    image_side: int = 8
+
+    @property
+    def image_fingerprint(self) -> Fingerprint:
+        return Fingerprint(self.name, "1", "8x8", "mean")
+
+    @property
+    def text_fingerprint(self) -> Fingerprint:
+        return self.image_fingerprint
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        return np.asarray(image.resize((self.image_side, self.image_side)), dtype=np.uint8)
+
+    def encode_pixels(self, pixels: Pixels) -> Embeddings:
+        return self._unit(pixels.reshape(len(pixels), -1, 3).mean(axis=1))
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        if not images:
+            return np.zeros((0, self.image_dim), dtype=np.float32)
+        return self.encode_pixels(np.stack([self.prepare(image) for image in images]))
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        if not texts:
+            return np.zeros((0, self.text_dim), dtype=np.float32)
+        return self._unit(np.array([self._colour(text) for text in texts]))
+
+    def logits(self, similarity: NDArray[np.floating]) -> NDArray[np.float32]:
+        return np.asarray(20 * similarity, dtype=np.float32)
+
+    @staticmethod
+    def _colour(text: str) -> list[float]:
+        named = [rgb for name, rgb in COLOURS.items() if name in text.lower()]
+        if named:
+            return [float(value) for value in np.mean(named, axis=0)]
+        digest = hashlib.sha256(text.encode()).digest()
+        return [float(byte) for byte in digest[:3]]
+
+    @staticmethod
+    def _unit(rgb: NDArray[np.floating]) -> Embeddings:
+        centred = np.concatenate([rgb / 127.5 - 1, np.full((len(rgb), 1), 0.1)], axis=1)
+        return (centred / np.linalg.norm(centred, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def colours() -> ColourEncoder:
+    """An encoder that matches colours with their names."""
+    return ColourEncoder()
+
+
+@pytest.fixture
+def colour_folder(tmp_path: Path) -> Path:
+    """An imagefolder of eight coloured pictures in two categories, captioned by their colour."""
+    root = tmp_path / "colours"
+    (root / "images").mkdir(parents=True)
+    rows = ["file_name,caption,category,author,license"]
+    noise = np.random.default_rng(0)
+    for n, (name, rgb) in enumerate(COLOURS.items()):
+        pixels = np.clip(noise.normal(rgb, 6, (320, 400, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{name}.png")
+        category = "bright" if n % 2 else "dark"
+        rows.append(f"images/{name}.png,A wall painted {name},{category},Ana,CC0-1.0")
+    (root / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def colour_dataset(colour_folder: Path) -> Dataset:
+    """The pictures of `colour_folder`, loaded."""
+    return load_dataset(colour_folder)
