@@ -1,0 +1,265 @@
+"""Everything that may be wrong with a dataset, found in one pass: ``pareja check``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.datasets.captions import MISMATCH_MIN_PICTURES
+from pareja.datasets.findings import (
+    Finding,
+    at,
+    count,
+    in_captions,
+    in_duplicates,
+    in_flags,
+    in_languages,
+    in_pictures,
+    in_provenance,
+    in_similarity,
+)
+from pareja.datasets.inspection import inspect_pictures
+from pareja.datasets.profiles import SEVERITIES, Profile, Severity, find_profile
+from pareja.datasets.records import Dataset, Record
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a dataset, or may be.
+
+    Parameters
+    ----------
+    code
+        One of `CODES`.
+    severity
+        How serious it is to the profile.
+    path
+        The picture, as the dataset names it; empty where the dataset as a whole is meant.
+    message
+        What is wrong, what was found and what to do, as sentences.
+    """
+
+    code: str
+    severity: Severity
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The result of `check_dataset`.
+
+    Parameters
+    ----------
+    problems
+        All of them: errors, warnings, notes; within each the dataset as a whole first, then its
+        pictures in order.
+    summary
+        What was checked, as plain JSON values: ``dataset``, ``profile``, ``pictures``,
+        ``captions``, ``categories`` and ``licenses`` (name to number), ``problems`` (severity to
+        number) and ``left_out`` (checks that were not made, and why).
+    """
+
+    problems: tuple[Problem, ...]
+    summary: Mapping[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are no errors; warnings and notes may be there."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that the profile does not accept."""
+        return tuple(p for p in self.problems if p.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that a person should look at."""
+        return tuple(p for p in self.problems if p.severity == "warning")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``{"ok", "problems": [{"code", "severity", "path", "message"}], "summary"}``.
+
+        Returns
+        -------
+        dict
+            Plain values for `json.dumps`.
+        """
+        return {
+            "ok": self.ok,
+            "problems": [
+                {"code": p.code, "severity": p.severity, "path": p.path, "message": p.message}
+                for p in self.problems
+            ],
+            "summary": dict(self.summary),
+        }
+
+
+def check_dataset(
+    dataset: Dataset,
+    *,
+    profile: str | Profile = "general",
+    similarity: NDArray[np.floating] | None = None,
+    flagged: Sequence[tuple[int, str, float]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Find all problems of a dataset at once.
+
+    Each picture is read and decoded once, a few at a time; one that cannot be decoded does not stop
+    the others.
+
+    Parameters
+    ----------
+    dataset
+        The dataset, read with ``on_missing="keep"`` so that rows without a picture are reported
+        with everything else.
+    profile
+        What it is held to, or the name of that: see `pareja.datasets.profiles.profiles`.
+    similarity
+        What an encoder makes of it, ``(n_images, n_captions)``, rows in the order of the records,
+        columns of ``dataset.captions``. Finds captions that belong to another picture, by the rule
+        of `pareja.datasets.captions.mismatches`.
+    flagged
+        Pictures that a moderation encoder flags: ``(index of the record, reason, score)``. An empty
+        sequence says that none was flagged, None that nobody looked.
+    progress
+        Called with the number of pictures done and of all pictures, after each.
+
+    Returns
+    -------
+    CheckReport
+        The problems and a summary, which names the checks that were left out.
+
+    Raises
+    ------
+    DatasetError
+        If the profile is unknown, or `similarity` or `flagged` do not fit the dataset.
+
+    Examples
+    --------
+    >>> report = check_dataset(Dataset("empty", (), "nowhere"))
+    >>> report.ok, [problem.code for problem in report.errors]
+    (False, ['no_pictures'])
+    """
+    held_to = find_profile(profile) if isinstance(profile, str) else profile
+    records = dataset.records
+    # First, since wrong arguments should not cost a minute of decoding.
+    judged = [*in_similarity(dataset, similarity), *in_flags(records, flagged)]
+    inspections = []
+    for done, inspection in enumerate(inspect_pictures(records), start=1):
+        inspections.append(inspection)
+        if progress is not None:
+            progress(done, len(records))
+    findings = chain(
+        _counts(dataset, held_to),
+        _files(dataset),
+        in_pictures(inspections, held_to),
+        in_duplicates(records, inspections),
+        in_captions(records, held_to),
+        in_languages(dataset),
+        in_provenance(records),
+        judged,
+    )
+    problems = [(f.index, _problem(f, records, held_to)) for f in findings]
+    problems.sort(key=lambda item: (SEVERITIES.index(item[1].severity), item[0]))
+    ordered = tuple(problem for _, problem in problems)
+    return CheckReport(ordered, _summary(dataset, held_to, ordered, similarity, flagged))
+
+
+def _problem(finding: Finding, records: Sequence[Record], profile: Profile) -> Problem:
+    path = finding.path if finding.index < 0 else records[finding.index].file_name
+    return Problem(finding.code, profile.severity(finding.code), path, finding.message)
+
+
+def _summary(
+    dataset: Dataset,
+    profile: Profile,
+    problems: Sequence[Problem],
+    similarity: NDArray[np.floating] | None,
+    flagged: Sequence[tuple[int, str, float]] | None,
+) -> dict[str, Any]:
+    left_out = {}
+    if similarity is None:
+        left_out["caption_mismatch"] = "needs an encoder"
+    elif len(dataset) < MISMATCH_MIN_PICTURES:
+        left_out["caption_mismatch"] = f"needs at least {MISMATCH_MIN_PICTURES} pictures"
+    if flagged is None:
+        left_out["flagged"] = "needs an encoder"
+    severities = Counter(problem.severity for problem in problems)
+    return {
+        "dataset": dataset.name,
+        "profile": profile.name,
+        "pictures": len(dataset),
+        "captions": len(dataset.captions),
+        "categories": _category_sizes(dataset),
+        "licenses": dict(Counter(record.license or "" for record in dataset).most_common()),
+        "problems": {severity: severities[severity] for severity in SEVERITIES},
+        "left_out": left_out,
+    }
+
+
+def _category_sizes(dataset: Dataset) -> dict[str, int]:
+    return dict(Counter(r.category for r in dataset if r.category is not None))
+
+
+def _counts(dataset: Dataset, profile: Profile) -> Iterator[Finding]:
+    sizes = _category_sizes(dataset)
+    if not dataset.records:
+        yield Finding("no_pictures", -1, "The dataset has no pictures. Add some, with captions.")
+        return
+    if profile.pictures not in {None, len(dataset)}:
+        yield Finding(
+            "picture_count",
+            -1,
+            f"The dataset has {count(len(dataset), 'picture')} and should have "
+            f"{profile.pictures}. {_add_or_remove(len(dataset), profile.pictures)}.",
+        )
+    elif len(dataset) == 1:
+        yield Finding(
+            "picture_count", -1, "There is one picture, and nothing to compare it with. Add more."
+        )
+    if profile.categories not in {None, len(sizes)}:
+        named = f" ({', '.join(sizes)})" if sizes else ""
+        yield Finding(
+            "category_count",
+            -1,
+            f"The dataset has {count(len(sizes), 'category')}{named} and should have "
+            f"{profile.categories}. Change the column 'category' of the metadata.",
+        )
+    for category, size in sizes.items():
+        if profile.per_category not in {None, size}:
+            yield Finding(
+                "category_size",
+                -1,
+                f"Category {category!r} has {count(size, 'picture')} and should have "
+                f"{profile.per_category}. {_add_or_remove(size, profile.per_category)}.",
+            )
+
+
+def _add_or_remove(number: int, wanted: int | None) -> str:
+    difference = (wanted or 0) - number
+    return f"{'Add' if difference > 0 else 'Remove'} {abs(difference)}"
+
+
+def _files(dataset: Dataset) -> Iterator[Finding]:
+    for where, name in dataset.missing:
+        yield Finding(
+            "file_missing",
+            -1,
+            f"{at(where)}the picture does not exist. Add the file, or mend or remove the row.",
+            name,
+        )
+    for name in dataset.unlisted:
+        yield Finding(
+            "file_unlisted",
+            -1,
+            "The metadata does not name this picture. Add a row for it, or remove the file.",
+            name,
+        )
