@@ -1,0 +1,185 @@
+"""Headers: which reader a picture needs, and what it says of itself before it is decoded."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import struct
+from typing import BinaryIO
+
+from PIL import IcoImagePlugin, Image, ImageFile
+
+from pareja.datasets.signatures import HEAD_BYTES, picture_format, why_no_picture
+
+# Pillow's classes are called directly: Image.open warns above half the limit of Pillow, has no
+# limit per call, and asks every plugin that anybody has registered.
+_READERS = {
+    "JPEG": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "PNG": ("PIL.PngImagePlugin", "PngImageFile"),
+    "WebP": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "GIF": ("PIL.GifImagePlugin", "GifImageFile"),
+    "TIFF": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "AVIF": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "HEIC": ("pillow_heif", "HeifImageFile"),
+    "JPEG 2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+    "BMP": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "QOI": ("PIL.QoiImagePlugin", "QoiImageFile"),
+}
+
+
+class RefusedError(Exception):
+    """A picture is refused; the text is the reason, as one clause."""
+
+
+def open_picture(file: BinaryIO, max_pixels: int) -> Image.Image:
+    """Read a picture's header and refuse it if it is none, cannot be read, or is too large.
+
+    Parameters
+    ----------
+    file
+        A seekable file that stands at its start.
+    max_pixels
+        Largest width times height.
+
+    Returns
+    -------
+    PIL.Image.Image
+        With size and ``info``, its pixels not loaded yet.
+
+    Raises
+    ------
+    RefusedError
+        With the reason. Readers raise whatever they like besides.
+    """
+    head = file.read(HEAD_BYTES)
+    if not head:
+        raise RefusedError("is empty")
+    kind = picture_format(head)
+    if kind is None:
+        raise RefusedError(why_no_picture(head))
+    file.seek(0)
+    if kind == "ICO":
+        return _open_ico(file, max_pixels)
+    module, reader = _READERS[kind]
+    try:
+        image: ImageFile.ImageFile = getattr(importlib.import_module(module), reader)(file)
+    except ImportError:
+        raise RefusedError(
+            "is HEIC, for which pillow-heif is needed: pip install 'pareja[heif]'"
+        ) from None
+    _check_pixels(image.size, max_pixels)
+    if kind == "PNG":
+        _mend_transparency(image)
+    return image
+
+
+def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise RefusedError(
+            f"is {width} x {height} pixels, more than the limit of {in_words(max_pixels)}; "
+            "pass --max-pixels to raise it"
+        )
+
+
+def _open_ico(file: BinaryIO, max_pixels: int) -> Image.Image:
+    """Open the largest picture of an icon file.
+
+    Pillow decodes it before anybody can ask for its size.
+    """
+    icon = IcoImagePlugin.IcoFile(file)
+    largest = icon.entry[0]
+    file.seek(largest.offset)
+    head = file.read(12)
+    if head.startswith(b"\x89PNG"):
+        file.seek(largest.offset)
+        return open_picture(io.BytesIO(file.read(largest.size)), max_pixels)
+    # A bitmap's height is that of the picture and of its mask, one above the other.
+    width, height = struct.unpack_from("<ii", head, 4)
+    if (width, height) != (largest.width, 2 * largest.height):
+        raise RefusedError(
+            f"is damaged: an icon of {largest.width} x {largest.height} pixels holds a bitmap "
+            "of another size"
+        )
+    _check_pixels(largest.dim, max_pixels)
+    return icon.frame(0)
+
+
+def _mend_transparency(image: ImageFile.ImageFile) -> None:
+    """Scale a PNG's transparent colour to 8 bits, as Pillow scales the samples but not it."""
+    transparent = image.info.get("transparency")
+    samples = image.tile[0].args if image.tile else None
+    if isinstance(transparent, int) and samples in ("L;2", "L;4"):
+        image.info["transparency"] = transparent * (85 if samples == "L;2" else 17)
+    elif isinstance(transparent, tuple) and samples == "RGB;16B":
+        image.info["transparency"] = tuple(part >> 8 for part in transparent)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Tell how a picture is still to be turned.
+
+    The tag is looked up here, as Pillow's parser reads all tags, warns, and fails for broken ones.
+
+    Parameters
+    ----------
+    image
+        A picture whose ``info`` may hold EXIF.
+
+    Returns
+    -------
+    int
+        EXIF orientation, 1 to 8; 1 where there is none, where the metadata are broken, and for
+        TIFF, which Pillow turns itself.
+    """
+    exif = image.info.get("exif")
+    if image.format == "TIFF" or not isinstance(exif, bytes):
+        return 1
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, start)
+        for entry in range(entries):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * entry)
+            if tag == 0x0112:
+                return int(value) if kind == 3 and 1 <= value <= 8 else 1
+    except struct.error:
+        pass
+    return 1
+
+
+def late_exif(file: BinaryIO) -> bytes | None:
+    """Find EXIF that stands after a PNG's pixels, where a reader of the header has stopped.
+
+    Parameters
+    ----------
+    file
+        The PNG file, seekable.
+
+    Returns
+    -------
+    bytes or None
+        The content of its first ``eXIf`` chunk.
+    """
+    file.seek(8)
+    while len(start := file.read(8)) == 8:
+        length = int.from_bytes(start[:4])
+        if start[4:] == b"eXIf":
+            return file.read(length)
+        file.seek(length + 4, os.SEEK_CUR)
+    return None
+
+
+def in_words(pixels: int) -> str:
+    """Write a number of pixels the way people say it.
+
+    Examples
+    --------
+    >>> in_words(178_000_000), in_words(640)
+    ('178 million', '640')
+    """
+    return f"{pixels / 1e6:.4g} million" if pixels >= 10**6 else str(pixels)
