@@ -78,8 +78,7 @@ def in_pictures(inspections: Sequence[Inspection], profile: Profile) -> Iterator
             yield Finding(
                 "undecodable",
                 index,
-                f"The picture cannot be used: it {inspection.reason}. Export it again as JPEG or "
-                "PNG.",
+                f"The picture cannot be used: {inspection.reason}. Export it again as JPEG or PNG.",
             )
             continue
         width, height = appearance.size
