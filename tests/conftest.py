@@ -81,7 +81,8 @@ class ColourEncoder:
     @staticmethod
     def _unit(rgb: NDArray[np.floating]) -> Embeddings:
         centred = np.concatenate([rgb / 127.5 - 1, np.full((len(rgb), 1), 0.1)], axis=1)
-        return (centred / np.linalg.norm(centred, axis=1, keepdims=True)).astype(np.float32)
+        unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+        return np.asarray(unit, dtype=np.float32)
 
 
 @pytest.fixture

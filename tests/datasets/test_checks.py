@@ -356,7 +356,7 @@ def test_flags_of_moderation_are_passed_on() -> None:
     [
         ({"similarity": np.eye(3)}, r"shape \(3, 3\) and the dataset 20 pictures with 20 captions"),
         ({"similarity": np.ones(20)}, r"shape \(20,\)"),
-        ({"similarity": np.full((20, 20), np.nan)}, "not finite"),
+        ({"similarity": np.where(np.eye(20), np.nan, 1.0)}, "not finite"),
         ({"flagged": [(20, "weapons", 1.0)]}, "picture 20, and the dataset has 20 pictures"),
         ({"flagged": [(-1, "weapons", 1.0)]}, "picture -1"),
         ({"profile": "strict"}, "unknown profile 'strict'. There are 'general' and 'course'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -134,7 +134,8 @@ def mismatches(
     Parameters
     ----------
     similarity
-        ``(n_images, n_captions)``.
+        ``(n_images, n_captions)``. A picture or caption that could not be embedded is a row or
+        column of NaN; it takes no part.
     owner
         For each caption the row of its picture, ``(n_captions,)``.
     captions
@@ -149,14 +150,35 @@ def mismatches(
     Raises
     ------
     DatasetError
-        If `similarity` is not finite.
+        If `similarity` is not finite elsewhere.
     """
-    n_images, n_captions = similarity.shape
-    if not np.isfinite(similarity).all():
+    known = np.isfinite(similarity)
+    rows, columns = known.any(axis=1).nonzero()[0], known.any(axis=0).nonzero()[0]
+    if not known[np.ix_(rows, columns)].all():
         raise DatasetError("similarity has values that are not finite. Embed the dataset again.")
-    if n_images < MISMATCH_MIN_PICTURES or not n_captions:
+    if len(rows) < MISMATCH_MIN_PICTURES or not len(columns):
         return ()
-    scores = np.asarray(similarity, dtype=np.float64)
+    found = _mismatches(
+        np.asarray(similarity[np.ix_(rows, columns)], dtype=np.float64),
+        np.searchsorted(rows, owner[columns]),
+        [captions[column] for column in columns],
+    )
+    return tuple(
+        replace(
+            mismatch,
+            caption=int(columns[mismatch.caption]),
+            own=int(rows[mismatch.own]),
+            other=int(rows[mismatch.other]),
+        )
+        for mismatch in found
+    )
+
+
+def _mismatches(
+    scores: NDArray[np.float64], owner: NDArray[np.intp], captions: Sequence[str]
+) -> tuple[Mismatch, ...]:
+    """Apply the rule of `mismatches` to finite scores."""
+    n_captions = len(captions)
     centred = scores - scores.mean(0) - scores.mean(1, keepdims=True) + scores.mean()
     columns = np.arange(n_captions)
     keys = np.array([normalised(caption) for caption in captions])

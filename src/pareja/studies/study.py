@@ -147,7 +147,7 @@ def run_study(
     if repeated:
         raise EncoderError(f"encoder {repeated[0]!r} is given twice. Name each encoder once.")
     uncaptioned = tuple(
-        (record.file_name, "has no caption") for record in dataset if not record.captions
+        (str(record.source), "has no caption") for record in dataset if not record.captions
     )
     dataset = replace(dataset, records=tuple(r for r in dataset if r.captions))
     undecodable: tuple[tuple[str, str], ...] = ()
