@@ -264,11 +264,10 @@ class EmbeddingCache:
 
 
 def default_cache_path() -> Path:
-    """Return where embeddings are kept unless told otherwise (``PAREJA_CACHE`` moves it)."""
+    """Return where embeddings are kept unless told otherwise."""
     from platformdirs import user_cache_path
 
-    folder = os.environ.get("PAREJA_CACHE")
-    return (Path(folder) if folder else user_cache_path("pareja")) / "embeddings.sqlite3"
+    return user_cache_path("pareja") / "embeddings.sqlite3"
 
 
 def picture_digest(content: bytes) -> str:

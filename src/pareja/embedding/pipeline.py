@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import EmbeddingCache, Vector, text_digest
-from pareja.embedding.stages import ImageBatch, OnError, Prepared, encode, prepare, stacked
+from pareja.embedding.stages import ImageBatch, ImageStages, OnError, Prepared, stacked
 from pareja.encoders.protocols import (
     Embeddings,
     Encoder,
@@ -28,7 +28,7 @@ from pareja.encoders.protocols import (
 DEFAULT_BATCH = 32
 """Pictures or texts that a model gets at once unless told otherwise."""
 
-_CACHED_STRETCH = 8
+_STRETCH, _LONGEST = 8, 64
 
 
 @dataclass(frozen=True)
@@ -162,25 +162,30 @@ def stream_images(
     threads = workers or available_cores()
     total = len(sources) if isinstance(sources, Sized) else None
     numbered = iter(enumerate(sources))
+    stages = ImageStages(encoder, cache, on_error)
     report = _Reporter(total, progress)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pareja-decode")
     in_flight: deque[Future[Prepared]] = deque()
 
     def submit(count: int) -> None:
         for index, source in islice(numbered, count):
-            in_flight.append(pool.submit(prepare, index, source, encoder, cache))
+            in_flight.append(pool.submit(stages.prepare, index, source))
 
     try:
         submit(2 * size + threads)
         while in_flight:
             batch: list[Prepared] = []
             to_encode = 0
-            # The model gets whole batches, however many cached pictures lie between.
-            while in_flight and to_encode < size and len(batch) < _CACHED_STRETCH * size:
+            # The model gets whole batches, however many cached pictures lie before and between:
+            # a run that goes on after an interruption makes the same batches again, and so the
+            # same rounding. Only very many cached pictures end a batch early.
+            while in_flight and to_encode < size:
+                if len(batch) >= (_LONGEST if to_encode else _STRETCH) * size:
+                    break
                 batch.append(in_flight.popleft().result())
                 to_encode += batch[-1].pixels is not None
                 submit(1)
-            yield report(encode(batch, encoder, cache, on_error))
+            yield report(stages.encode(batch))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

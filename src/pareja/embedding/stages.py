@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.datasets.formats.folders import FileSource
-from pareja.datasets.images import decode_image, read_file
+from pareja.datasets.images import decode_image
 from pareja.datasets.records import Source
 from pareja.embedding.cache import EmbeddingCache, Stamp, Vector, picture_digest
 from pareja.encoders.protocols import Embeddings, ImageEncoder, Pixels
@@ -57,85 +57,100 @@ class Prepared:
     pixels: Pixels | None = None
     error: ImageError | None = None
 
+    @property
+    def key(self) -> str:
+        """What tells it from other pictures of a batch, and copies of one picture not."""
+        return self.digest or str(self.index)
 
-def prepare(
-    index: int, source: Source | Path, encoder: ImageEncoder, cache: EmbeddingCache | None
-) -> Prepared:
-    """Find a picture's embedding, or else decode and resize it; runs in a decoding thread.
 
-    Without a cache nothing is looked up and the picture's digest stays empty.
+class ImageStages:
+    """The two halves of embedding pictures, before the model and from the model on.
+
+    Parameters
+    ----------
+    encoder
+        What embeds them.
+    cache
+        Embeddings of earlier runs. Without one nothing is looked up, and digests stay empty.
+    on_error
+        What happens at a picture that does not decode.
     """
-    name, side = str(source), encoder.image_side
-    place = source.path if isinstance(source, FileSource) else source
-    try:
-        if cache is None:
-            image = decode_image(source, network_side=side, name=name)
-            return Prepared(index, pixels=encoder.prepare(image))
-        # Before the file is read: a file that changes meanwhile must not seem unchanged later.
-        stamp = Stamp.of(place) if isinstance(place, Path) else None
-        digest = None if stamp is None else cache.known_digest(stamp)
-        vector = None if digest is None else _found(cache, encoder, digest)
-        if digest is not None and vector is not None:
-            return Prepared(index, digest, vector=vector)
-        content = read_file(place) if isinstance(place, Path) else place.read()
-        digest = picture_digest(content)
-        vector = _found(cache, encoder, digest)
-        if vector is not None:
-            return Prepared(index, digest, stamp, vector=vector)
-        image = decode_image(content, network_side=side, name=name)
-        return Prepared(index, digest, stamp, pixels=encoder.prepare(image))
-    except ImageError as error:
-        return Prepared(index, error=error)
 
+    def __init__(
+        self, encoder: ImageEncoder, cache: EmbeddingCache | None, on_error: OnError
+    ) -> None:
+        self._encoder = encoder
+        self._cache = cache
+        self._on_error = on_error
+        self._fingerprint = encoder.image_fingerprint
 
-def _found(cache: EmbeddingCache, encoder: ImageEncoder, digest: str) -> Vector | None:
-    return cache.find(encoder.image_fingerprint, [digest]).get(digest)
+    def prepare(self, index: int, source: Source | Path) -> Prepared:
+        """Find a picture's embedding, or else decode and resize it; runs in a decoding thread."""
+        source = FileSource(source) if isinstance(source, Path) else source
+        stamp: Stamp | None = None
+        digest, content = "", None
+        try:
+            if self._cache is not None:
+                # Before the file is read: what changes it meanwhile must show in the stamp later.
+                stamp = Stamp.of(source.path) if isinstance(source, FileSource) else None
+                known = stamp and self._cache.known_digest(stamp)
+                vector = self._find(known) if known else None
+                if known and vector is not None:
+                    return Prepared(index, known, vector=vector)
+                content = source.read()
+                digest = picture_digest(content)
+                vector = self._find(digest)
+                if vector is not None:
+                    return Prepared(index, digest, stamp, vector=vector)
+            image = decode_image(
+                source if content is None else content,
+                network_side=self._encoder.image_side,
+                name=str(source),
+            )
+            return Prepared(index, digest, stamp, pixels=self._encoder.prepare(image))
+        except ImageError as error:
+            return Prepared(index, error=error)
 
+    def encode(self, batch: Sequence[Prepared]) -> ImageBatch:
+        """Run the model on the pictures that need it, and store what comes out.
 
-def encode(
-    batch: Sequence[Prepared],
-    encoder: ImageEncoder,
-    cache: EmbeddingCache | None,
-    on_error: OnError,
-) -> ImageBatch:
-    """Run the model on the pictures of a batch that need it, and store what comes out.
+        Raises
+        ------
+        ImageError
+            For the first picture that did not decode, with ``on_error="raise"``.
+        OutputError
+            If the cache cannot be read or written.
+        """
+        failures = [item.error for item in batch if item.error is not None]
+        if failures and self._on_error == "raise":
+            raise failures[0]
+        kept = [item for item in batch if item.error is None]
+        vectors = {item.key: item.vector for item in kept if item.vector is not None}
+        pixels = {item.key: item.pixels for item in kept if item.pixels is not None}
+        if self._cache is not None:
+            # Copies of a picture that was still on its way to the model when they were looked up.
+            vectors.update(self._cache.find(self._fingerprint, list(pixels)))
+        pixels = {key: array for key, array in pixels.items() if key not in vectors}
+        fresh: dict[str, Vector] = {}
+        if pixels:
+            encoded = self._encoder.encode_pixels(np.stack(list(pixels.values())))
+            fresh = dict(zip(pixels, encoded, strict=True))
+        if self._cache is not None:
+            stamps = [(item.stamp, item.digest) for item in kept if item.stamp is not None]
+            self._cache.store(self._fingerprint, fresh, stamps)
+        vectors.update(fresh)
+        return ImageBatch(
+            indices=np.array([item.index for item in kept], np.intp),
+            embeddings=stacked([vectors[item.key] for item in kept], self._encoder.image_dim),
+            skipped=tuple((error.path, error.reason) for error in failures),
+            digests=() if self._cache is None else tuple(item.digest for item in kept),
+            cached=len(kept) - len(fresh),
+        )
 
-    Raises
-    ------
-    ImageError
-        For the first picture that did not decode, with ``on_error="raise"``.
-    OutputError
-        If the cache cannot be read or written.
-    """
-    failures = [item.error for item in batch if item.error is not None]
-    if failures and on_error == "raise":
-        raise failures[0]
-    kept = [item for item in batch if item.error is None]
-    vectors = {_key(item): item.vector for item in kept if item.vector is not None}
-    pixels = {_key(item): item.pixels for item in kept if item.pixels is not None}
-    if cache is not None:
-        # Copies of a picture that was still on its way to the model when they were looked up.
-        vectors.update(cache.find(encoder.image_fingerprint, list(pixels)))
-    pixels = {key: array for key, array in pixels.items() if key not in vectors}
-    fresh: dict[str, Vector] = {}
-    if pixels:
-        encoded = encoder.encode_pixels(np.stack(list(pixels.values())))
-        fresh = dict(zip(pixels, encoded, strict=True))
-    if cache is not None:
-        stamps = [(item.stamp, item.digest) for item in kept if item.stamp is not None]
-        cache.store(encoder.image_fingerprint, fresh, stamps)
-    vectors.update(fresh)
-    return ImageBatch(
-        indices=np.array([item.index for item in kept], np.intp),
-        embeddings=stacked([vectors[_key(item)] for item in kept], encoder.image_dim),
-        skipped=tuple((error.path, error.reason) for error in failures),
-        digests=() if cache is None else tuple(item.digest for item in kept),
-        cached=len(kept) - len(fresh),
-    )
-
-
-def _key(item: Prepared) -> str:
-    return item.digest or str(item.index)
+    def _find(self, digest: str) -> Vector | None:
+        if self._cache is None:
+            return None
+        return self._cache.find(self._fingerprint, [digest]).get(digest)
 
 
 def stacked(vectors: Sequence[Vector], dim: int) -> Embeddings:
