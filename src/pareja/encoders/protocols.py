@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -19,6 +20,34 @@ Embeddings = NDArray[np.float32]
 
 Pixels = NDArray[np.uint8]
 """uint8 RGB in [0, 255], shape ``(side, side, 3)``, or ``(n, side, side, 3)`` for several."""
+
+
+class TruncationWarning(UserWarning):
+    """Texts are longer than what a network reads, and were cut."""
+
+
+def warn_of_truncation(encoder: str, limit: str, texts: Sequence[str]) -> None:
+    """Issue a `TruncationWarning` that names the texts.
+
+    Parameters
+    ----------
+    encoder
+        The encoder's name.
+    limit
+        How much it reads of a text, as in ``"77 tokens"``.
+    texts
+        The texts that were cut; none, no warning.
+    """
+    if not texts:
+        return
+    named = ", ".join(repr(text[:40] + "…") for text in texts[:3])
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    warnings.warn(
+        f"{encoder} reads the first {limit} of a text and ignores the rest of {named}{more}. "
+        "Shorten such texts, or split them.",
+        TruncationWarning,
+        stacklevel=3,
+    )
 
 
 @dataclass(frozen=True)

