@@ -15,6 +15,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from pareja.encoders.opening import open_folder
+from pareja.encoders.protocols import TruncationWarning
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import EncoderError
 
@@ -109,7 +110,9 @@ def test_logits_equal_transformers(kind: str, reference: dict[str, NDArray[np.fl
 
 def test_a_long_text_is_cut_with_a_warning_that_names_it(kind: str) -> None:
     mine = encoder(folder(kind))
-    with pytest.warns(UserWarning, match=r"reads \d+ tokens.*'the cat and the dog and") as caught:
+    with pytest.warns(
+        TruncationWarning, match=r"first \d+ tokens.*'the cat and the dog and"
+    ) as caught:
         long, short = mine.encode_texts([LONG, "a cat"])
     assert len(caught) == 1
     with warnings.catch_warnings():
@@ -213,7 +216,7 @@ def test_sharded_and_pickled_weights_are_read(tmp_path: Path) -> None:
     for path in (sharded, pickled):
         mine = encoder(path)
         np.testing.assert_array_equal(mine.encode_texts(TEXTS), expected)
-        assert mine.logit_terms == (pytest.approx(20), 0)
+        assert mine.logit_terms == pytest.approx((20, 0))
 
 
 def test_bfloat16_keeps_the_direction(kind: str, reference: dict[str, Any]) -> None:

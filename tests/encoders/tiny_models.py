@@ -37,7 +37,7 @@ atexit.register(shutil.rmtree, _ROOT, ignore_errors=True)
 LENGTH = 48
 """Tokens that the text networks read."""
 
-_TOWER = {
+_TOWER: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
@@ -98,11 +98,13 @@ def _save(model: Any, path: Path) -> None:
 
 
 def _clip_tokenizer(path: Path) -> int:
-    characters = list(bytes_to_unicode().values())
+    alphabet: Any = bytes_to_unicode
+    characters = list(alphabet().values())
     pieces = [*characters, *(c + "</w>" for c in characters), "th", "the</w>"]
     pieces += ["<|startoftext|>", "<|endoftext|>"]
     merges = [("t", "h"), ("th", "e</w>")]
-    transformers.CLIPTokenizer(
+    tokenizer: Any = transformers.CLIPTokenizer
+    tokenizer(
         vocab={piece: i for i, piece in enumerate(pieces)}, merges=merges, model_max_length=LENGTH
     ).save_pretrained(path)
     return len(pieces)
@@ -194,7 +196,8 @@ def _siglip2(path: Path) -> None:
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
     pieces = [*special, "▁", *(chr(c) for c in range(33, 127)), "at", "the"]
     pieces += [f"<0x{byte:02X}>" for byte in range(256)]
-    tokenizer = transformers.Siglip2Tokenizer(
+    make: Any = transformers.Siglip2Tokenizer
+    tokenizer = make(
         vocab={piece: i for i, piece in enumerate(pieces)},
         merges=[("a", "t")],
         add_bos_token=False,
@@ -209,7 +212,7 @@ def _siglip2(path: Path) -> None:
 
 def _resnet(path: Path) -> None:
     config = transformers.ResNetConfig(
-        embedding_size=8, hidden_sizes=[8, 16, 24, 40], depths=[1, 1, 1, 1], num_labels=3
+        embedding_size=8, hidden_sizes=[8, 16, 24, 40], depths=[1, 1, 1, 1]
     )
     model = transformers.ResNetForImageClassification(config)
     generator = torch.Generator().manual_seed(5)
@@ -255,7 +258,8 @@ def _bert(path: Path) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    transformers.PreTrainedTokenizerFast(
+    wrapper: Any = transformers.PreTrainedTokenizerFast
+    wrapper(
         tokenizer_object=tokenizer,
         **dict(zip(["pad_token", "unk_token", "cls_token", "sep_token"], special, strict=True)),
         model_max_length=40,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -13,8 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal, cast
 
-from pareja.encoders.protocols import Encoder, EncoderPair, ImageEncoder, TextEncoder
+from pareja.encoders.protocols import DualEncoder, Encoder, EncoderPair, ImageEncoder, TextEncoder
 from pareja.errors import EncoderError, UnknownModelError
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 AnyEncoder = Encoder | ImageEncoder | TextEncoder
 
@@ -124,7 +127,8 @@ def load(name: str, *, device: str | None = None, precision: str | None = None) 
     ----------
     name
         A name of the catalogue; a pair of an image and a text encoder, as in
-        ``resnet50+distiluse``; a local folder with a model; or ``owner/repo`` on the hub.
+        ``resnet50+distiluse``; a local folder with a model; or a repository on the hub that was
+        fetched before, as ``owner/repo`` or ``owner/repo@revision``.
     device
         ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first of these that this
         machine has. The embedded encoders always run on the CPU, in float32.
@@ -149,7 +153,27 @@ def load(name: str, *, device: str | None = None, precision: str | None = None) 
         return starter.load_starter() if name == "starter" else starter.load_starter_unaligned()
     if card is None and "+" in name and not Path(name).is_dir():
         return _load_pair(name, device, precision)
-    raise UnknownModelError(name, suggestions(name))
+    from pareja.encoders.opening import open_folder
+
+    folder = Path(name).expanduser()
+    if card is None and folder.is_dir():
+        return open_folder(folder, name, device=device, precision=precision)
+    if card is None and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
+    if card is None and not _REPOSITORY.fullmatch(name):
+        raise UnknownModelError(name, suggestions(name))
+    from pareja.encoders import hub
+
+    local = hub.snapshot(name)
+    return open_folder(
+        local.folder,
+        name,
+        model=local.repository,
+        commit=local.commit,
+        text_prefix=card.text_prefix if card else "",
+        device=device,
+        precision=precision,
+    )
 
 
 def _load_pair(name: str, device: str | None, precision: str | None) -> EncoderPair:
@@ -168,3 +192,43 @@ def _load_pair(name: str, device: str | None, precision: str | None) -> EncoderP
             "as in 'resnet50+distiluse'."
         )
     return EncoderPair(name, cast(ImageEncoder, image), cast(TextEncoder, text))
+
+
+def load_encoder(name: str, *, device: str | None = None, precision: str | None = None) -> Encoder:
+    """Load an encoder that has both towers: a dual encoder or a pair.
+
+    Parameters and errors are those of `load`.
+
+    Raises
+    ------
+    EncoderError
+        Also if the encoder embeds only pictures or only texts.
+    """
+    encoder = load(name, device=device, precision=precision)
+    # Not isinstance: that evaluates every property of the protocol, fingerprints included.
+    if hasattr(encoder, "encode_images") and hasattr(encoder, "encode_texts"):
+        return cast(Encoder, encoder)
+    written = f"{name}+distiluse" if hasattr(encoder, "encode_images") else f"resnet50+{name}"
+    raise EncoderError(
+        f"{name!r} has one tower, and pictures and texts are needed here. Name a dual encoder, or "
+        f"a pair as in {written!r}."
+    )
+
+
+def load_dual(name: str, *, device: str | None = None, precision: str | None = None) -> DualEncoder:
+    """Load an encoder whose pictures and texts share one space.
+
+    Parameters and errors are those of `load`.
+
+    Raises
+    ------
+    EncoderError
+        Also if the encoder is a pair, or has only one tower.
+    """
+    encoder = load_encoder(name, device=device, precision=precision)
+    if encoder.kind == "dual":
+        return cast(DualEncoder, encoder)
+    raise EncoderError(
+        f"{name!r} is a pair of networks that share no space, so its texts say nothing about "
+        "pictures. Name a dual encoder, as in 'starter' or 'clip-vit-b32'."
+    )

@@ -291,9 +291,7 @@ class Checkpoint:
             try:
                 config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
                 whole: Any = MODEL_MAPPING[type(config)]
-                # Missing weights are an error here: nothing is to be initialised at random.
-                kept = {"_init_weights": lambda self, module: None}
-                changed: Any = type(whole.__name__, (whole,), kept | dict(changes))
+                changed: Any = type(whole.__name__, (whole,), dict(changes))
                 model, loading = changed.from_pretrained(
                     self.folder,
                     config=config,

@@ -149,11 +149,17 @@ def _builder(
                 if hasattr(module, "is_causal"):
                     module.is_causal = True
 
+    def fill(self: Any, module: Any) -> None:
+        # Called for what is in no file. The model itself would look for the other tower.
+        if module is not self:
+            super(type(self), self)._init_weights(module)
+
     # transformers makes the module without memory, and then reads those tensors only that it
     # still has a place for.
     changes = {
         "__init__": initialise,
         "forward": _image_forward if modality == "image" else _text_forward,
+        "_init_weights": fill,
         "_keys_to_ignore_on_load_unexpected": [rf"^({'|'.join(_PARTS[other])}|logit_)"],
     }
     return partial(checkpoint.load, changes)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import string
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pareja.encoders.protocols import warn_of_truncation
 
 if TYPE_CHECKING:
     import tokenizers
@@ -23,7 +24,6 @@ Cleaning = Literal["none", "lower", "canonical"]
 """What is done to a text first: nothing; lower case; or lower case and no punctuation (SigLIP)."""
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_QUOTED = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,8 @@ class Tokeniser:
         SigLIP's canonical form is that of its training (big_vision, ``prompt_engineering.py``):
         ``"Hello,  World!"`` becomes ``"hello world"``.
         """
-        text = self.prefix + text
+        # A lone surrogate, as from a file name that is no UTF-8, has no encoding.
+        text = (self.prefix + text).encode("utf-8", "replace").decode("utf-8")
         if self.cleaning == "none":
             return text
         text = text.lower()
@@ -81,19 +82,13 @@ class Tokeniser:
         return re.sub(r"\s+", " ", text.translate(_PUNCTUATION)).strip()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text, warning once of those that were cut."""
+        """Return the token ids of each text, with one `TruncationWarning` for those cut."""
         encodings = self.backend.encode_batch_fast([self.clean(text) for text in texts])
-        cut = [
-            text for text, encoding in zip(texts, encodings, strict=True) if encoding.overflowing
-        ]
-        if cut:
-            shown = "; ".join(repr(text[:_QUOTED]) for text in cut[:3])
-            more = f" and {len(cut) - 3} more" if len(cut) > 3 else ""
-            warnings.warn(
-                f"{self.name} reads {self.max_length} tokens of a text. "
-                f"Longer, and cut there: {shown}{more}",
-                stacklevel=2,
-            )
+        warn_of_truncation(
+            self.name,
+            f"{self.max_length} tokens",
+            [text for text, encoding in zip(texts, encodings, strict=True) if encoding.overflowing],
+        )
         # A tokenizer without special tokens makes nothing of an empty text, and no network takes
         # a sequence of length 0.
         return [encoding.ids or [self.pad_id] for encoding in encodings]

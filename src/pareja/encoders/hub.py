@@ -1,0 +1,344 @@
+"""Models that come from the Hugging Face hub: what is here, what a download would take, and it.
+
+Everything goes through ``huggingface_hub``, into its own cache, so that other programs on this
+machine find what was downloaded. What it does not do itself is added here: a file that was
+broken off goes on where it stopped, even in a new process, and its checksum is verified.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pareja.encoders.catalogue import find_card
+from pareja.encoders.checkpoint import WEIGHTS, require
+from pareja.encoders.transfer import RemoteFile, download, explained, stored_at
+from pareja.errors import EncoderError, ModelUnavailableError
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+Progress = Callable[[str, int, int], None]
+"""Called with a file's name, the bytes that are here so far, and the bytes of the whole model."""
+
+_MARKERS = ("config.json", "modules.json", "open_clip_config.json")
+_TOKENIZER_FILES = {"vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
+# Other folders hold the same weights for other runtimes (onnx/, openvino/); these are the parts
+# of a sentence-transformers model.
+_PARTS = re.compile(r"^\d+_\w+/[^/]+$")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fetching a model means.
+
+    Parameters
+    ----------
+    name
+        As it was asked for.
+    repository, commit
+        Where it comes from, and which version of it.
+    licence
+        As its repository says, or its card; None if neither does.
+    files
+        What is needed of it.
+    missing
+        How many bytes of them are not here yet.
+    """
+
+    name: str
+    repository: str
+    commit: str
+    licence: str | None
+    files: tuple[RemoteFile, ...]
+    missing: int
+
+    @property
+    def size(self) -> int:
+        """Size of all files, in bytes."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A model that is on this machine.
+
+    Parameters
+    ----------
+    name
+        As it was asked for.
+    repository, commit
+        Where it came from, and which version of it.
+    folder
+        Where its files are.
+    """
+
+    name: str
+    repository: str
+    commit: str
+    folder: Path
+
+    @property
+    def size(self) -> int:
+        """Size of its files, in bytes."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+def status(name: str) -> Snapshot | None:
+    """Return where a model is on this machine, or None if it is not, or not completely.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue, ``owner/repo`` or ``owner/repo@revision``.
+    """
+    repository, revision = _target(name)
+    stored = _stored(repository)
+    reference = stored / "refs" / revision
+    commit = reference.read_text().strip() if reference.is_file() else revision
+    folder = stored / "snapshots" / commit
+    # Weights are fetched first, so that these files tell that a download came to its end.
+    if not any((folder / marker).is_file() for marker in _MARKERS):
+        return None
+    if not any(_is_weights(path.name) for path in folder.rglob("*")):
+        return None
+    return Snapshot(name, repository, commit, folder)
+
+
+def snapshot(name: str) -> Snapshot:
+    """Return where a model is on this machine.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If it is not there. The message says what to download, how large it is, and how.
+    """
+    found = status(name)
+    if found is None:
+        raise ModelUnavailableError(
+            f"{name} is not on this machine. It is {_described(name)}. Download it with: "
+            f"pareja models fetch {name}"
+        )
+    return found
+
+
+def plan(name: str) -> Plan:
+    """Ask the hub what fetching a model would take, and download nothing.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If the hub cannot be reached, or does not have or give the model.
+    EncoderError
+        If the repository holds no weights that can be read.
+    """
+    require("huggingface_hub", f"to download {name}")
+    from huggingface_hub import HfApi
+
+    repository, revision = _target(name)
+    with _explained(name):
+        model = HfApi().model_info(repository, revision=revision, files_metadata=True)
+    files = tuple(_needed(_listed(model)))
+    if not any(_is_weights(file.path) for file in files):
+        raise EncoderError(
+            f"{repository} is no encoder that can be used here: it has no weights named "
+            f"{' or '.join(WEIGHTS)}."
+        )
+    card = find_card(name)
+    tags = [tag.removeprefix("license:") for tag in model.tags or [] if tag.startswith("license:")]
+    commit = str(model.sha)
+    here = _stored(repository) / "snapshots" / commit
+    return Plan(
+        name=name,
+        repository=repository,
+        commit=commit,
+        licence=card.licence if card else next(iter(tags), None),
+        files=files,
+        missing=sum(file.size for file in files if not (here / file.path).is_file()),
+    )
+
+
+def fetch(name: str, progress: Progress | None = None) -> Snapshot:
+    """Download a model, or what is missing of it.
+
+    Parameters
+    ----------
+    name
+        A name of the catalogue, ``owner/repo`` or ``owner/repo@revision``.
+    progress
+        Called as bytes arrive.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If the hub cannot be reached, does not have or give the model, or sends a broken file; or
+        if there is not enough disk space or memory for it, which is found out before downloading.
+    EncoderError
+        If the repository holds no weights that can be read.
+    """
+    wanted = plan(name)
+    _check_room(wanted)
+    done = wanted.size - wanted.missing
+    stored = _stored(wanted.repository)
+    # The files that tell that a model is complete come last.
+    for file in sorted(wanted.files, key=lambda file: (file.path in _MARKERS, file.path)):
+        if (stored / "snapshots" / wanted.commit / file.path).is_file():
+            continue
+
+        def count(size: int, file: RemoteFile = file) -> None:
+            nonlocal done
+            done += size
+            if progress is not None:
+                progress(file.path, done, wanted.size)
+
+        with _explained(name):
+            download(wanted.repository, wanted.commit, file, _cache(), count)
+    reference = stored / "refs" / _target(name)[1]
+    if reference.name != wanted.commit:
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        reference.write_text(wanted.commit)
+    return snapshot(name)
+
+
+def remove(name: str) -> int:
+    """Delete a model from this machine, in all its versions; returns how many bytes that frees.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If it is not there.
+    """
+    from huggingface_hub import scan_cache_dir
+
+    repository, _ = _target(name)
+    stored = _stored(repository)
+    if not stored.is_dir():
+        raise ModelUnavailableError(f"{name} is not on this machine: there is no {stored}.")
+    for partial in stored.glob("blobs/*.part"):
+        partial.unlink()
+    cache = scan_cache_dir(_cache())
+    commits = [
+        revision.commit_hash
+        for repo in cache.repos
+        if repo.repo_id == repository and repo.repo_type == "model"
+        for revision in repo.revisions
+    ]
+    deletion = cache.delete_revisions(*commits)
+    deletion.execute()
+    shutil.rmtree(stored, ignore_errors=True)
+    return deletion.expected_freed_size
+
+
+def _target(name: str) -> tuple[str, str]:
+    """Return the repository and the revision that a name stands for."""
+    card = find_card(name)
+    if card is None:
+        repository, _, revision = name.partition("@")
+        return repository, revision or "main"
+    if card.repository is None:
+        raise EncoderError(f"{name} is part of pareja: there is nothing to download or remove.")
+    return card.repository, card.revision or "main"
+
+
+def _described(name: str) -> str:
+    """Say what a model is and how large, as far as it is known without the hub."""
+    card = find_card(name)
+    if card is None:
+        return f"the repository {_target(name)[0]} on the Hugging Face hub"
+    size = f"{card.download_mb:,.0f} MB, " if card.download_mb else ""
+    return f"{card.repository} on the Hugging Face hub ({size}{card.licence})"
+
+
+def _cache() -> Path:
+    """Where huggingface_hub keeps its files; the same answer as its own, without its import."""
+    home = os.environ.get("HF_HOME") or Path(
+        os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"
+    )
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()
+
+
+def _stored(repository: str) -> Path:
+    return stored_at(_cache(), repository)
+
+
+def _explained(name: str) -> AbstractContextManager[None]:
+    """Turn whatever goes wrong with the hub into one clear line."""
+    return explained(name, _described(name), *_target(name))
+
+
+def _listed(model: ModelInfo) -> list[RemoteFile]:
+    return [
+        RemoteFile(
+            sibling.rfilename,
+            sibling.size or 0,
+            None if sibling.lfs is None else sibling.lfs.sha256,
+            sibling.blob_id,
+        )
+        for sibling in model.siblings or []
+    ]
+
+
+def _is_weights(path: str) -> bool:
+    """Whether a file holds weights, whole or one part of several."""
+    name = re.sub(r"-\d{5}-of-\d{5}(?=\.)", "", Path(path).name)
+    return name in WEIGHTS
+
+
+def _needed(files: list[RemoteFile]) -> Iterator[RemoteFile]:
+    """Choose the files of an encoder, with one format of the weights in each folder."""
+    best: dict[str, int] = {}
+    ranks = {name: rank for rank, name in enumerate(WEIGHTS)}
+    for file in files:
+        if _is_weights(file.path):
+            folder, _, name = file.path.rpartition("/")
+            rank = ranks[re.sub(r"-\d{5}-of-\d{5}(?=\.)", "", name)]
+            best[folder] = min(best.get(folder, rank), rank)
+    for file in files:
+        folder, _, name = file.path.rpartition("/")
+        if folder and not _PARTS.match(file.path):
+            continue
+        if _is_weights(file.path):
+            chosen = ranks[re.sub(r"-\d{5}-of-\d{5}(?=\.)", "", name)] == best[folder]
+        elif name.endswith(".index.json"):
+            chosen = ranks.get(name.removesuffix(".index.json")) == best.get(folder, -1)
+        else:
+            chosen = name.endswith(".json") or name in _TOKENIZER_FILES
+        if chosen:
+            yield file
+
+
+def _check_room(wanted: Plan) -> None:
+    """Refuse a model that the disk or the memory of this machine is too small for."""
+    cache = _cache()
+    place = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < wanted.missing:
+        raise ModelUnavailableError(
+            f"{wanted.name} needs {_megabytes(wanted.missing)} more on the disk of {place}, which "
+            f"has {_megabytes(free)} free. Make room, or set HF_HOME to another disk."
+        )
+    weights = sum(file.size for file in wanted.files if _is_weights(file.path))
+    memory = _memory()
+    if memory is not None and weights > memory:
+        raise ModelUnavailableError(
+            f"{wanted.name} needs {_megabytes(weights)} of memory for its weights alone, and this "
+            f"machine has {_megabytes(memory)}. Choose a smaller model."
+        )
+
+
+def _memory() -> int | None:
+    """Physical memory in bytes, where the system says it."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fake_hub
+import numpy as np
+import pytest
+from fake_hub import FakeHub, sha256
+from tiny_models import altered, folder, write_json
+
+from pareja.encoders import hub
+from pareja.encoders.catalogue import load
+from pareja.errors import EncoderError, ModelUnavailableError
+
+NAME = "tiny/clip"
+BLOB = "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeHub]:
+    with fake_hub.serve() as served:
+        yield served
+
+
+@pytest.fixture
+def remote(server: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    """A hub with one tiny CLIP, and an empty cache of this machine."""
+    from huggingface_hub import constants
+
+    server.__init__(url=server.url)  # type: ignore[misc]
+    server.add(NAME, folder("clip"))
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    return server
+
+
+def weights() -> bytes:
+    return (folder("clip") / BLOB).read_bytes()
+
+
+def test_a_model_is_fetched_once_and_then_loaded_without_the_hub(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hub.status(NAME) is None
+    steps: list[tuple[str, int, int]] = []
+    snapshot = hub.fetch(NAME, lambda *step: steps.append(step))
+    assert (snapshot.repository, snapshot.commit) == (NAME, "a" * 40)
+    assert steps[-1][1] == steps[-1][2] == snapshot.size == hub.plan(NAME).size
+    assert [step[1] for step in steps] == sorted(step[1] for step in steps)
+    assert snapshot.size == sum(path.stat().st_size for path in folder("clip").iterdir())
+
+    remote.requests.clear()
+    assert hub.fetch(NAME) == snapshot == hub.status(NAME)
+    assert not [path for _, path, _ in remote.requests if "resolve" in path]
+
+    remote.repositories.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    loaded: Any = load(NAME, device="cpu", precision="float32")
+    local: Any = load(str(folder("clip")), device="cpu", precision="float32")
+    np.testing.assert_array_equal(loaded.encode_texts(["a cat"]), local.encode_texts(["a cat"]))
+    assert loaded.text_fingerprint.revision == "a" * 40
+    assert loaded.text_fingerprint.model == NAME
+
+
+def test_the_plan_tells_size_and_licence_and_downloads_nothing(remote: FakeHub) -> None:
+    plan = hub.plan(NAME)
+    assert plan.licence == "mit"
+    assert plan.commit == "a" * 40
+    assert plan.size == plan.missing > len(weights())
+    assert not [path for _, path, _ in remote.requests if "resolve" in path]
+    assert hub.status(NAME) is None
+
+
+def test_only_the_files_of_the_encoder_are_fetched(remote: FakeHub, tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "clip")
+    junk = ["pytorch_model.bin", "flax_model.msgpack", "onnx/config.json", "README.md", "run.py"]
+    junk += ["onnx/model.safetensors", "pytorch_model.bin.index.json"]
+    for name in junk:
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text("{}")
+    remote.add(NAME, path)
+    assert {file.path for file in hub.plan(NAME).files} == {
+        p.name for p in folder("clip").iterdir()
+    }
+
+
+def test_a_sentence_transformers_model_is_fetched_with_its_parts(remote: FakeHub) -> None:
+    remote.add("tiny/sentence", folder("sentence"))
+    snapshot = hub.fetch("tiny/sentence")
+    assert (snapshot.folder / "2_Dense/pytorch_model.bin").is_file()
+    loaded: Any = load("tiny/sentence", device="cpu", precision="float32")
+    assert loaded.encode_texts(["a cat"]).shape == (1, 24)
+
+
+def test_a_download_that_breaks_off_goes_on_by_itself(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 4096)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    remote.break_after = 20_000
+    hub.fetch(NAME)
+    assert remote.sent("GET", BLOB) == ["", "bytes=16384-"]
+
+
+def test_a_download_that_was_killed_goes_on_in_the_next_process(
+    remote: FakeHub, tmp_path: Path
+) -> None:
+    partial = tmp_path / f"cache/models--tiny--clip/blobs/{sha256(weights())}.part"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(weights()[:30_000])
+    steps: list[tuple[str, int, int]] = []
+    snapshot = hub.fetch(NAME, lambda *step: steps.append(step))
+    assert remote.sent("GET", BLOB) == ["bytes=30000-"]
+    assert (snapshot.folder / BLOB).read_bytes() == weights()
+    assert steps[-1][1] == steps[-1][2]
+    assert not partial.exists()
+
+
+def test_what_arrived_before_an_error_is_kept(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 4096)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    remote.break_after, remote.stay_broken = 20_000, True
+    with pytest.raises(ModelUnavailableError, match="cannot be reached"):
+        hub.fetch(NAME)
+    assert hub.status(NAME) is None
+    with pytest.raises(ModelUnavailableError, match="pareja models fetch tiny/clip"):
+        load(NAME)
+    remote.break_after = None
+    remote.requests.clear()
+    hub.fetch(NAME)
+    assert remote.sent("GET", BLOB) == ["bytes=16384-"]
+
+
+def test_a_pinned_revision_is_honoured(remote: FakeHub, tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "newer")
+    write_json(path / "config.json", newer=True)
+    remote.add(NAME, path, commit="b" * 40)
+    old = hub.fetch(f"{NAME}@{'a' * 40}")
+    assert "newer" not in json.loads((old.folder / "config.json").read_text())
+    assert hub.status(NAME) is None
+    new = hub.fetch(NAME)
+    assert json.loads((new.folder / "config.json").read_text())["newer"]
+    assert (old.commit, new.commit) == ("a" * 40, "b" * 40)
+    one: Any = load(f"{NAME}@{'a' * 40}", device="cpu")
+    two: Any = load(NAME, device="cpu")
+    assert one.text_fingerprint != two.text_fingerprint
+
+
+def test_a_model_is_removed_with_all_its_versions(remote: FakeHub, tmp_path: Path) -> None:
+    size = hub.fetch(NAME).size
+    assert hub.remove(NAME) == size
+    assert hub.status(NAME) is None
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+    with pytest.raises(ModelUnavailableError, match="not on this machine"):
+        hub.remove(NAME)
+
+
+def refuse(code: str) -> Any:
+    return lambda remote: setattr(remote.repositories[NAME], "refuse", code)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda remote: remote.repositories.clear(), "no repository tiny/clip, or it is private"),
+        (refuse("GatedRepo"), "accept the terms"),
+        (lambda remote: remote.repositories[NAME].branches.clear(), "no revision 'main'"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_clear_line(change: Any, message: str, remote: FakeHub) -> None:
+    change(remote)
+    with pytest.raises(ModelUnavailableError, match=message) as caught:
+        hub.fetch(NAME)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_network_is_one_clear_line(remote: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(ModelUnavailableError, match="the hub cannot be reached"):
+        hub.fetch(NAME)
+
+
+def test_offline_mode_is_respected(remote: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailableError, match="HF_HUB_OFFLINE is set"):
+        hub.fetch(NAME)
+    assert not remote.requests
+
+
+def test_a_corrupt_file_is_deleted(remote: FakeHub, tmp_path: Path) -> None:
+    remote.corrupt = True
+    with pytest.raises(ModelUnavailableError, match=r"model.safetensors .*arrived broken"):
+        hub.fetch(NAME)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.suffix == ".part"]
+    remote.corrupt = False
+    assert (hub.fetch(NAME).folder / BLOB).read_bytes() == weights()
+
+
+def test_a_full_disk_is_noticed_before_downloading(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 1000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage)
+    with pytest.raises(ModelUnavailableError, match="which has 1 kB free"):
+        hub.fetch(NAME)
+    assert not [path for _, path, _ in remote.requests if "resolve" in path]
+
+
+def test_too_little_memory_is_noticed_before_downloading(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: 100)
+    with pytest.raises(ModelUnavailableError, match="this machine has 10 kB"):
+        hub.fetch(NAME)
+    assert not [path for _, path, _ in remote.requests if "resolve" in path]
+
+
+def test_a_disk_that_fills_up_on_the_way_is_one_clear_line(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
+    with pytest.raises(ModelUnavailableError, match="disk is full"):
+        hub.fetch(NAME)
+
+
+def test_a_repository_without_weights_is_no_encoder(remote: FakeHub, tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "clip")
+    (path / BLOB).unlink()
+    remote.repositories.clear()
+    remote.add(NAME, path)
+    with pytest.raises(EncoderError, match="tiny/clip is no encoder"):
+        hub.fetch(NAME)
+
+
+def test_embedded_models_are_not_downloaded() -> None:
+    with pytest.raises(EncoderError, match="part of pareja"):
+        hub.fetch("starter")
+
+
+def test_what_is_not_here_says_what_it_is_how_large_and_how_to_get_it(remote: FakeHub) -> None:
+    with pytest.raises(ModelUnavailableError) as caught:
+        load("clip-vit-b32")
+    message = str(caught.value)
+    assert "openai/clip-vit-base-patch32" in message
+    assert "607 MB" in message
+    assert "MIT" in message
+    assert "pareja models fetch clip-vit-b32" in message
+
+
+def test_the_settings_of_the_environment_reach_the_real_client(
+    remote: FakeHub, tmp_path: Path
+) -> None:
+    script = "from pareja.encoders import hub; print(hub.fetch('tiny/clip').folder)"
+    environment = os.environ | {"HF_ENDPOINT": remote.url, "HF_HOME": str(tmp_path / "home")}
+    del environment["HF_HUB_CACHE"]
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.startswith(str(tmp_path / "home/hub/models--tiny--clip/snapshots"))
+    environment["HF_HUB_OFFLINE"] = "1"
+    again = "from pareja.encoders import hub; print(hub.status('tiny/clip').folder)"
+    offline = subprocess.run(
+        [sys.executable, "-c", again], env=environment, capture_output=True, text=True, check=True
+    )
+    assert offline.stdout == done.stdout
