@@ -1,0 +1,94 @@
+"""``pareja embed``: pictures to a file of embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pareja.cli.console import (
+    ForceOption,
+    JsonOption,
+    print_json,
+    progress_bars,
+    stderr,
+    stdout,
+)
+
+
+def embed(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATHS...", help="Pictures, folders, patterns such as 'a/**/*.jpg', datasets."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The .parquet or .npz file to write.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="An encoder.")] = "starter",
+    device: Annotated[
+        str | None,
+        typer.Option(help="cuda, mps, openvino or cpu.  [default: the fastest there is]"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Pictures the model gets at once.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Decoding threads.  [default: one a core]")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Where embeddings are kept.  [default: the user's cache folder]"),
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither look embeddings up nor keep them.")
+    ] = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Embed pictures into one file: name, SHA-256 and embedding of each.
+
+    Pictures that were embedded before are not embedded again, wherever they lie now. After an
+    interruption, the same command goes on where it stopped. Files that are no readable pictures
+    are listed and left out.
+    """
+    from pareja.embedding.cache import EmbeddingCache
+    from pareja.embedding.paths import embed_paths
+    from pareja.encoders import load
+
+    if no_cache and cache is not None:
+        raise typer.BadParameter("choose one of --cache and --no-cache", param_hint="--no-cache")
+    encoder = load(model, device=device)
+    store = None if no_cache else EmbeddingCache(cache)
+    with progress_bars() as progress:
+        result = embed_paths(
+            paths,
+            encoder,
+            out,
+            cache=store,
+            batch_size=batch_size,
+            workers=workers,
+            force=force,
+            progress=lambda p: progress(f"embed · {encoder.name}", p),
+        )
+    if as_json:
+        print_json(
+            {
+                "out": str(result.path),
+                "model": encoder.name,
+                "fingerprint": str(result.fingerprint),
+                "pictures": result.pictures,
+                "cached": result.cached,
+                "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
+                "seconds": round(result.seconds, 3),
+            }
+        )
+        return
+    for path, reason in result.skipped:
+        stderr().print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True, markup=False)
+    stdout().print(
+        f"{result.path}: {result.pictures} pictures ({result.cached} embedded before) "
+        f"in {result.seconds:.1f} s",
+        soft_wrap=True,
+        markup=False,
+    )

@@ -1,0 +1,214 @@
+"""Embeddings in a file: Parquet or NumPy, with the space they lie in written beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+from zipfile import BadZipFile
+
+import numpy as np
+
+from pareja.encoders.protocols import Embeddings, Fingerprint
+from pareja.errors import (
+    DatasetError,
+    FingerprintMismatchError,
+    MissingDependencyError,
+    OutputError,
+)
+
+_KEY = "pareja.fingerprint"
+_ROW_GROUP = 1024
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of such a file.
+
+    Parameters
+    ----------
+    names
+        The pictures' names.
+    digests
+        SHA-256 of their bytes, hexadecimal.
+    embeddings
+        ``(n, dim)``.
+    """
+
+    names: list[str]
+    digests: list[str]
+    embeddings: Embeddings
+
+
+@dataclass(frozen=True)
+class StoredEmbeddings(Rows):
+    """A whole file, as `read_embeddings` returns it.
+
+    Parameters
+    ----------
+    fingerprint
+        The space of the embeddings.
+    """
+
+    fingerprint: Fingerprint
+
+
+Writer = Callable[[BinaryIO, Iterable[Rows], Fingerprint, int], None]
+
+
+def writer_for(path: Path | str) -> Writer:
+    """Return what writes a file of that name: a function of stream, rows, fingerprint and dim.
+
+    Raises
+    ------
+    OutputError
+        If the name ends neither in ``.parquet`` nor in ``.npz``.
+    MissingDependencyError
+        If ``pyarrow`` is needed and not installed.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npz":
+        return _write_npz
+    if suffix != ".parquet":
+        raise OutputError(f"{path}: embeddings are written as .parquet or .npz. Change the ending.")
+    _pyarrow("to write Parquet files (.npz needs nothing)")
+    return _write_parquet
+
+
+def read_embeddings(path: Path | str, fingerprint: Fingerprint | None = None) -> StoredEmbeddings:
+    """Read a file that `pareja.embedding.paths.embed_paths` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+    fingerprint
+        The space that its embeddings are going to be compared in, if that is known.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, or is no such file.
+    FingerprintMismatchError
+        If its embeddings lie in another space.
+    MissingDependencyError
+        If ``pyarrow`` is needed and not installed.
+    """
+    read = _read_npz if Path(path).suffix.lower() == ".npz" else _read_parquet
+    try:
+        stored = read(Path(path))
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise DatasetError(
+            f"{path} holds no embeddings as 'pareja embed' writes them: {error}. Write it anew."
+        ) from error
+    if fingerprint is not None and stored.fingerprint != fingerprint:
+        raise FingerprintMismatchError(
+            f"{path} holds embeddings of {stored.fingerprint}, and those of {fingerprint} are "
+            "asked for. Embed the pictures again with the same model and version."
+        )
+    return stored
+
+
+def _write_parquet(
+    stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint, dim: int
+) -> None:
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    schema = pyarrow.schema(
+        [
+            ("file_name", pyarrow.string()),
+            ("sha256", pyarrow.string()),
+            ("embedding", pyarrow.list_(pyarrow.float32(), dim)),
+        ],
+        metadata={_KEY: _as_json(fingerprint)},
+    )
+    with pyarrow.parquet.ParquetWriter(
+        stream, schema, compression="none", use_dictionary=False
+    ) as writer:
+        for group in _regrouped(rows, dim):
+            vectors = pyarrow.FixedSizeListArray.from_arrays(group.embeddings.ravel(), dim)
+            writer.write_table(
+                pyarrow.table([group.names, group.digests, vectors], schema=schema),
+                row_group_size=_ROW_GROUP,
+            )
+
+
+def _write_npz(stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint, dim: int) -> None:
+    every = list(rows)
+    np.savez(
+        stream,
+        file_name=np.array([name for some in every for name in some.names], np.str_),
+        sha256=np.array([digest for some in every for digest in some.digests], np.str_),
+        embedding=np.concatenate([_no_rows(dim), *(some.embeddings for some in every)]),
+        fingerprint=np.array(_as_json(fingerprint)),
+    )
+
+
+def _read_parquet(path: Path) -> StoredEmbeddings:
+    _pyarrow("to read Parquet files")
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    written = (table.schema.metadata or {})[_KEY.encode()]
+    vectors = table["embedding"].combine_chunks()
+    dim = vectors.type.list_size
+    return StoredEmbeddings(
+        names=table["file_name"].to_pylist(),
+        digests=table["sha256"].to_pylist(),
+        embeddings=vectors.flatten().to_numpy().reshape(-1, dim),
+        fingerprint=_from_json(written),
+    )
+
+
+def _read_npz(path: Path) -> StoredEmbeddings:
+    with np.load(path, allow_pickle=False) as arrays:
+        return StoredEmbeddings(
+            names=arrays["file_name"].tolist(),
+            digests=arrays["sha256"].tolist(),
+            embeddings=arrays["embedding"],
+            fingerprint=_from_json(str(arrays["fingerprint"])),
+        )
+
+
+def _regrouped(rows: Iterable[Rows], dim: int) -> Iterator[Rows]:
+    """Yield the same rows in groups of one size, so that the file does not tell how they came."""
+    kept = Rows([], [], _no_rows(dim))
+    for some in rows:
+        kept = Rows(
+            kept.names + some.names,
+            kept.digests + some.digests,
+            np.concatenate([kept.embeddings, some.embeddings]),
+        )
+        if len(kept.names) >= _ROW_GROUP:
+            yield _part(kept, slice(None, _ROW_GROUP))
+            kept = _part(kept, slice(_ROW_GROUP, None))
+    if kept.names:
+        yield kept
+
+
+def _part(rows: Rows, which: slice) -> Rows:
+    return Rows(rows.names[which], rows.digests[which], rows.embeddings[which])
+
+
+def _no_rows(dim: int) -> Embeddings:
+    return np.empty((0, dim), np.float32)
+
+
+def _as_json(fingerprint: Fingerprint) -> str:
+    return json.dumps(asdict(fingerprint), sort_keys=True, ensure_ascii=False)
+
+
+def _from_json(text: str | bytes) -> Fingerprint:
+    return Fingerprint(**json.loads(text))
+
+
+def _pyarrow(purpose: str) -> None:
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError("pyarrow", purpose, "parquet") from error

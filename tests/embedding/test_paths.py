@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from tests.embedding.counting_encoder import CountingEncoder
+from typer import Typer
+from typer.testing import CliRunner
+
+from pareja.cli.embed import embed
+from pareja.embedding.cache import EmbeddingCache, picture_digest
+from pareja.embedding.export import read_embeddings
+from pareja.embedding.paths import embed_paths, find_pictures
+from pareja.embedding.pipeline import Progress, embed_images
+from pareja.errors import DatasetError, EncoderError, OutputError
+
+Paint = Callable[..., list[Path]]
+ROOT = Path(__file__).parents[2]
+
+
+def test_files_folders_and_patterns(
+    paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = paint(3, "a")
+    (tmp_path / "a" / "deeper").mkdir()
+    paths[0].rename(tmp_path / "a" / "deeper" / "x.PNG")
+    (tmp_path / "a" / "notes.txt").write_text("no picture")
+    (tmp_path / "a" / ".hidden.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    every = ("a/0001.png", "a/0002.png", "a/deeper/x.PNG")
+    assert find_pictures(["a"]).names == every
+    assert find_pictures(["a/**"]).names == every
+    assert find_pictures(["a/*.png"]).names == every[:2]
+    assert find_pictures([tmp_path / "a"]).names == tuple(f"{tmp_path}/{name}" for name in every)
+    assert find_pictures(["a/0002.png", "a"]).names == (every[1], every[0], every[2])
+
+
+def test_a_name_with_a_star_in_it(paint: Paint, tmp_path: Path) -> None:
+    (path,) = paint(1)
+    odd = path.rename(tmp_path / "a[1]*.png")
+    assert find_pictures([odd]).names == (str(odd),)
+
+
+def test_a_zip(paint: Paint, tmp_path: Path, encoder: CountingEncoder) -> None:
+    paths = paint(3)
+    with ZipFile(tmp_path / "p.zip", "w") as archive:
+        for path in paths:
+            archive.write(path, path.name)
+    out = tmp_path / "e.npz"
+    result = embed_paths([tmp_path / "p.zip"], encoder, out)
+    assert result.pictures == 3
+    stored = read_embeddings(out)
+    assert stored.digests == [picture_digest(path.read_bytes()) for path in paths]
+    assert stored.names[0] == f"{tmp_path}/p.zip/0000.png"
+
+
+def test_links_that_lead_out_are_left_out(paint: Paint, tmp_path: Path) -> None:
+    paths = paint(1)
+    (tmp_path / "secret.png").write_bytes(b"")
+    (paths[0].parent / "link.png").symlink_to(tmp_path / "secret.png")
+    found = find_pictures([paths[0].parent])
+    assert found.names == (str(paths[0]),)
+    assert found.refused[0][0].endswith("link.png")
+
+
+def test_nothing_to_embed(tmp_path: Path, encoder: CountingEncoder) -> None:
+    with pytest.raises(DatasetError, match="does not exist"):
+        find_pictures([tmp_path / "missing"])
+    with pytest.raises(DatasetError, match="no picture matches"):
+        find_pictures([f"{tmp_path}/*.jpg"])
+    with pytest.raises(DatasetError, match="no pictures to embed"):
+        embed_paths([], encoder, tmp_path / "e.npz")
+    (tmp_path / "a.jpg").write_text("no picture")
+    with pytest.raises(DatasetError, match=r"none of 1 pictures could be decoded.*a\.jpg"):
+        embed_paths([tmp_path / "a.jpg"], encoder, tmp_path / "e.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
+
+
+def test_rows_are_names_digests_and_embeddings(
+    paint: Paint, tmp_path: Path, encoder: CountingEncoder
+) -> None:
+    paths = paint(40)
+    paths[7].write_text("no picture")
+    seen: list[Progress] = []
+    out = tmp_path / "e.parquet"
+    result = embed_paths([paths[0].parent], encoder, out, batch_size=8, progress=seen.append)
+    assert (result.pictures, result.cached, result.path) == (39, 0, out)
+    assert [name for name, _ in result.skipped] == [str(paths[7])]
+    assert (seen[-1].done, seen[-1].total) == (40, 40)
+    good = [path for path in paths if path != paths[7]]
+    stored = read_embeddings(out, encoder.image_fingerprint)
+    assert stored.names == [str(path) for path in good]
+    assert stored.digests == [picture_digest(path.read_bytes()) for path in good]
+    np.testing.assert_array_equal(
+        stored.embeddings, embed_images(good, CountingEncoder()).embeddings
+    )
+
+
+def test_a_second_run_writes_the_same_file_and_embeds_nothing(
+    paint: Paint, tmp_path: Path, encoder: CountingEncoder
+) -> None:
+    folder = paint(50)[0].parent
+    with EmbeddingCache(tmp_path / "cache.sqlite3") as cache:
+        embed_paths([folder], encoder, tmp_path / "1.parquet", cache=cache, batch_size=4)
+        encoder.batches.clear()
+        result = embed_paths([folder], encoder, tmp_path / "2.parquet", cache=cache)
+    assert encoder.batches == []
+    assert result.cached == result.pictures == 50
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+
+
+def test_a_file_that_exists_is_kept(paint: Paint, tmp_path: Path, encoder: CountingEncoder) -> None:
+    folder = paint(2)[0].parent
+    out = tmp_path / "e.npz"
+    out.write_text("mine")
+    with pytest.raises(OutputError, match="--force"):
+        embed_paths([folder], encoder, out)
+    assert encoder.batches == []
+    assert out.read_text() == "mine"
+    embed_paths([folder], encoder, out, force=True)
+    assert len(read_embeddings(out).names) == 2
+
+
+def test_an_encoder_of_texts(tmp_path: Path) -> None:
+    class Texts:
+        name = "texts"
+        text_dim = 3
+        text_fingerprint = CountingEncoder().text_fingerprint
+
+        def encode_texts(self, texts: object) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+            raise NotImplementedError
+
+    with pytest.raises(EncoderError, match="'texts' embeds no pictures"):
+        embed_paths([tmp_path], Texts(), tmp_path / "e.npz")
+
+
+CHILD = """
+import sys
+from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.paths import embed_paths
+from tests.embedding.counting_encoder import CountingEncoder
+folder, cache, out, seconds = sys.argv[1:]
+encoder = CountingEncoder(seconds=float(seconds))
+result = embed_paths([folder], encoder, out, cache=EmbeddingCache(cache), batch_size=20)
+print(result.cached, sum(encoder.batches))
+"""
+
+
+def child(folder: Path, cache: Path, out: Path, seconds: float) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, folder, cache, out, str(seconds)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def stored_count(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with EmbeddingCache(path) as cache:
+        return len(cache)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="the system has no kill -9")
+def test_a_killed_run_goes_on_where_it_stopped(paint: Paint, tmp_path: Path) -> None:
+    folder = paint(2000)[0].parent
+    cache, out = tmp_path / "cache.sqlite3", tmp_path / "out" / "e.parquet"
+    killed = child(folder, cache, out, 0.05)
+    deadline = time.monotonic() + 60
+    while stored_count(cache) < 300:
+        assert time.monotonic() < deadline
+        assert killed.poll() is None
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not out.exists()
+    before = stored_count(cache)
+    assert 300 <= before < 2000
+    again = child(folder, cache, out, 0)
+    report, errors = again.communicate(timeout=60)
+    assert again.returncode == 0, errors
+    assert report.split() == [str(before), str(2000 - before)]
+    uninterrupted = tmp_path / "uninterrupted.parquet"
+    embed_paths([folder], CountingEncoder(), uninterrupted, batch_size=20)
+    assert out.read_bytes() == uninterrupted.read_bytes()
+
+
+def test_two_processes_at_once_share_their_work(paint: Paint, tmp_path: Path) -> None:
+    folder = paint(400)[0].parent
+    cache = tmp_path / "cache.sqlite3"
+    runs = [child(folder, cache, tmp_path / f"{n}.parquet", 0.01) for n in range(2)]
+    for run in runs:
+        _, errors = run.communicate(timeout=60)
+        assert run.returncode == 0, errors
+    assert stored_count(cache) == 400
+    assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
+
+
+@pytest.fixture
+def command(encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run the command with an encoder that takes no time to load."""
+    monkeypatch.setattr("pareja.encoders.load", lambda name, **options: encoder)
+    app = Typer()
+    app.command()(embed)
+
+    def run(*arguments: object, status: int = 0) -> str:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return run
+
+
+def test_the_command(command: Callable[..., str], paint: Paint, tmp_path: Path) -> None:
+    paths = paint(5)
+    paths[1].write_text("no picture")
+    out, cache = tmp_path / "e.parquet", tmp_path / "cache.sqlite3"
+    text = command(paths[0].parent, "-m", "counting", "-o", out, "--cache", cache)
+    assert f"left out: {paths[1]}: " in text
+    assert f"{out}: 4 pictures (0 embedded before) in " in text
+    shown = command(paths[0].parent, "-o", out, "--cache", cache, "--force", "--json")
+    assert '"cached": 4' in shown
+    assert '"model": "counting"' in shown
+    shown = command(paths[0].parent, "-o", out, "--no-cache", "--force", "--json")
+    assert '"cached": 0' in shown
+    command(paths[0].parent, "-o", out, "--no-cache", "--cache", cache, status=2)
