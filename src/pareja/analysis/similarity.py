@@ -1,0 +1,113 @@
+"""How close a picture and a caption are, as the cosine of their embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pareja.analysis.significance import Floats
+from pareja.analysis.validation import checked_count, checked_rows
+from pareja.errors import AnalysisError
+
+
+def normalise(raw: ArrayLike) -> Floats:
+    """Scale every row to length 1.
+
+    Parameters
+    ----------
+    raw
+        Embeddings, shape ``(n, dim)``.
+
+    Returns
+    -------
+    Floats
+        Shape ``(n, dim)``. A row of zeros stays one: it has no direction, its cosine with
+        everything is 0, and so it ties with all and ranks at chance.
+
+    Raises
+    ------
+    AnalysisError
+        If ``raw`` is no finite matrix.
+
+    Examples
+    --------
+    >>> normalise([[3.0, 4.0], [0.0, 0.0]]).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    return unit(checked_rows("embeddings", raw))
+
+
+def unit(rows: Floats) -> Floats:
+    """Scale vectors along the last axis to length 1; zeros stay zeros."""
+    largest = np.abs(rows).max(axis=-1, keepdims=True)
+    # Squares of very large or very small numbers would leave the range of float64.
+    rows = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    directions: Floats = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return directions
+
+
+def cosine_similarity(images: ArrayLike, captions: ArrayLike) -> Floats:
+    """Return the cosine of every picture with every caption, in one space.
+
+    Parameters
+    ----------
+    images, captions
+        Embeddings, shapes ``(n_images, dim)`` and ``(n_captions, dim)``, of any length.
+
+    Returns
+    -------
+    Floats
+        ``similarity[i, j]`` in [-1, 1], shape ``(n_images, n_captions)``. Under chance it is not
+        0: the embeddings of a network usually share a direction.
+
+    Raises
+    ------
+    AnalysisError
+        If the dimensions differ, or a matrix is malformed.
+    """
+    rows, columns = normalise(images), normalise(captions)
+    if rows.shape[1] != columns.shape[1]:
+        raise AnalysisError(
+            f"images of shape {rows.shape} and captions of shape {columns.shape} have no common "
+            "axes: a cosine needs one dimension. Two spaces are compared by bridges() or geometry()"
+        )
+    return np.clip(rows @ columns.T, -1.0, 1.0)
+
+
+def random_projection_similarity(
+    images: ArrayLike, captions: ArrayLike, *, dim: int | None = None, seed: int
+) -> Floats:
+    """Return the cosine after projecting both spaces at random to one dimension.
+
+    This is the naive answer to "the dimensions differ": make them equal, then compare.
+    Projections keep the distances within each space (Johnson and Lindenstrauss 1984) and say
+    nothing across the two.
+
+    Parameters
+    ----------
+    images, captions
+        Embeddings of two spaces, shapes ``(n_images, p)`` and ``(n_captions, q)``.
+    dim
+        The common dimension; the smaller of p and q unless given.
+    seed
+        Seed of the two Gaussian matrices, drawn independently of each other.
+
+    Returns
+    -------
+    Floats
+        Shape ``(n_images, n_captions)``, in [-1, 1]. Over seeds its mean is 0 for every entry,
+        matched or not. It is one projection, not an average: an average of such matrices is a
+        matrix of the same kind, only smaller.
+
+    Raises
+    ------
+    AnalysisError
+        If a matrix is malformed or ``dim`` is not positive.
+    """
+    rows, columns = normalise(images), normalise(captions)
+    common = min(rows.shape[1], columns.shape[1]) if dim is None else checked_count("dim", dim)
+    generator = np.random.default_rng(seed)
+    left = generator.standard_normal((rows.shape[1], common))
+    right = generator.standard_normal((columns.shape[1], common))
+    return cosine_similarity(rows @ left, columns @ right)

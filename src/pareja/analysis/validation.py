@@ -1,0 +1,146 @@
+"""What the measures accept: every array that comes from outside is looked at here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pareja.analysis.significance import Floats, Indices
+from pareja.errors import AnalysisError
+
+# Equal captions have equal embeddings, yet a matrix product may add them up in another order.
+_TIE = 1e-12
+
+
+def checked_rows(name: str, array: ArrayLike) -> Floats:
+    """Return a matrix of finite numbers with at least one row and one column, in float64.
+
+    Raises
+    ------
+    AnalysisError
+        If it is anything else.
+    """
+    try:
+        matrix = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise AnalysisError(f"{name} must be a matrix of numbers: {error}") from error
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise AnalysisError(
+            f"{name} must be a matrix with at least one row and one column, got shape "
+            f"{matrix.shape}"
+        )
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if broken.size:
+        raise AnalysisError(
+            f"{name} of shape {matrix.shape} must be finite: row {broken[0]} is the first of "
+            f"{broken.size} with NaN or infinity"
+        )
+    return matrix
+
+
+def checked_owner(owner: ArrayLike, n_images: int, n_captions: int) -> Indices:
+    """Return the index of each caption's picture, shape ``(n_captions,)``.
+
+    Raises
+    ------
+    AnalysisError
+        If its shape is another, or an index names no picture.
+    """
+    indices = np.asarray(owner)
+    if indices.shape != (n_captions,) or not np.issubdtype(indices.dtype, np.integer):
+        raise AnalysisError(
+            f"owner must hold one picture index for each of {n_captions} captions, got shape "
+            f"{indices.shape} of {indices.dtype}"
+        )
+    outside = np.flatnonzero((indices < 0) | (indices >= n_images))
+    if outside.size:
+        raise AnalysisError(
+            f"owner[{outside[0]}] is {indices[outside[0]]}, but the {n_images} pictures have the "
+            f"indices 0 to {n_images - 1}"
+        )
+    return indices.astype(np.intp)
+
+
+def checked_similarity(similarity: ArrayLike, owner: ArrayLike) -> tuple[Floats, Indices]:
+    """Return a similarity matrix whose equal entries are exactly equal, and its owner.
+
+    Raises
+    ------
+    AnalysisError
+        If either is malformed.
+    """
+    matrix = checked_rows("similarity", similarity)
+    return levelled(matrix), checked_owner(owner, *matrix.shape)
+
+
+def levelled(matrix: Floats) -> Floats:
+    """Return a matrix in which entries that are equal but for rounding are equal.
+
+    Entries that differ by less than 1e-12 of the largest magnitude become one value: such a
+    difference is the rounding of a matrix product, and a rank must not rest on it.
+    """
+    values, places = np.unique(matrix, return_inverse=True)
+    groups = np.cumsum(np.diff(values, prepend=values[0]) > _TIE * np.abs(values).max())
+    first = np.searchsorted(groups, groups, side="left")
+    return values[first][places].reshape(matrix.shape)
+
+
+def checked_pairs(
+    images: ArrayLike, captions: ArrayLike, owner: ArrayLike
+) -> tuple[Floats, Floats, Indices]:
+    """Return embeddings ``(n_images, p)``, ``(n_captions, q)``, and the owner.
+
+    Raises
+    ------
+    AnalysisError
+        If one is malformed.
+    """
+    pictures = checked_rows("images", images)
+    texts = checked_rows("captions", captions)
+    return pictures, texts, checked_owner(owner, len(pictures), len(texts))
+
+
+def checked_categories(categories: Sequence[str | None], n_images: int) -> tuple[str | None, ...]:
+    """Return the category of each picture.
+
+    Raises
+    ------
+    AnalysisError
+        If there is not one for each, or none has any.
+    """
+    named = tuple(categories)
+    if len(named) != n_images:
+        raise AnalysisError(
+            f"image_categories must name a category for each of {n_images} pictures, got "
+            f"{len(named)}"
+        )
+    if all(category is None for category in named):
+        raise AnalysisError(f"none of the {n_images} pictures has a category")
+    return named
+
+
+def checked_count(name: str, count: int, least: int = 1) -> int:
+    """Return a number of draws or neighbours that is at least ``least``.
+
+    Raises
+    ------
+    AnalysisError
+        If it is smaller.
+    """
+    if count < least:
+        raise AnalysisError(f"{name} must be at least {least}, got {count}")
+    return int(count)
+
+
+def required(what: str, found: int, least: int) -> None:
+    """Refuse a sample on which a measure is not defined.
+
+    Raises
+    ------
+    AnalysisError
+        If ``found`` is less than ``least``.
+    """
+    if found < least:
+        raise AnalysisError(f"{what} needs at least {least} pictures with captions, got {found}")
