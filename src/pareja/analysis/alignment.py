@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
-from pareja.analysis.matching import MatchingScores
-from pareja.analysis.retrieval import RetrievalScores
-from pareja.analysis.significance import Floats, PermutationTest
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pareja.analysis import crossfit
+from pareja.analysis.matching import MatchingScores, matching, mean_difference
+from pareja.analysis.retrieval import RetrievalScores, retrieval
+from pareja.analysis.significance import (
+    Floats,
+    Indices,
+    PermutationTest,
+    centred_ranks,
+    permutation_test,
+    permuted_products,
+    random_pairings,
+)
+from pareja.analysis.similarity import random_projection_similarity, unit
+from pareja.analysis.validation import checked_count, checked_pairs, levelled, required
+from pareja.errors import AnalysisError
 
 BridgeName = Literal["random_projection", "ridge", "cca", "procrustes", "relative"]
+
+MOST_PICTURES = 2000
+"""Bridges fit some fifty maps of this size; beyond it they would take hours."""
+
+Fit = Callable[[crossfit.Side, crossfit.Side], crossfit.CrossFit]
+
+_LEAST_PICTURES = 5
+_REFITS = 199
 
 
 @dataclass(frozen=True)
@@ -59,3 +84,262 @@ class Geometry:
     cka: PermutationTest
     mutual_knn: PermutationTest
     k: int
+
+
+def bridges(
+    images: ArrayLike,
+    captions: ArrayLike,
+    owner: ArrayLike,
+    *,
+    permutations: int = 9999,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[Bridge, ...]:
+    """Compare two spaces that share no axes, in every way that is known to be honest.
+
+    Parameters
+    ----------
+    images, captions
+        Embeddings, shapes ``(n_images, p)`` and ``(n_captions, q)``; lengths do not matter.
+    owner
+        The picture of each caption, shape ``(n_captions,)``.
+    permutations
+        Random pairings for the tests; ridge and Procrustes, whose maps are fitted anew for each,
+        use at most 199, as does the random projection.
+    resamples, seed
+        Of the bootstrap over pictures, which takes the maps as given; the seed is that of the
+        random projection, too.
+
+    Returns
+    -------
+    tuple[Bridge, ...]
+        In the order of `BridgeName`. On unrelated spaces all are at chance: AUC 0.5, difference
+        0, p uniform.
+
+    Raises
+    ------
+    AnalysisError
+        If an array is malformed, fewer than 5 pictures have captions, or more than 2000.
+
+    Notes
+    -----
+    Maps are trained on one pair a picture: its embedding and the mean of its captions'. What is
+    left out when, and why the tests fit again, is told in `pareja.analysis.crossfit`. Means are
+    those of the training pictures.
+
+    ``random_projection``
+        One draw of `random_projection_similarity` for the seed, tested against other draws.
+        Pairing anew would be the wrong null: where the two spaces are arranged alike, a random
+        map strays further to either side than a random pairing does, and would often seem to
+        have found something.
+    ``ridge``
+        Linear map from pictures to captions with ridge penalty (Hoerl and Kennard 1970), its
+        strength chosen in each fold by leave-one-out error among the training pictures, from
+        0.001 to 1000 times the mean eigenvalue of their kernel. Only this direction: one
+        similarity then serves both directions of retrieval.
+    ``cca``
+        Regularised canonical correlation (Vinod 1976; Hardoon et al. 2004). With n pictures in
+        hundreds of dimensions it is computed among the pictures: x and y are described by
+        ``(K + kappa I)^-1 k``, and the inner product of these is the sum over all canonical
+        pairs, each weighted by its correlation. kappa is the mean eigenvalue of each training
+        kernel; a choice by validation among 18 pictures would be noise.
+    ``procrustes``
+        Orthogonal map (Schönemann 1966) between principal components, half as many as training
+        pictures and at most 32.
+    ``relative``
+        Cosines with all training pairs as anchors (Moschella et al. 2023, section 3), after
+        centring, without which all pictures of a network look alike.
+
+    With 20 pictures 18 are left to train on; a bridge at chance does not show that none exists.
+    The candidates of one query are scored by different maps and so scatter more than a single map
+    would have them: on unrelated spaces R@1 of the fitted bridges lies a little *below* chance,
+    by about a tenth of it with 10 pictures. AUC and p are not affected.
+    """
+    pictures, texts, owners = checked_pairs(images, captions, owner)
+    checked_count("permutations", permutations)
+    blocks = crossfit.Blocks.of(owners, len(pictures), seed)
+    n_captioned = len(blocks.captioned)
+    required("leaving two pictures out", n_captioned, _LEAST_PICTURES)
+    if n_captioned > MOST_PICTURES:
+        raise AnalysisError(
+            f"bridges are fitted for at most {MOST_PICTURES} pictures, got {n_captioned}. "
+            "Take a random part of them"
+        )
+
+    rows, columns = crossfit.sample_axes(unit(pictures)), crossfit.sample_axes(unit(texts))
+    image_side = crossfit.Side(rows[blocks.captioned], rows, blocks.image_block, blocks)
+    caption_side = crossfit.Side(
+        _picture_means(columns, blocks.caption_slot),
+        columns,
+        blocks.block[blocks.caption_slot],
+        blocks,
+    )
+
+    def bridge(
+        name: BridgeName, similarity: Floats, test: Callable[[float], PermutationTest]
+    ) -> Bridge:
+        forward, backward = retrieval(similarity, owners, resamples=resamples, seed=seed)
+        scores = matching(similarity, owners, permutations=1, resamples=resamples, seed=seed)
+        tested = replace(scores, test=test(scores.difference.value))
+        return Bridge(name, similarity, forward, backward, tested)
+
+    refits = min(permutations, _REFITS)
+    baseline = partial(random_projection_similarity, dim=min(pictures.shape[1], texts.shape[1]))
+    found = [
+        bridge(
+            "random_projection",
+            baseline(pictures, texts, seed=seed),
+            lambda statistic: _projected_anew(
+                statistic, lambda other: baseline(rows, columns, seed=other), owners, refits, seed
+            ),
+        )
+    ]
+    methods: tuple[tuple[BridgeName, Fit, int], ...] = (
+        ("ridge", crossfit.ridge, refits),
+        ("cca", crossfit.cca, permutations),
+        ("procrustes", crossfit.procrustes, refits),
+        ("relative", crossfit.relative, permutations),
+    )
+    for name, fit, pairings in methods:
+        maps = fit(image_side, caption_side)
+        found.append(
+            bridge(name, maps.similarity(), partial(maps.test, permutations=pairings, seed=seed))
+        )
+    return tuple(found)
+
+
+def _projected_anew(
+    statistic: float,
+    project: Callable[[int], Floats],
+    owner: Indices,
+    projections: int,
+    seed: int,
+) -> PermutationTest:
+    """Compare the difference of means with that of other random projections."""
+    # Another stream than the one that drew the projection itself.
+    seeds = np.random.default_rng([seed, 1]).integers(2**63, size=projections)
+    own, total = np.empty(projections), np.empty(projections)
+    for draw, other in enumerate(seeds):
+        similarity = project(int(other))
+        own[draw] = similarity[owner, np.arange(len(owner))].sum()
+        total[draw] = similarity.sum()
+    return permutation_test(statistic, mean_difference(own, total, *similarity.shape))
+
+
+def _picture_means(captions: Floats, slots: Indices) -> Floats:
+    """Return the mean of each picture's captions, ``(n_captioned, dim)``."""
+    sums = np.zeros((int(slots.max()) + 1, captions.shape[1]))
+    np.add.at(sums, slots, captions)
+    means: Floats = sums / np.bincount(slots)[:, None]
+    return means
+
+
+def geometry(
+    images: ArrayLike,
+    captions: ArrayLike,
+    owner: ArrayLike,
+    *,
+    k: int | None = None,
+    permutations: int = 9999,
+    seed: int = 0,
+) -> Geometry:
+    """Measure whether two spaces arrange the same pictures and captions alike.
+
+    Parameters
+    ----------
+    images, captions
+        Embeddings, shapes ``(n_images, p)`` and ``(n_captions, q)``; lengths do not matter.
+    owner
+        The picture of each caption, shape ``(n_captions,)``. Captions of one picture are averaged
+        first; pictures without captions are left out.
+    k
+        Neighbours that `Geometry.mutual_knn` compares; a quarter of the others unless given,
+        from 1 to 10.
+    permutations, seed
+        Of the tests, which pair whole pictures anew; all three use the same pairings.
+
+    Returns
+    -------
+    Geometry
+        Three statistics that turning, scaling and (but for cosines) shifting a space does not
+        change. A space in which all are alike has no arrangement: RSA and CKA are 0 with p = 1,
+        and mutual k-NN is at chance.
+
+    Raises
+    ------
+    AnalysisError
+        If an array is malformed, fewer than 4 pictures have captions, or k is not between 1 and
+        the number of other pictures.
+
+    Notes
+    -----
+    RSA: Spearman correlation of the upper triangles of both cosine matrices (Kriegeskorte et al.
+    2008), unbiased under chance. CKA: plain linear CKA approaches 1 for *any* two spaces of more
+    dimensions than pictures; the estimator HSIC_1 of Song et al. (2012, equation 4) removes that
+    bias (Murphy et al. 2024), its chance mean is 0 and it may be negative. It is the inner
+    product of U-centred kernels (Székely and Rizzo 2014). Mutual k-NN: Huh et al. (2024),
+    appendix; neighbours that tie at the k-th place share it. Chance is k / (n - 1).
+    """
+    pictures, texts, owners = checked_pairs(images, captions, owner)
+    checked_count("permutations", permutations)
+    captioned, slots = np.unique(owners, return_inverse=True)
+    n = len(captioned)
+    required("geometry", n, 4)
+    nearest = min(10, max(1, (n - 1) // 4)) if k is None else checked_count("k", k)
+    if nearest >= n:
+        raise AnalysisError(f"k must be less than the {n} pictures with captions, got {nearest}")
+
+    spaces = unit(pictures)[captioned], _picture_means(unit(texts), slots)
+    kernels = [levelled(space @ space.T) for space in spaces]
+    cosines = [levelled(rows @ rows.T) for rows in map(unit, spaces)]
+    pairings = random_pairings(n, permutations, seed)
+
+    def mantel(matrices: list[Floats], scale: float) -> PermutationTest:
+        a, b = matrices
+        # A correlation with a constant is undefined; "no relation" is what it means here.
+        factor = 1 / scale if scale > 0 else 0.0
+        null = permuted_products(a, b, pairings, pairings) * factor
+        return permutation_test(float(np.vdot(a, b)) * factor, null)
+
+    def correlated(matrices: list[Floats]) -> PermutationTest:
+        return mantel(matrices, float(np.prod([np.linalg.norm(matrix) for matrix in matrices])))
+
+    return Geometry(
+        rsa=correlated([_pair_ranks(matrix) for matrix in cosines]),
+        cka=correlated([_u_centred(kernel) for kernel in kernels]),
+        mutual_knn=mantel([_neighbours(matrix, nearest) for matrix in cosines], n * nearest),
+        k=nearest,
+    )
+
+
+def _pair_ranks(similarity: Floats) -> Floats:
+    """Return centred ranks of the upper triangle, in both triangles, 0 on the diagonal."""
+    upper = np.triu_indices(len(similarity), 1)
+    _, places = np.unique(similarity[upper], return_inverse=True)
+    ranks = np.zeros_like(similarity)
+    ranks[upper] = centred_ranks(places, np.ones(len(places)))
+    return ranks + ranks.T
+
+
+def _u_centred(kernel: Floats) -> Floats:
+    """Centre a kernel so that inner products of two such are unbiased (diagonal 0)."""
+    n = len(kernel)
+    hollow = kernel - np.diag(np.diag(kernel))
+    sums = hollow.sum(axis=0)
+    centred = hollow - (sums[:, None] + sums[None, :]) / (n - 2)
+    centred += sums.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(centred, 0.0)
+    # Of a constant kernel rounding remains, which a correlation would blow up.
+    noise = np.abs(centred).max() <= 1e-12 * np.abs(kernel).max()
+    return np.zeros_like(centred) if noise else centred
+
+
+def _neighbours(similarity: Floats, k: int) -> Floats:
+    """Return each row's share of being among the k nearest, rows summing to k."""
+    others = similarity.copy()
+    np.fill_diagonal(others, -np.inf)
+    last = np.sort(others, axis=1)[:, -k][:, None]
+    closer, tied = others > last, others == last
+    open_places = k - closer.sum(axis=1, keepdims=True)
+    shares: Floats = closer + tied * open_places / tied.sum(axis=1, keepdims=True)
+    return shares
