@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
-from pareja.analysis.retrieval import Direction
-from pareja.analysis.significance import Estimate, Floats
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import betainc
+
+from pareja.analysis.retrieval import Direction, Placement, placement
+from pareja.analysis.significance import (
+    Estimate,
+    Floats,
+    Indices,
+    centred_ranks,
+    grouped_pairings,
+    paired_difference,
+    percentile_interval,
+    permutation_p_value,
+    permuted_products,
+    resample_counts,
+    spearman,
+    summed,
+)
+from pareja.analysis.validation import checked_categories, checked_count, checked_similarity
+from pareja.errors import AnalysisError
 
 
 @dataclass(frozen=True)
@@ -82,3 +102,191 @@ class Comparison:
     disagreements: tuple[Disagreement, ...]
     matched_a: Floats
     matched_b: Floats
+
+
+def compare(
+    a_name: str,
+    b_name: str,
+    similarity_a: ArrayLike,
+    similarity_b: ArrayLike,
+    owner: ArrayLike,
+    image_categories: Sequence[str | None] = (),
+    *,
+    permutations: int = 9999,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Lay two encoders' similarities of the same pictures and captions side by side.
+
+    Parameters
+    ----------
+    a_name, b_name
+        Their names.
+    similarity_a, similarity_b
+        Both of shape ``(n_images, n_captions)``; their scales may differ, only ranks count.
+    owner
+        The picture of each caption, shape ``(n_captions,)``.
+    image_categories
+        The category of each picture, None where it has none; empty if there are no categories.
+    permutations, resamples, seed
+        Of the tests and of the bootstrap, both over pictures with their captions.
+
+    Returns
+    -------
+    Comparison
+        Rank correlations are 0 under chance, unbiased there, and 0 with p = 1 where a side is
+        constant. Pictures change places only with such that have as many captions; where no two
+        have, captions of one picture still do.
+
+    Raises
+    ------
+    AnalysisError
+        If an array is malformed or the shapes differ.
+
+    Notes
+    -----
+    Spearman (1904) with mid-ranks, ranked anew in every bootstrap sample; expanded percentile
+    intervals, pulled towards 0 at small n as the bootstrap of any correlation is. Two-sided p:
+    twice the smaller tail. The matrices' test moves pictures and captions together (Mantel 1967),
+    so own captions stay own: two encoders that both see the diagonal and nothing else agree to
+    the degree that shows in ``matrix_spearman``, and the test asks for more than that.
+
+    Ties count by expectation, as if each encoder broke them independently. McNemar's (1947) exact
+    test then meets fractions, for which the binomial tail is continued by the incomplete beta
+    function; it takes captions of one picture as independent.
+    """
+    if np.shape(similarity_a) != np.shape(similarity_b):
+        raise AnalysisError(
+            f"{a_name} and {b_name} must be compared on the same pictures and captions, got "
+            f"similarities of shapes {np.shape(similarity_a)} and {np.shape(similarity_b)}"
+        )
+    a, owners = checked_similarity(similarity_a, owner)
+    b, _ = checked_similarity(similarity_b, owner)
+    checked_count("permutations", permutations)
+    checked_count("resamples", resamples)
+    n_images, n_captions = a.shape
+    categories = checked_categories(image_categories, n_images) if image_categories else ()
+    counts = resample_counts(n_images, resamples, seed)
+    captions_moved, images_moved = grouped_pairings(owners, n_images, permutations, seed)
+
+    matched_a, matched_b = (side[owners, np.arange(n_captions)] for side in (a, b))
+    ranks_a, ranks_b = _ranks(matched_a), _ranks(matched_b)
+    rows, columns = np.indices(a.shape).reshape(2, -1)
+    # Where a sample holds a picture twice, its caption is no stranger to the copy.
+    strangers = owners[columns] != rows
+    entry_weights = (
+        count[rows] * np.where(strangers, count[owners[columns]], 1.0) for count in counts
+    )
+
+    placed = {
+        direction: (placement(a, owners, direction), placement(b, owners, direction))
+        for direction in get_args(Direction)
+    }
+    return Comparison(
+        a=a_name,
+        b=b_name,
+        matched_spearman=_rank_correlation(
+            matched_a, matched_b, (count[owners] for count in counts), n_images
+        ),
+        matched_p=permutation_p_value(
+            float(ranks_a @ ranks_b), ranks_b[captions_moved] @ ranks_a, two_sided=True
+        ),
+        matrix_spearman=_rank_correlation(a.ravel(), b.ravel(), entry_weights, n_images),
+        matrix_p=permutation_p_value(
+            float(np.vdot(_ranks(a), _ranks(b))),
+            permuted_products(_ranks(a), _ranks(b), images_moved, captions_moved),
+            two_sided=True,
+        ),
+        agreement={
+            direction: hit_agreement(one.hits(1), other.hits(1), one.pictures, resamples, seed)
+            for direction, (one, other) in placed.items()
+        },
+        category_differences=_by_category(categories, list(placed.values()), resamples, seed),
+        disagreements=_disagreements(*placed["image_to_text"]),
+        matched_a=matched_a,
+        matched_b=matched_b,
+    )
+
+
+def _dense(values: Floats) -> Indices:
+    """Return dense ranks from 0, equal for equal values."""
+    places: Indices = np.unique(values, return_inverse=True)[1]
+    return places
+
+
+def _ranks(values: Floats) -> Floats:
+    """Return centred mid-ranks in the shape of the values."""
+    places = _dense(values).ravel()
+    return centred_ranks(places, np.ones(len(places))).reshape(values.shape)
+
+
+def _rank_correlation(a: Floats, b: Floats, weights: Iterable[Floats], units: int) -> Estimate:
+    """Return Spearman's correlation with the interval of its weighted repetitions."""
+    x, y = _dense(a), _dense(b)
+    value = spearman(x, y, np.ones(len(x)))
+    # A sample may miss all pictures that have captions.
+    draws = np.array([spearman(x, y, weight) if weight.any() else np.nan for weight in weights])
+    return percentile_interval(value, draws, units)
+
+
+def hit_agreement(
+    hits_a: Floats, hits_b: Floats, pictures: Indices, resamples: int, seed: int
+) -> Agreement:
+    """Count the hits and misses of two systems, and test whether one has more hits.
+
+    Parameters
+    ----------
+    hits_a, hits_b
+        The probability that each counts a query as right, ``(n_queries,)``, in [0, 1].
+    pictures
+        The picture of each query, ``(n_queries,)``: what the bootstrap draws.
+    resamples, seed
+        Of that bootstrap.
+    """
+    only_a, only_b = float(hits_a @ (1 - hits_b)), float((1 - hits_a) @ hits_b)
+    most, least = max(only_a, only_b), min(only_a, only_b)
+    # P(X >= most) of a fair binomial on most + least queries.
+    tail = float(betainc(most, least + 1, 0.5)) if most > 0 else 1.0
+    return Agreement(
+        both=float(hits_a @ hits_b),
+        only_a=only_a,
+        only_b=only_b,
+        neither=float((1 - hits_a) @ (1 - hits_b)),
+        difference=_difference(pictures, hits_a - hits_b, resamples, seed),
+        p_value=min(1.0, 2 * tail),
+    )
+
+
+def _difference(pictures: Indices, gains: Floats, resamples: int, seed: int) -> Estimate:
+    """Return the mean gain over queries, resampled by picture."""
+    _, units = np.unique(pictures, return_inverse=True)
+    queries = summed(units, np.ones(len(units)))
+    return paired_difference(summed(units, gains), queries, resamples, seed)
+
+
+def _by_category(
+    categories: Sequence[str | None],
+    placed: Sequence[tuple[Placement, Placement]],
+    resamples: int,
+    seed: int,
+) -> dict[str, Estimate]:
+    """Return the difference at rank 1 of each category that has queries."""
+    pictures = np.concatenate([a.pictures for a, _ in placed])
+    gains = np.concatenate([a.hits(1) - b.hits(1) for a, b in placed])
+    differences = {}
+    for name in dict.fromkeys(categories):
+        asked = np.array([categories[picture] == name for picture in pictures])
+        if name is not None and asked.any():
+            differences[name] = _difference(pictures[asked], gains[asked], resamples, seed)
+    return differences
+
+
+def _disagreements(a: Placement, b: Placement) -> tuple[Disagreement, ...]:
+    """Return the pictures that the two rank differently, most different first."""
+    ranks_a, ranks_b = a.ranks(), b.ranks()
+    order = np.argsort(-np.abs(ranks_a - ranks_b), kind="stable")
+    return tuple(
+        Disagreement(int(a.pictures[query]), float(ranks_a[query]), float(ranks_b[query]))
+        for query in order
+        if ranks_a[query] != ranks_b[query]
+    )
