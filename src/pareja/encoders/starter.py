@@ -23,7 +23,7 @@ from pareja.encoders.towers import unit
 from pareja.encoders.universal_sentence import UniversalSentenceEncoder
 
 _CLASSES = 1000
-_LOGIT_SCALE = 19.0
+_LOGIT_SCALE = 18.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ConceptSpace:
     temperature: float = 1.5
     prompt: str = "a photo of a {}"
     hypernym_weight: float = 0.7
-    shrinkage: float | None = 4.0
+    shrinkage: float | None = 8.0
 
     def project_texts(self, embeddings: Embeddings) -> Embeddings:
         """Bring sentence embeddings ``(n, 512)`` into the space, ``(n, 512)``."""
