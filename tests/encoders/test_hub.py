@@ -16,7 +16,7 @@ from fake_hub import FakeHub, sha256
 from tiny_models import altered, folder, write_json
 
 from pareja.encoders import hub
-from pareja.encoders.catalogue import load
+from pareja.encoders.catalogue import find_card, load
 from pareja.errors import EncoderError, ModelUnavailableError
 
 NAME = "tiny/clip"
@@ -92,6 +92,20 @@ def test_only_the_files_of_the_encoder_are_fetched(remote: FakeHub, tmp_path: Pa
     assert {file.path for file in hub.plan(NAME).files} == {
         p.name for p in folder("clip").iterdir()
     }
+
+
+def test_a_model_of_open_clip_is_fetched_with_its_own_weights(
+    remote: FakeHub, tmp_path: Path
+) -> None:
+    card = find_card("mobileclip2-s2")
+    assert card is not None
+    assert card.repository is not None
+    assert card.revision is not None
+    for name in ("model.safetensors", "open_clip_model.safetensors", "open_clip_config.json"):
+        (tmp_path / name).write_text("{}")
+    remote.add(card.repository, tmp_path, commit=card.revision)
+    wanted = {file.path for file in hub.plan("mobileclip2-s2").files}
+    assert wanted == {"open_clip_model.safetensors", "open_clip_config.json"}
 
 
 def test_a_sentence_transformers_model_is_fetched_with_its_parts(remote: FakeHub) -> None:
@@ -264,7 +278,7 @@ def test_what_is_not_here_says_what_it_is_how_large_and_how_to_get_it(remote: Fa
         load("clip-vit-b32")
     message = str(caught.value)
     assert "openai/clip-vit-base-patch32" in message
-    assert "607 MB" in message
+    assert "609 MB" in message
     assert "MIT" in message
     assert "pareja models fetch clip-vit-b32" in message
 

@@ -34,7 +34,7 @@ LONG = "the cat and the dog and " * 30
 _ROOT = Path(tempfile.mkdtemp(prefix="pareja-tiny-"))
 atexit.register(shutil.rmtree, _ROOT, ignore_errors=True)
 
-LENGTH = 48
+LENGTH = 100
 """Tokens that the text networks read."""
 
 _TOWER: dict[str, Any] = {
@@ -262,10 +262,13 @@ def _bert(path: Path) -> None:
     wrapper(
         tokenizer_object=tokenizer,
         **dict(zip(["pad_token", "unk_token", "cls_token", "sep_token"], special, strict=True)),
-        model_max_length=40,
+        model_max_length=LENGTH + 20,
     ).save_pretrained(path)
     config = transformers.BertConfig(
-        **_TOWER, vocab_size=len(vocab), max_position_embeddings=40, hidden_dropout_prob=0.0
+        **_TOWER,
+        vocab_size=len(vocab),
+        max_position_embeddings=LENGTH + 10,
+        hidden_dropout_prob=0.0,
     )
     _save(transformers.BertModel(config, add_pooling_layer=False), path)
 
@@ -280,7 +283,7 @@ def _sentence(path: Path) -> None:
         for i, (kind, part) in enumerate(zip(types, parts, strict=True))
     ]
     (path / "modules.json").write_text(json.dumps(modules))
-    write_json(path / "sentence_bert_config.json", max_seq_length=20, do_lower_case=True)
+    write_json(path / "sentence_bert_config.json", max_seq_length=LENGTH, do_lower_case=True)
     for part in parts[1:]:
         (path / part).mkdir()
     write_json(

@@ -156,7 +156,7 @@ def load(name: str, *, device: str | None = None, precision: str | None = None) 
     from pareja.encoders.opening import open_folder
 
     folder = Path(name).expanduser()
-    if card is None and folder.is_dir():
+    if card is None and name and folder.is_dir():
         return open_folder(folder, name, device=device, precision=precision)
     if card is None and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")

@@ -201,9 +201,12 @@ class Checkpoint:
             if file is None or not self.has(file):
                 continue
             if file.endswith(".safetensors"):
-                return self._safetensors_scalar(file, key)
-            weights = self._unpickle(file)
-            return float(weights[key]) if key in weights else None
+                value = self._safetensors_scalar(file, key)
+            else:
+                tensor = self._unpickle(file).get(key)
+                value = None if tensor is None else float(tensor)
+            if value is not None:
+                return value
         return None
 
     def logit_terms(self, highest: float = math.inf) -> tuple[float, float]:
@@ -291,7 +294,10 @@ class Checkpoint:
             try:
                 config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
                 whole: Any = MODEL_MAPPING[type(config)]
-                changed: Any = type(whole.__name__, (whole,), dict(changes))
+                # transformers renames the weights of older checkpoints only for classes that seem
+                # to be its own.
+                origin = {"__module__": whole.__module__}
+                changed: Any = type(whole.__name__, (whole,), origin | dict(changes))
                 model, loading = changed.from_pretrained(
                     self.folder,
                     config=config,

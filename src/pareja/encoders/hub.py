@@ -144,13 +144,13 @@ def plan(name: str) -> Plan:
     repository, revision = _target(name)
     with _explained(name):
         model = HfApi().model_info(repository, revision=revision, files_metadata=True)
-    files = tuple(_needed(_listed(model)))
+    card = find_card(name)
+    files = tuple(_needed(_listed(model), card.loader if card else None))
     if not any(_is_weights(file.path) for file in files):
         raise EncoderError(
             f"{repository} is no encoder that can be used here: it has no weights named "
             f"{' or '.join(WEIGHTS)}."
         )
-    card = find_card(name)
     tags = [tag.removeprefix("license:") for tag in model.tags or [] if tag.startswith("license:")]
     commit = str(model.sha)
     here = _stored(repository) / "snapshots" / commit
@@ -290,10 +290,12 @@ def _is_weights(path: str) -> bool:
     return name in WEIGHTS
 
 
-def _needed(files: list[RemoteFile]) -> Iterator[RemoteFile]:
+def _needed(files: list[RemoteFile], loader: str | None) -> Iterator[RemoteFile]:
     """Choose the files of an encoder, with one format of the weights in each folder."""
     best: dict[str, int] = {}
-    ranks = {name: rank for rank, name in enumerate(WEIGHTS)}
+    # Beside the weights of open_clip, a model.safetensors holds the image tower alone, for timm.
+    preferred = sorted(WEIGHTS, key=lambda name: loader == "open_clip" and "open_clip" not in name)
+    ranks = {name: rank for rank, name in enumerate(preferred)}
     for file in files:
         if _is_weights(file.path):
             folder, _, name = file.path.rpartition("/")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.dual import FAMILIES, open_dual
+from pareja.encoders.openclip import open_openclip
 from pareja.encoders.sentence import open_text_encoder
 from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
 from pareja.encoders.unimodal import POOLINGS, open_image_encoder
@@ -54,9 +55,9 @@ def open_folder(
                 checkpoint, prefix=text_prefix, device=device, precision=precision
             )
         checkpoint = checkpoint.inside(modules[0]["path"])
-    if not checkpoint.has("config.json") and checkpoint.has("open_clip_config.json"):
-        from pareja.encoders.openclip import open_openclip
-
+    # Repositories of timm have a config.json too, which transformers does not know.
+    openclip = checkpoint.has("open_clip_config.json")
+    if openclip and checkpoint.optional_json("config.json").get("model_type") not in FAMILIES:
         return open_openclip(checkpoint, device=device, precision=precision)
     model_type = checkpoint.config.get("model_type")
     if model_type in FAMILIES:

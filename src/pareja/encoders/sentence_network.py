@@ -84,5 +84,6 @@ def _dense(layer: Layer) -> torch.nn.Module:
     try:
         linear.load_state_dict({key.removeprefix("linear."): weights[key] for key in weights})
     except RuntimeError as error:
-        raise checkpoint.error(f"the weights of its Dense do not fit: {error}") from error
+        reason = " ".join(str(error).split())
+        raise checkpoint.error(f"the weights of its Dense do not fit: {reason}") from error
     return torch.nn.Sequential(linear, activation())

@@ -1,0 +1,169 @@
+"""The adapter of open_clip, over a stand-in for that library: it cannot be installed everywhere."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from tiny_models import LENGTH, TEXTS, altered, folder, pictures
+
+from pareja.encoders.opening import open_folder
+from pareja.encoders.preprocessing import Preprocessing
+from pareja.encoders.towers import NetworkDualEncoder
+from pareja.errors import EncoderError, MissingDependencyError
+
+TOLERANCE = 1e-5
+MEAN, STD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+
+
+class Model(torch.nn.Module):
+    """Shaped like open_clip's: two methods, and a tower named ``visual``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.visual = torch.nn.Linear(3 * 16 * 16, 8)
+        self.token_embedding = torch.nn.Embedding(600, 8)
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.normal_(generator=generator)
+
+    def encode_image(self, image: torch.Tensor, normalize: bool = False) -> torch.Tensor:
+        features: torch.Tensor = self.visual(image.flatten(1))
+        return features
+
+    def encode_text(self, text: torch.Tensor, normalize: bool = False) -> torch.Tensor:
+        # Not causal: the padding, which is zeros, matters.
+        position = torch.arange(1, text.shape[1] + 1)[None, :, None]
+        features: torch.Tensor = (self.token_embedding(text) * position).mean(1)
+        return features
+
+
+class OpenClip(ModuleType):
+    """A module with the one function of open_clip that is used."""
+
+    def __init__(self) -> None:
+        super().__init__("open_clip")
+        self.__spec__ = importlib.machinery.ModuleSpec("open_clip", None)
+        self.asked: list[str] = []
+
+    def create_model(self, name: str, precision: str, load_weights: bool) -> Model:
+        assert precision == "fp32"
+        assert load_weights
+        self.asked.append(name)
+        path = Path(name.removeprefix("local-dir:"))
+        model = Model()
+        weights = load_file(path / "open_clip_model.safetensors")
+        model.load_state_dict({k: v for k, v in weights.items() if not k.startswith("logit")})
+        return model.eval()
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> OpenClip:
+    module = OpenClip()
+    monkeypatch.setitem(sys.modules, "open_clip", module)
+    return module
+
+
+def build(path: Path, **model_cfg: Any) -> Path:
+    for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
+        (path / name).unlink(missing_ok=True)
+    vision = {"image_size": 16}
+    config = {
+        "model_cfg": {"embed_dim": 8, "vision_cfg": vision, "text_cfg": {"context_length": LENGTH}}
+        | model_cfg,
+        "preprocess_cfg": {"mean": MEAN, "std": STD, "interpolation": "bicubic"},
+    }
+    (path / "open_clip_config.json").write_text(json.dumps(config))
+    weights = Model().state_dict() | {"logit_scale": torch.tensor(2.0)}
+    if "init_logit_bias" in model_cfg:
+        weights["logit_bias"] = torch.tensor(-10.0)
+    save_file(weights, path / "open_clip_model.safetensors")
+    return path
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    return build(altered("clip", tmp_path / "eva"))
+
+
+def encoder(path: Path) -> NetworkDualEncoder:
+    opened = open_folder(path, path.name, device="cpu", precision="float32")
+    assert isinstance(opened, NetworkDualEncoder)
+    return opened
+
+
+def normalised(raw: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(raw / raw.norm(dim=1, keepdim=True))
+
+
+def test_both_towers_are_those_of_the_library(library: OpenClip, model_folder: Path) -> None:
+    mine, model = encoder(model_folder), Model().eval()
+    seen = Preprocessing(16, "shortest", 16, MEAN, STD)
+    pixels = seen.normalise(np.stack([seen.prepare(image) for image in pictures()]))
+    with torch.inference_mode():
+        images = normalised(model.encode_image(torch.from_numpy(pixels)))
+        ids = torch.zeros(len(TEXTS), LENGTH, dtype=torch.long)
+        for row, text in zip(ids, mine.tokeniser.encode(TEXTS), strict=True):
+            row[: len(text)] = torch.tensor(text)
+        texts = normalised(model.encode_text(ids))
+    np.testing.assert_allclose(mine.encode_images(pictures()), images, atol=TOLERANCE)
+    np.testing.assert_allclose(mine.encode_texts(TEXTS), texts, atol=TOLERANCE)
+    np.testing.assert_allclose(mine.encode_texts(TEXTS[3:4]), texts[3:4], atol=TOLERANCE)
+    assert library.asked == [f"local-dir:{model_folder}"] * 2
+    assert mine.loss == "softmax"
+    assert mine.logit_terms == pytest.approx((np.exp(2), 0))
+    assert mine.image_side == 16
+
+
+def test_a_logit_bias_means_a_sigmoid(library: OpenClip, tmp_path: Path) -> None:
+    mine = encoder(build(altered("clip", tmp_path / "siglip"), init_logit_bias=-10))
+    assert mine.loss == "sigmoid"
+    assert mine.logit_terms == pytest.approx((np.exp(2), -10))
+
+
+def test_a_timm_config_beside_it_does_not_matter(library: OpenClip, model_folder: Path) -> None:
+    (model_folder / "config.json").write_text('{"architecture": "eva02_base"}')
+    save_file({"blocks.0": torch.zeros(1)}, model_folder / "model.safetensors")
+    mine = encoder(model_folder)
+    assert mine.encode_texts(["a"]).shape == (1, 8)
+    assert mine.logit_terms[0] == pytest.approx(np.exp(2))
+
+
+def test_without_the_library_it_is_named(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pareja.encoders.openclip.find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="open_clip_torch"):
+        encoder(model_folder)
+
+
+def test_pictures_of_no_square_are_refused(library: OpenClip, tmp_path: Path) -> None:
+    path = build(altered("clip", tmp_path / "x"), vision_cfg={"image_size": [16, 32]})
+    with pytest.raises(EncoderError, match="not supported"):
+        encoder(path)
+
+
+def test_weights_that_do_not_fit_are_one_clear_line(library: OpenClip, model_folder: Path) -> None:
+    save_file({"logit_scale": torch.tensor(1.0)}, model_folder / "open_clip_model.safetensors")
+    with pytest.raises(EncoderError, match="eva: its weights cannot be loaded") as caught:
+        encoder(model_folder).encode_texts(["a"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_transformers_stays_one(library: OpenClip, tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "laion")
+    (path / "open_clip_config.json").write_text("{}")
+    np.testing.assert_array_equal(
+        encoder(path).encode_texts(["a"]), encoder(folder("clip")).encode_texts(["a"])
+    )
+    assert not library.asked
