@@ -127,12 +127,12 @@ def test_pictures_that_cannot_take_part_are_listed(
     assert "caption" in result.skipped[0][1]
 
 
-@pytest.mark.parametrize("kept", [0, 1])
+@pytest.mark.parametrize("kept", [0, 1, 4])
 def test_too_few_pictures_are_refused(
     colour_dataset: Dataset, colours: ColourEncoder, kept: int
 ) -> None:
     few = replace(colour_dataset, records=colour_dataset.records[:kept])
-    with pytest.raises(DatasetError, match="at least 2 pictures"):
+    with pytest.raises(DatasetError, match="at least 5 pictures"):
         small_study(few, colours)
 
 

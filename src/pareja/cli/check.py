@@ -79,7 +79,8 @@ def print_report(report: CheckReport) -> None:
     )
     verdict = "passes" if report.ok else "does not pass"
     console.print(
-        f"{summary['dataset']} {verdict} the checks of profile {summary['profile']!r}: {counts}."
+        f"{summary['dataset']} {verdict} the checks of profile {summary['profile']!r}: {counts}.",
+        soft_wrap=True,
     )
     for check_name, reason in summary["left_out"].items():
-        console.print(f"left out: {check_name}: {reason}")
+        console.print(f"left out: {check_name}: {reason}", soft_wrap=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 import typer
 
 from pareja.cli.check import examine, print_report
-from pareja.cli.console import OutOption, progress_bars, stdout
-from pareja.cli.study import EMBEDDED, print_study
+from pareja.cli.console import Language, OutOption, progress_bars, stdout
+from pareja.cli.study import EMBEDDED, REPORTS, print_study
+from pareja.files import staged_directory
 
 
 def demo(out: OutOption = Path("pareja-demo")) -> None:
@@ -26,19 +27,19 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
     if not report.ok:
         raise typer.Exit(1)
     folder = out or Path("pareja-demo")
-    with progress_bars() as progress:
+    with progress_bars() as progress, staged_directory(folder, force=True) as staging:
         result = run_study(
             load_dataset("pareja20"),
             [load_encoder(name) for name in EMBEDDED],
             progress=progress,
-            command=" ".join(["pareja study pareja20", *(f"-m {name}" for name in EMBEDDED)]),
+            command="pareja study pareja20 --lang en --lang es",
         )
         progress("report", None)
-        files = write_folder(result, folder, langs=["en", "es"], force=True)
+        files = write_folder(result, staging, langs=[Language.en, Language.es])
     print_study(result)
     console = stdout()
     console.print("\nThe report, in English and in Spanish (open it in a browser):")
-    for name in ("report_html", "memoria_html"):
+    for name in REPORTS:
         console.print(f"  {(folder / files[name]).resolve()}", soft_wrap=True)
     console.print(
         "\nNext: pareja check FOLDER --profile course      your own pictures\n"

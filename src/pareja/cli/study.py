@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ from pareja.cli.console import (
     progress_bars,
     stdout,
 )
+from pareja.files import staged_directory
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pareja.studies.study import EncoderResult, StudyResult
 
 EMBEDDED = ("starter-unaligned", "starter")
+REPORTS = ("report.html", "memoria.html")
 
 
 def study(
@@ -62,9 +65,10 @@ def study(
     from pareja.studies.export import study_to_json
     from pareja.studies.study import run_study
 
-    with progress_bars() as progress:
-        loaded = load_dataset(dataset)
-        folder = out or (None if as_json else Path(f"{loaded.name}-study"))
+    loaded = load_dataset(dataset)
+    folder = out or (None if as_json else Path(f"{loaded.name}-study"))
+    files: dict[str, str] = {}
+    with progress_bars() as progress, staged(folder, force=force) as staging:
         result = run_study(
             loaded,
             [load_encoder(name) for name in models or EMBEDDED],
@@ -74,17 +78,21 @@ def study(
             progress=progress,
             command=shlex.join(["pareja", *sys.argv[1:]]),
         )
-        files: dict[str, str] = {}
-        if folder is not None:
+        if staging is not None:
             progress("report", None)
-            files = write_folder(result, folder, langs=lang or [Language.en], force=force)
+            files = write_folder(result, staging, langs=lang or [Language.en])
     if as_json:
         print_json(study_to_json(result, files))
         return
     print_study(result)
-    for name, path in files.items():
-        if name.startswith("report"):
-            stdout().print(f"{path}", soft_wrap=True)
+    for name in REPORTS:
+        if folder is not None and name in files:
+            stdout().print(str(folder / files[name]), soft_wrap=True)
+
+
+def staged(folder: Path | None, *, force: bool) -> AbstractContextManager[Path | None]:
+    """Open the folder to write into before any work is done; None where nothing is written."""
+    return nullcontext() if folder is None else staged_directory(folder, force=force)
 
 
 def print_study(result: StudyResult) -> None:

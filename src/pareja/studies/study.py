@@ -26,6 +26,10 @@ from pareja.encoders.protocols import Encoder, Fingerprint
 from pareja.errors import DatasetError, EncoderError
 
 
+MIN_PICTURES = 5
+"""With fewer, maps between two spaces have nothing to be fitted on."""
+
+
 @dataclass(frozen=True)
 class EncoderResult:
     """Everything that was measured of one encoder.
@@ -139,7 +143,7 @@ def run_study(
     Raises
     ------
     DatasetError
-        If fewer than two captioned pictures can be decoded.
+        If fewer than `MIN_PICTURES` captioned pictures can be decoded.
     EncoderError
         If two encoders have the same name.
     """
@@ -268,10 +272,10 @@ def _image_categories(dataset: Dataset) -> list[str]:
 
 
 def _require_pairs(dataset: Dataset) -> None:
-    if len(dataset) < 2:
+    if len(dataset) < MIN_PICTURES:
         raise DatasetError(
-            f"{dataset.name}: a study needs at least 2 pictures with captions, this dataset has "
-            f"{len(dataset)}. Add captions to its metadata, or pictures."
+            f"{dataset.name}: a study needs at least {MIN_PICTURES} pictures with captions, and "
+            f"{len(dataset)} can be used. Add captions to its metadata, or pictures."
         )
 
 

@@ -1,0 +1,5 @@
+"""``python -m pareja``: the command line."""
+
+from pareja.cli import main
+
+main()
