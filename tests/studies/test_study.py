@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pareja.analysis.retrieval import Direction
 from pareja.datasets import Dataset, load_dataset
 from pareja.encoders import EncoderPair
 from pareja.errors import DatasetError, EncoderError
 from pareja.studies.export import study_to_json, write_csv
-from pareja.studies.study import StudyResult, run_study
+from pareja.studies.study import CAPTION_TEMPLATES, StudyResult, run_study
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -41,6 +42,12 @@ def test_an_encoder_that_knows_the_colours_finds_every_picture(result: StudyResu
     assert aligned.matching.test.p_value == pytest.approx(1 / 200)
     assert aligned.similarity.shape == (8, 8)
     assert aligned.bridges == ()
+    assert aligned.dual is not None
+    assert [prompt.template for prompt in aligned.dual.prompts] == list(CAPTION_TEMPLATES)
+    directions: tuple[Direction, ...] = ("image_to_text", "text_to_image")
+    for direction in directions:
+        assert all(prompt.recall[direction].value == 1 for prompt in aligned.dual.prompts)
+    assert 0 <= aligned.dual.ece.value <= 1
     assert {scores.category for scores in aligned.categories} == {"dark", "bright"}
 
 
@@ -48,6 +55,7 @@ def test_a_pair_is_scored_by_every_way_across(result: StudyResult) -> None:
     across = result.encoders[0]
     names = [bridge.name for bridge in across.bridges]
     assert names == ["random_projection", "ridge", "cca", "procrustes", "relative"]
+    assert across.dual is None
     np.testing.assert_array_equal(across.similarity, across.bridges[0].similarity)
 
 

@@ -103,7 +103,8 @@ def print_study(result: StudyResult) -> None:
         rho = comparison.matched_spearman
         console.print(
             f"{comparison.a} and {comparison.b}: rank correlation of the matched similarities "
-            f"{rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}], p = {comparison.matched_p:.3g}"
+            f"{rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}], p = {comparison.matched_p:.2g}",
+            soft_wrap=True,
         )
     for path, reason in result.skipped:
         console.print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True)
@@ -111,16 +112,22 @@ def print_study(result: StudyResult) -> None:
 
 def retrieval_table(result: StudyResult) -> Table:
     """Tabulate retrieval and matching of every encoder, and of a pair's ways across."""
+    from rich import box
     from rich.table import Table
 
     dataset = result.dataset
     table = Table(
         title=f"{dataset.name}: {len(dataset)} pictures, {len(dataset.captions)} captions",
-        caption="R@k: share of queries with a right answer among the first k, 95 % interval.",
+        caption="R@k: share of queries with a right answer among the first k [95 % interval].\n"
+        "AUC, p: is a picture closer to its own caption than to others?",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     table.add_column("encoder", overflow="fold")
-    for heading in ("image→text R@1", "R@5", "text→image R@1", "R@5", "AUC", "p"):
-        table.add_column(heading, justify="right")
+    for heading in ("image→text\nR@1", "\nR@5", "text→image\nR@1", "\nR@5", "\nAUC", "\np"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for encoder in result.encoders:
         rows: list[tuple[str, EncoderResult | Bridge]] = [(encoder.name, encoder)]
         rows += [(f"  {bridge.name}", bridge) for bridge in encoder.bridges[1:]]
@@ -135,16 +142,16 @@ def retrieval_table(result: StudyResult) -> Table:
                 f"{scores.matching.auc.value:.2f}",
                 f"{scores.matching.test.p_value:.2g}",
             )
-    chance = result.encoders[0]
+    first = result.encoders[0]
     by_luck = [
-        scores.chance_recall[k]
-        for scores in (chance.image_to_text, chance.text_to_image)
+        f"{scores.chance_recall[k]:.2f}"
+        for scores in (first.image_to_text, first.text_to_image)
         for k in (1, 5)
     ]
     table.add_section()
-    table.add_row("chance", *(f"{value:.2f}" for value in (*by_luck, 0.5)), "")
+    table.add_row("chance", *by_luck, "0.50", "")
     return table
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    return f"{estimate.value:.2f} [{estimate.low:.2f} {estimate.high:.2f}]"

@@ -10,6 +10,7 @@ from typing import Any
 from pareja.analysis.alignment import Geometry
 from pareja.analysis.comparison import Comparison
 from pareja.analysis.matching import MatchingScores
+from pareja.analysis.modality import DualScores
 from pareja.analysis.retrieval import RetrievalScores
 from pareja.analysis.significance import Estimate, Floats, PermutationTest
 from pareja.datasets.records import Dataset
@@ -104,6 +105,7 @@ def _encoder(encoder: EncoderResult) -> dict[str, Any]:
             }
             for bridge in encoder.bridges
         },
+        "dual": encoder.dual and _dual(encoder.dual),
         "geometry": _geometry(encoder.geometry),
         "categories": {
             scores.category: {
@@ -146,6 +148,22 @@ def _matching(scores: MatchingScores) -> dict[str, Any]:
         "auc": scores.auc.value,
         "auc_ci": [scores.auc.low, scores.auc.high],
         "permutation_p": scores.test.p_value,
+    }
+
+
+def _dual(scores: DualScores) -> dict[str, Any]:
+    return {
+        "modality_gap": _test(scores.gap),
+        "ece": scores.ece.value,
+        "ece_ci": [scores.ece.low, scores.ece.high],
+        "honest_ece": scores.honest_ece,
+        "prompts": {
+            prompt.template: {
+                direction: _estimates({"R@1": recall})
+                for direction, recall in prompt.recall.items()
+            }
+            for prompt in scores.prompts
+        },
     }
 
 

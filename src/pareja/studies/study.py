@@ -9,25 +9,38 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import combinations
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, cast
 
 from pareja.analysis.alignment import Bridge, Geometry, bridges, geometry
 from pareja.analysis.categories import CategoryConfusion, CategoryScores, by_category
 from pareja.analysis.comparison import Comparison, compare
 from pareja.analysis.matching import MatchingScores, matching
+from pareja.analysis.modality import (
+    DualScores,
+    PromptScores,
+    caption_calibration,
+    modality_gap,
+)
 from pareja.analysis.projection import Plane, plane
 from pareja.analysis.retrieval import RetrievalScores, retrieval
 from pareja.analysis.significance import Floats
 from pareja.analysis.similarity import cosine_similarity
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import DatasetEmbeddings, Progress, embed_dataset
-from pareja.encoders.protocols import Encoder, Fingerprint
+from pareja.embedding.pipeline import (
+    DatasetEmbeddings,
+    Progress,
+    embed_dataset,
+    embed_texts,
+)
+from pareja.encoders.protocols import DualEncoder, Encoder, Fingerprint
 from pareja.errors import DatasetError, EncoderError
-
 
 MIN_PICTURES = 5
 """With fewer, maps between two spaces have nothing to be fitted on."""
+
+CAPTION_TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "this picture shows {}")
+"""What captions are put into to see how much an encoder depends on their wording."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,8 @@ class EncoderResult:
         Results by category; empty and None where fewer than two categories are given.
     plane
         Positions for the 2-D map.
+    dual
+        For a dual encoder its modality gap, calibration and prompt sensitivity; None for a pair.
     """
 
     name: str
@@ -75,6 +90,7 @@ class EncoderResult:
     categories: tuple[CategoryScores, ...]
     confusion: CategoryConfusion | None
     plane: Plane
+    dual: DualScores | None = None
 
 
 @dataclass(frozen=True)
@@ -258,10 +274,50 @@ def _measure(
         text_to_image=text_to_image,
         matching=matched,
         bridges=across,
+        dual=None if across else _dual_scores(encoder, embedded, **tests),
         geometry=geometry(images, captions, owner, permutations=permutations, seed=seed),
         categories=categories,
         confusion=confusion,
         plane=plane(images, captions, owner, shared=encoder.kind == "dual"),
+    )
+
+
+def _dual_scores(
+    encoder: Encoder,
+    embedded: DatasetEmbeddings,
+    *,
+    seed: int,
+    permutations: int,
+    resamples: int,
+) -> DualScores:
+    """Measure what only one space for both modalities has."""
+    dual = cast(DualEncoder, encoder)
+    images, captions, dataset = embedded.images, embedded.captions, embedded.dataset
+    calibration = caption_calibration(
+        dual.logits(images @ captions.T),
+        dataset.owner,
+        loss=dual.loss,
+        resamples=resamples,
+        seed=seed,
+    )
+    prompts = []
+    for template in CAPTION_TEMPLATES:
+        # The first template is the bare caption, whose embeddings are here already.
+        texts = (
+            captions
+            if template == "{}"
+            else embed_texts([template.replace("{}", text) for text in dataset.captions], dual)
+        )
+        scores = retrieval(
+            cosine_similarity(images, texts), dataset.owner, resamples=resamples, seed=seed
+        )
+        prompts.append(PromptScores(template, {each.direction: each.recall[1] for each in scores}))
+    return DualScores(
+        gap=modality_gap(images, captions, dataset.owner, permutations=permutations, seed=seed),
+        ece=calibration.ece,
+        honest_ece=calibration.honest_ece,
+        reliability=calibration.reliability,
+        prompts=tuple(prompts),
     )
 
 
