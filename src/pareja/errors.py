@@ -10,9 +10,12 @@
     │   ├── UnknownModelError        no encoder has that name
     │   ├── ModelUnavailableError    known, but its weights are not on this machine
     │   └── FingerprintMismatchError embeddings of two spaces were about to be mixed
+    ├── LabelError               labels or prompt templates that nothing can be classified with
     ├── AnalysisError            arrays that a measure cannot be computed from
     ├── CollectionError          a collection cannot be opened, searched or written
+    │   └── NoSuchPictureError       a collection has no picture with that number
     ├── OutputError              a result cannot be written where it was asked for
+    ├── ServerError              a server cannot be started as asked
     └── MissingDependencyError   an optional package is needed and not installed
 
 A message says what went wrong, where, what was found, and what to do about it. The command line
@@ -94,6 +97,10 @@ class FingerprintMismatchError(EncoderError):
     """Embeddings of two different spaces were about to be mixed."""
 
 
+class LabelError(ParejaError):
+    """Labels or prompt templates are such that nothing can be classified with them."""
+
+
 class AnalysisError(ParejaError, ValueError):
     """A measure cannot be computed from the arrays it was given."""
 
@@ -102,8 +109,16 @@ class CollectionError(ParejaError):
     """A collection of pictures cannot be opened, searched or written."""
 
 
+class NoSuchPictureError(CollectionError):
+    """A collection has no picture with the number that was asked for."""
+
+
 class OutputError(ParejaError):
     """A result cannot be written where it was asked for."""
+
+
+class ServerError(ParejaError):
+    """A server cannot be started where, or as, it was asked to."""
 
 
 class MissingDependencyError(ParejaError):

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,30 @@ class Stamp:
         step has the same stamp before and after.
         """
         return time.time_ns() - max(self.modified, self.changed) > _SETTLED_NS
+
+
+class Memory(Protocol):
+    """What the pipeline asks for embeddings of earlier runs, and gives new ones to.
+
+    An `EmbeddingCache` is one; decoding threads call it.
+    """
+
+    def known_digest(self, stamp: Stamp) -> str | None:
+        """Return the SHA-256 of a file that did not change since it was stored, or None."""
+        ...
+
+    def find(self, fingerprint: Fingerprint, digests: Sequence[str]) -> dict[str, Vector]:
+        """Return the embeddings, ``(dim,)`` each, of those of the pictures that are known."""
+        ...
+
+    def store(
+        self,
+        fingerprint: Fingerprint,
+        embeddings: Mapping[str, Vector],
+        files: Iterable[tuple[Stamp, str]] = (),
+    ) -> None:
+        """Take embeddings by SHA-256, and the digests of the files that were read."""
+        ...
 
 
 class EmbeddingCache:

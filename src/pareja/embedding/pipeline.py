@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.datasets.records import Dataset, Source
-from pareja.embedding.cache import EmbeddingCache, Vector, text_digest
+from pareja.embedding.cache import Memory, Vector, text_digest
 from pareja.embedding.stages import ImageBatch, ImageStages, OnError, Prepared, stacked
 from pareja.encoders.protocols import (
     Embeddings,
@@ -119,7 +119,7 @@ def stream_images(
     *,
     batch_size: int | None = None,
     workers: int | None = None,
-    cache: EmbeddingCache | None = None,
+    cache: Memory | None = None,
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
 ) -> Iterator[ImageBatch]:
@@ -196,7 +196,7 @@ def embed_images(
     *,
     batch_size: int | None = None,
     workers: int | None = None,
-    cache: EmbeddingCache | None = None,
+    cache: Memory | None = None,
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
 ) -> ImageEmbeddings:
@@ -230,7 +230,7 @@ def embed_texts(
     encoder: TextEncoder,
     *,
     batch_size: int | None = None,
-    cache: EmbeddingCache | None = None,
+    cache: Memory | None = None,
 ) -> Embeddings:
     """Embed texts, ``(n, text_dim)``, each distinct text once and in batches of similar length.
 
@@ -273,7 +273,7 @@ def embed_dataset(
     dataset: Dataset,
     encoder: Encoder,
     *,
-    cache: EmbeddingCache | None = None,
+    cache: Memory | None = None,
     progress: OnProgress | None = None,
 ) -> DatasetEmbeddings:
     """Embed the pictures and the captions of a dataset, leaving out pictures that do not decode.

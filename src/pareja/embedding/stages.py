@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.images import decode_image
 from pareja.datasets.records import Source
-from pareja.embedding.cache import EmbeddingCache, Stamp, Vector, picture_digest
+from pareja.embedding.cache import Memory, Stamp, Vector, picture_digest
 from pareja.encoders.protocols import Embeddings, ImageEncoder, Pixels
 from pareja.errors import ImageError
 
@@ -76,9 +76,7 @@ class ImageStages:
         What happens at a picture that does not decode.
     """
 
-    def __init__(
-        self, encoder: ImageEncoder, cache: EmbeddingCache | None, on_error: OnError
-    ) -> None:
+    def __init__(self, encoder: ImageEncoder, cache: Memory | None, on_error: OnError) -> None:
         self._encoder = encoder
         self._cache = cache
         self._on_error = on_error

@@ -1,1 +1,55 @@
 """Collections of pictures that can be searched."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pareja.search.collection import Collection
+    from pareja.search.contracts import (
+        Hit,
+        IndexReport,
+        Picture,
+        Query,
+        SearchResult,
+        VectorStore,
+        VerifyReport,
+    )
+    from pareja.search.judging import BundledQuery, QueryScore, QuerySetScores, bundled_queries
+
+_HOMES = {
+    "BundledQuery": "judging",
+    "Collection": "collection",
+    "Hit": "contracts",
+    "IndexReport": "contracts",
+    "Picture": "contracts",
+    "Query": "contracts",
+    "QueryScore": "judging",
+    "QuerySetScores": "judging",
+    "SearchResult": "contracts",
+    "VectorStore": "contracts",
+    "VerifyReport": "contracts",
+    "bundled_queries": "judging",
+}
+
+__all__ = [
+    "BundledQuery",
+    "Collection",
+    "Hit",
+    "IndexReport",
+    "Picture",
+    "Query",
+    "QueryScore",
+    "QuerySetScores",
+    "SearchResult",
+    "VectorStore",
+    "VerifyReport",
+    "bundled_queries",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

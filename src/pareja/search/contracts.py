@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,31 @@ class IndexReport:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a check of a collection found.
+
+    Parameters
+    ----------
+    problems
+        One line each; none where all is well.
+    repaired
+        Whether what could be repaired was.
+    pictures, vectors
+        How many there are; vectors of all encoders.
+    """
+
+    problems: tuple[str, ...]
+    repaired: bool
+    pictures: int
+    vectors: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.problems
+
+
 class VectorStore(Protocol):
     """Where the vectors of one embedding space are: the collection's own database, or Qdrant.
 
@@ -156,6 +181,18 @@ class VectorStore(Protocol):
         """Return the vectors of `ids`, ``(n, dim)``, in that order; KeyError for one not there."""
         ...
 
+    def known(self, ids: Sequence[int]) -> set[int]:
+        """Return which of the ids have a vector."""
+        ...
+
     def count(self) -> int:
         """Return how many vectors there are."""
+        ...
+
+    def optimise(self) -> None:
+        """Bring up to date what makes searches faster; they are right without it."""
+        ...
+
+    def problems(self, *, repair: bool) -> list[str]:
+        """Return what is wrong with what is derived from the vectors; `repair` rebuilds it."""
         ...

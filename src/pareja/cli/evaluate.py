@@ -1,0 +1,105 @@
+"""``pareja evaluate``: how good the searches of a collection are, by what was judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pareja.cli.console import JsonOption, ModelsOption, SeedOption, print_json, stdout
+from pareja.cli.index import IndexOption, default_index, encoder_for
+
+if TYPE_CHECKING:
+    from pareja.analysis.significance import Estimate
+    from pareja.search import QuerySetScores
+
+BUNDLED = ("commons200-en", "commons200-es")
+
+
+def evaluate(
+    query_set: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUERY_SET",
+            help=f"A set of judged queries; {' and '.join(BUNDLED)} come along.",
+        ),
+    ] = BUNDLED[0],
+    models: ModelsOption = None,
+    index_folder: IndexOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure searches by judged queries: P@1, P@3, P@5, nDCG@5 and MRR, with intervals.
+
+    The bundled sets are judged by the labels of commons200, which the collection must hold.
+    """
+    from pareja.search import Collection, bundled_queries
+
+    with Collection.open(index_folder or default_index()) as collection:
+        if query_set in BUNDLED:
+            name, _, language = query_set.rpartition("-")
+            collection.add_bundled_queries(bundled_queries(name), query_set, language)
+        results = [
+            collection.evaluate(encoder_for(collection, model), query_set, seed=seed)
+            for model in models or collection.models()
+        ]
+    if as_json:
+        print_json(
+            {
+                "query_set": query_set,
+                "models": {scores.model: to_json(scores) for scores in results},
+            }
+        )
+        return
+    for scores in results:
+        print_scores(scores)
+
+
+def to_json(scores: QuerySetScores) -> dict[str, Any]:
+    """Return an encoder's scores, over all and by query."""
+    overall = scores.overall
+    return {
+        **{f"P@{k}": _estimate(value) for k, value in overall.precision.items()},
+        f"nDCG@{overall.ndcg_at}": _estimate(overall.ndcg),
+        "MRR": _estimate(overall.mrr),
+        "queries": [
+            {
+                "query": query.query,
+                "relevant": query.known,
+                **{f"P@{k}": value for k, value in query.precision.items()},
+                f"nDCG@{overall.ndcg_at}": query.ndcg,
+                "MRR": query.reciprocal_rank,
+            }
+            for query in scores.queries
+        ],
+        "left_out": list(scores.left_out),
+    }
+
+
+def _estimate(value: Estimate) -> dict[str, float]:
+    return {"value": value.value, "low": value.low, "high": value.high}
+
+
+def print_scores(scores: QuerySetScores) -> None:
+    """Print one encoder's scores as a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    overall = scores.overall
+    table = Table(box=None, pad_edge=False, title=f"{scores.query_set}, {scores.model}")
+    table.add_column("query", overflow="fold")
+    names = [*(f"P@{k}" for k in overall.precision), f"nDCG@{overall.ndcg_at}", "MRR"]
+    for name in [*names, "relevant"]:
+        table.add_column(name, justify="right")
+    for query in scores.queries:
+        numbers = [*query.precision.values(), query.ndcg, query.reciprocal_rank]
+        table.add_row(Text(query.query), *(f"{number:.2f}" for number in numbers), str(query.known))
+    means = [*overall.precision.values(), overall.ndcg, overall.mrr]
+    table.add_section()
+    table.add_row("mean", *(f"{mean.value:.2f}" for mean in means), style="bold")
+    table.add_row("95 % from", *(f"{mean.low:.2f}" for mean in means), style="dim")
+    table.add_row("95 % to", *(f"{mean.high:.2f}" for mean in means), style="dim")
+    console = stdout()
+    console.print(table)
+    if scores.left_out:
+        console.print(f"left out, nothing judged relevant: {', '.join(scores.left_out)}")

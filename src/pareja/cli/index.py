@@ -1,0 +1,196 @@
+"""``pareja index``: pictures into a collection."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pareja.cli.console import (
+    JsonOption,
+    ModelOption,
+    print_json,
+    progress_bars,
+    stderr,
+    stdout,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from pareja.encoders import Encoder
+    from pareja.search import Collection, IndexReport, VerifyReport
+
+WATCH_SECONDS = 2.0
+FIRST_MODEL = "starter"
+
+IndexOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--index",
+        help="Folder of the collection.  [default: PAREJA_INDEX, or one in your data folder]",
+        show_default=False,
+    ),
+]
+
+
+def index(
+    pictures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PICTURES...",
+            help="Folders, pictures, zips, bundled names (commons200): whatever pareja reads.",
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = None,
+    index_folder: IndexOption = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Where vectors are kept: qdrant://host:6333/name?shards=2&replicas=2"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, help="Pictures at once.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and follow what changes on disk.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the collection and rebuild what is derived.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Index pictures, so that `pareja search` finds them; unchanged ones cost nothing.
+
+    Adds what is new, notices what was moved, changed or deleted, and lists what it skipped and
+    why. Ended at any moment, the next run goes on. A collection holds the vectors of several
+    models side by side; the first one is its default.
+    """
+    from pareja.search import Collection
+
+    if not pictures and not verify:
+        raise typer.BadParameter("name the pictures to index, or pass --verify.")
+    folder = index_folder or default_index()
+    with Collection.open(folder, create=bool(pictures), store=store) as collection:
+        if pictures:
+            encoder = encoder_for(collection, model)
+            with progress_bars() as progress:
+                report = collection.index(
+                    pictures,
+                    encoder,
+                    progress=partial(progress, "index"),
+                    batch_size=batch_size,
+                )
+            print_index(report, collection, encoder.name, as_json=as_json)
+        if verify:
+            checked = collection.verify(repair=True)
+            print_verify(checked, collection, as_json=as_json)
+            if not checked.ok:
+                raise typer.Exit(1)
+        if watch and pictures:
+            follow(collection, pictures, encoder)
+
+
+def default_index() -> Path:
+    """Return the collection that is used unless told otherwise.
+
+    It is one for each user, so that a search works from any folder, and nothing is written among
+    one's pictures.
+    """
+    import os
+
+    from platformdirs import user_data_path
+
+    return Path(os.environ.get("PAREJA_INDEX") or user_data_path("pareja") / "index")
+
+
+def encoder_for(collection: Collection, model: str | None) -> Encoder:
+    """Load the encoder that was named, or the collection's own."""
+    from pareja.encoders import load_encoder
+
+    return load_encoder(model or next(iter(collection.models()), FIRST_MODEL))
+
+
+def follow(collection: Collection, pictures: list[str], encoder: Encoder) -> None:
+    """Index again and again, until interrupted; say only what changed."""
+    from pareja.errors import DatasetError
+
+    stderr().print(f"watching {', '.join(pictures)}; press Ctrl-C to stop")
+    complaint = ""
+    while True:
+        time.sleep(WATCH_SECONDS)
+        try:
+            report = collection.index(pictures, encoder)
+        except DatasetError as error:
+            # A folder that is being moved, or a disk that is away for a while, comes back.
+            if str(error) != complaint:
+                complaint = str(error)
+                warn(complaint, UserWarning, "", 0)
+            continue
+        complaint = ""
+        if changes := changes_of(report):
+            stdout().print(changes)
+
+
+def changes_of(report: IndexReport) -> str:
+    """Return what indexing changed, in words; empty where nothing did."""
+    counts = {
+        "added": report.added,
+        "moved": report.moved,
+        "updated": report.updated,
+        "removed": report.removed,
+    }
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def print_index(report: IndexReport, collection: Collection, model: str, *, as_json: bool) -> None:
+    """Print what indexing did, and every file that it skipped."""
+    if as_json:
+        skipped = [{"path": path, "reason": reason} for path, reason in report.skipped]
+        print_json(
+            {
+                **asdict(report),
+                "skipped": skipped,
+                "model": model,
+                "index": str(collection.path),
+                "pictures": collection.count(),
+            }
+        )
+        return
+    console = stdout()
+    for path, reason in report.skipped:
+        console.print(f"skipped {path}: {reason}", soft_wrap=True, markup=False)
+    done = changes_of(report) or "nothing new"
+    further = {
+        "unchanged": report.unchanged,
+        "copies": report.duplicates,
+        "skipped": len(report.skipped),
+    }
+    done += "".join(f", {count} {what}" for what, count in further.items() if count)
+    console.print(
+        f"{collection.count()} pictures in {collection.path}: {done} "
+        f"({report.seconds:.1f} s, {model})",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def print_verify(report: VerifyReport, collection: Collection, *, as_json: bool) -> None:
+    """Print what is wrong with a collection, if anything."""
+    if as_json:
+        print_json({**asdict(report), "ok": report.ok})
+        return
+    console = stdout()
+    for problem in report.problems:
+        console.print(problem, soft_wrap=True, markup=False)
+    if report.ok:
+        console.print(
+            f"{collection.path} is sound: {report.pictures} pictures, {report.vectors} vectors.",
+            soft_wrap=True,
+            markup=False,
+        )
+    elif report.repaired:
+        console.print("What is derived was rebuilt, and rows that lead nowhere were removed.")

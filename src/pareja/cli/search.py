@@ -1,0 +1,129 @@
+"""``pareja search``: the pictures that fit some words, or another picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pareja.cli.console import JsonOption, ModelOption, print_json, stderr, stdout
+from pareja.cli.index import IndexOption, default_index, encoder_for
+
+if TYPE_CHECKING:
+    from pareja.encoders import Encoder
+    from pareja.search import SearchResult
+
+
+def search(
+    query: Annotated[
+        str | None, typer.Argument(metavar="QUERY", help="Words.", show_default=False)
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A picture to search by, alone or with words.")
+    ] = None,
+    like: Annotated[
+        int | None, typer.Option(help="Number of a picture of the collection: more like it.")
+    ] = None,
+    minus: Annotated[str | None, typer.Option(help="Words to move away from.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only pictures of this category.")] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many pictures.")] = 5,
+    model: ModelOption = None,
+    index_folder: IndexOption = None,
+    open_sheet: Annotated[
+        bool, typer.Option("--open", help="Show the pictures in a browser.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the pictures that are closest to some words, to a picture, or to both.
+
+    Says so when probably nothing in the collection is relevant.
+    """
+    from pareja.search import Collection, Query
+
+    if query is None and image is None and like is None:
+        raise typer.BadParameter("give words, --image FILE or --like NUMBER.")
+    with Collection.open(index_folder or default_index(), read_only=True) as collection:
+        encoder = encoder_for(collection, model)
+        wanted = Query(
+            text=query,
+            image=None if image is None else _embedded(image, encoder),
+            like=like,
+            minus=minus,
+            category=category,
+        )
+        result = collection.search(wanted, encoder, k=k)
+        if open_sheet:
+            from pareja.cli.contact_sheet import show
+
+            page = show(result, collection)
+            stderr().print(f"the pictures are shown in {page}", soft_wrap=True, markup=False)
+    if as_json:
+        print_json(search_to_json(result, image))
+    else:
+        print_search(result)
+
+
+def _embedded(image: Path, encoder: Encoder) -> Any:
+    from pareja.datasets import decode_image
+
+    picture = decode_image(image, network_side=encoder.image_side)
+    return encoder.encode_images([picture])[0]
+
+
+def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str, Any]:
+    """Return a result in the shape that other programs rely on."""
+    query = result.query
+    return {
+        "query": query.text,
+        "image": None if image is None else str(image),
+        "like": query.like,
+        "minus": query.minus,
+        "model": result.model,
+        "took_ms": round(result.took_ms, 3),
+        "likely_relevant": result.likely_relevant,
+        "hits": [
+            {
+                "rank": hit.rank,
+                "id": hit.picture.id,
+                "path": str(hit.picture.path),
+                "score": round(hit.score, 6),
+                "caption": hit.picture.caption,
+                "category": hit.picture.category,
+            }
+            for hit in result.hits
+        ],
+    }
+
+
+def print_search(result: SearchResult) -> None:
+    """Print the hits as a table, and a line when they are probably not what was meant."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = stdout()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", justify="right", style="dim")
+    table.add_column("score", justify="right")
+    table.add_column("id", justify="right", style="dim")
+    table.add_column("picture", overflow="fold")
+    table.add_column("category")
+    for hit in result.hits:
+        picture = Text(hit.picture.caption or hit.picture.path.name)
+        picture.append(f"\n{hit.picture.path}", style="dim")
+        table.add_row(
+            str(hit.rank),
+            f"{hit.score:.3f}",
+            str(hit.picture.id),
+            picture,
+            Text(hit.picture.category or ""),
+        )
+    if result.hits:
+        console.print(table)
+    else:
+        console.print("no pictures")
+    if result.likely_relevant is False:
+        console.print(
+            "Probably nothing relevant: words that have nothing to do with this collection come "
+            "about as close."
+        )

@@ -1,0 +1,385 @@
+"""Which pictures a collection has, in which files, and in which spaces they are embedded."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pareja.datasets.records import Record
+from pareja.embedding.cache import Stamp
+from pareja.encoders.protocols import Fingerprint
+from pareja.errors import CollectionError, NoSuchPictureError
+from pareja.search.contracts import Picture
+from pareja.search.database import Database
+from pareja.search.vectors import in_parts
+
+_TOLD = ("caption", "category", "caption_es", "label", "author", "license", "source_url")
+_COLUMNS = ", ".join(_TOLD)
+_PICTURE = (
+    f"SELECT id, digest, (SELECT path FROM file WHERE picture = picture.id ORDER BY id LIMIT 1), "  # noqa: S608  constant
+    f"{_COLUMNS}, width, height FROM picture"
+)
+
+
+@dataclass(frozen=True)
+class Space:
+    """An embedding space of a collection: its number, its encoder, and what "unrelated" means.
+
+    Parameters
+    ----------
+    id
+        Its number in the collection.
+    fingerprint
+        Digest of its fingerprint.
+    model
+        Name of the encoder.
+    dim
+        Length of a vector.
+    unrelated_gap
+        As `pareja.search.relevance` measures it; None where it has not been.
+    unrelated_rows
+        How many vectors there were then.
+    """
+
+    id: int
+    fingerprint: str
+    model: str
+    dim: int
+    unrelated_gap: float | None = None
+    unrelated_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture that was found where a collection looks.
+
+    Parameters
+    ----------
+    path
+        Its file; inside an archive, the archive's path and the name in it.
+    location
+        The dataset that it belongs to, as `load_dataset` takes it.
+    record
+        What is known about it.
+    member
+        Whether it lies inside an archive or a table.
+    stamp
+        Of its file, or of the archive, before it was read; None where there is none.
+    """
+
+    path: str
+    location: str
+    record: Record
+    member: bool
+    stamp: Stamp | None
+
+    @property
+    def key(self) -> bytes:
+        """The path as bytes: file names on Linux need not be text."""
+        return os.fsencode(self.path)
+
+    @property
+    def told(self) -> tuple[str | None, ...]:
+        """What its metadata says, in the order of the columns."""
+        record = self.record
+        return (
+            record.caption or None,
+            record.category,
+            record.caption_es,
+            record.label,
+            record.author,
+            record.license,
+            record.source_url,
+        )
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A file as the collection knows it: its picture, its stamp, and what was told of it."""
+
+    picture: int
+    stamp: tuple[int, int, int, str] | None
+    told: tuple[str | None, ...]
+
+    def holds(self, found: Found) -> bool:
+        """Return whether the file is still what it was, by its stamp."""
+        return self.stamp is not None and self.stamp == _stamp(found.stamp)
+
+
+class Catalogue:
+    """The pictures, files and spaces of a collection.
+
+    Parameters
+    ----------
+    database
+        Where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting of the collection, or None."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a setting of the collection."""
+        with self._database.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+    def spaces(self) -> list[Space]:
+        """Return the embedding spaces, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT id, fingerprint, model, dim, unrelated_gap, unrelated_rows "
+                "FROM space ORDER BY id"
+            ).fetchall()
+        return [Space(*row) for row in rows]
+
+    def space(self, fingerprint: Fingerprint | str) -> Space | None:
+        """Return the space with that fingerprint, or None."""
+        digest = fingerprint if isinstance(fingerprint, str) else fingerprint.digest
+        return next((space for space in self.spaces() if space.fingerprint == digest), None)
+
+    def add_space(self, fingerprint: Fingerprint, model: str, dim: int) -> Space:
+        """Return the space with that fingerprint; a new one where there is none."""
+        known = self.space(fingerprint)
+        if known is not None:
+            return known
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO space (fingerprint, model, dim) VALUES (?, ?, ?)",
+                (fingerprint.digest, model, dim),
+            )
+            added = self.space(fingerprint)
+        if added is None:
+            raise CollectionError(f"the space of {model} could not be added.")
+        return added
+
+    def set_unrelated_gap(self, space: Space, gap: float, rows: int) -> None:
+        """Keep what queries reach that have nothing to do with a space's pictures."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE space SET unrelated_gap = ?, unrelated_rows = ? WHERE id = ?",
+                (gap, rows, space.id),
+            )
+
+    def count(self) -> int:
+        """Return how many pictures there are."""
+        with self._database.read() as connection:
+            return int(connection.execute("SELECT count(*) FROM picture").fetchone()[0])
+
+    def categories(self) -> dict[str, int]:
+        """Return how many pictures each category has, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT category, count(*) FROM picture WHERE category IS NOT NULL "
+                "GROUP BY category ORDER BY category"
+            )
+            return dict(rows.fetchall())
+
+    def picture(self, picture_id: int) -> Picture:
+        """Return one picture, or raise `NoSuchPictureError`."""
+        found = self.pictures_by_id([picture_id])
+        if picture_id not in found:
+            raise self._no_such_picture(picture_id)
+        return found[picture_id]
+
+    def pictures_by_id(self, ids: Sequence[int]) -> dict[int, Picture]:
+        """Return those of the pictures that are there, by id."""
+        with self._database.read() as connection:
+            return {
+                row[0]: _picture(row)
+                for some, marks in in_parts(ids)
+                for row in connection.execute(f"{_PICTURE} WHERE id IN ({marks})", some)
+            }
+
+    def pictures(self, category: str | None, offset: int, limit: int | None) -> list[Picture]:
+        """Return pictures in the order of their ids."""
+        where = "" if category is None else "WHERE category = :category"
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"{_PICTURE} {where} ORDER BY id LIMIT :limit OFFSET :offset",
+                {"category": category, "limit": -1 if limit is None else limit, "offset": offset},
+            ).fetchall()
+        return [_picture(row) for row in rows]
+
+    def spread_ids(self, count: int) -> list[int]:
+        """Return about `count` ids, evenly over all pictures; all where there are fewer."""
+        step = max(1, self.count() // count)
+        with self._database.read() as connection:
+            return [
+                picture_id
+                for (picture_id,) in connection.execute(
+                    "SELECT id FROM picture WHERE id % ? = 0", (step,)
+                )
+            ]
+
+    def ids_by_digest(self, digests: Sequence[str]) -> dict[str, int]:
+        """Return the ids of the pictures with these contents."""
+        with self._database.read() as connection:
+            return {
+                digest: picture_id
+                for some, marks in in_parts(digests)
+                for digest, picture_id in connection.execute(
+                    f"SELECT digest, id FROM picture WHERE digest IN ({marks})",  # noqa: S608
+                    some,
+                )
+            }
+
+    def where(self, picture_id: int) -> tuple[str, str, bool]:
+        """Return a picture's dataset, its name in it, and whether that is an archive."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                "SELECT location, name, member FROM file WHERE picture = ? ORDER BY id LIMIT 1",
+                (picture_id,),
+            ).fetchone()
+        if row is None:
+            raise NoSuchPictureError(
+                f"there is no picture {picture_id} in {self._database.folder}."
+            )
+        return str(row[0]), str(row[1]), bool(row[2])
+
+    def files_below(self, location: str) -> dict[bytes, Filed]:
+        """Return the files of a folder or of an archive, or the one file of that name."""
+        prefix = os.fsencode(location.rstrip("/\\"))
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT path, picture, size, modified, changed, inode, "  # noqa: S608  constant
+                f"{_COLUMNS} FROM file WHERE path = ? OR path > ? AND path < ?",
+                (prefix, prefix + _SEPARATOR, prefix + _AFTER_SEPARATOR),
+            ).fetchall()
+        return {
+            row[0]: Filed(row[1], None if row[2] is None else tuple(row[2:6]), tuple(row[6:]))
+            for row in rows
+        }
+
+    def add_picture(self, digest: str, width: int, height: int) -> int:
+        """Return the id of the picture with that content; a new one where there is none."""
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO picture (digest, width, height) VALUES (?, ?, ?)",
+                (digest, width, height),
+            )
+            row = connection.execute(
+                "SELECT id FROM picture WHERE digest = ?", (digest,)
+            ).fetchone()
+        return int(row[0])
+
+    def file(self, found: Found, picture: int) -> None:
+        """Note that a file holds a picture."""
+        stamp = _stamp(found.stamp)
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO file (path, picture, location, name, member, "  # noqa: S608  constant
+                f"size, modified, changed, inode, {_COLUMNS}) "
+                f"VALUES ({', '.join('?' * (9 + len(_TOLD)))}) "
+                "ON CONFLICT (path) DO UPDATE SET picture = excluded.picture, "
+                "location = excluded.location, name = excluded.name, member = excluded.member, "
+                "size = excluded.size, modified = excluded.modified, changed = excluded.changed, "
+                "inode = excluded.inode, "
+                + ", ".join(f"{column} = excluded.{column}" for column in _TOLD),
+                (
+                    found.key,
+                    picture,
+                    found.location,
+                    found.record.file_name,
+                    found.member,
+                    *(stamp or (None,) * 4),
+                    *found.told,
+                ),
+            )
+
+    def forget_files(self, paths: Iterable[bytes]) -> None:
+        """Forget files; pictures without a file stay until `forget_pictures`."""
+        with self._database.write() as connection:
+            connection.executemany("DELETE FROM file WHERE path = ?", [(path,) for path in paths])
+
+    def vanished_files(self, picture: int) -> list[bytes]:
+        """Return the files of a picture that are not on the disk any more."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT path FROM file WHERE picture = ? AND NOT member", (picture,)
+            ).fetchall()
+        return [path for (path,) in rows if not os.path.lexists(path)]
+
+    def orphans(self, pictures: Sequence[int] | None = None) -> list[int]:
+        """Return pictures without a file, among some or among all."""
+        query = (
+            "SELECT id FROM picture "
+            "WHERE NOT EXISTS (SELECT 1 FROM file WHERE picture = picture.id)"
+        )
+        with self._database.read() as connection:
+            if pictures is None:
+                return [picture_id for (picture_id,) in connection.execute(query)]
+            return [
+                picture_id
+                for some, marks in in_parts(pictures)
+                for (picture_id,) in connection.execute(f"{query} AND id IN ({marks})", some)
+            ]
+
+    def forget_pictures(self, ids: Iterable[int]) -> None:
+        """Remove pictures; their vectors are the caller's."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "DELETE FROM picture WHERE id = ?", [(picture_id,) for picture_id in ids]
+            )
+
+    def describe(self, ids: Iterable[int]) -> dict[int, str | None]:
+        """Take over what is told of a picture's first file; return those of another category."""
+        changed: dict[int, str | None] = {}
+        with self._database.write() as connection:
+            for picture_id in ids:
+                before = self._category(connection, picture_id)
+                connection.execute(
+                    f"UPDATE picture SET ({_COLUMNS}) = (SELECT {_COLUMNS} FROM file "  # noqa: S608
+                    "WHERE picture = ?1 ORDER BY id LIMIT 1) WHERE id = ?1",
+                    (picture_id,),
+                )
+                after = self._category(connection, picture_id)
+                if after != before:
+                    changed[picture_id] = after
+        return changed
+
+    def _no_such_picture(self, picture_id: int) -> NoSuchPictureError:
+        return NoSuchPictureError(
+            f"there is no picture {picture_id} in {self._database.folder}. "
+            "Searches print the numbers of the pictures that they find."
+        )
+
+    @staticmethod
+    def _category(connection: sqlite3.Connection, picture_id: int) -> str | None:
+        row = connection.execute(
+            "SELECT category FROM picture WHERE id = ?", (picture_id,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+
+_SEPARATOR = os.sep.encode()
+_AFTER_SEPARATOR = bytes([_SEPARATOR[0] + 1])
+
+
+def _stamp(stamp: Stamp | None) -> tuple[int, int, int, str] | None:
+    """Return what is kept of a stamp: nothing while a later write might not show."""
+    if stamp is None or not stamp.settled:
+        return None
+    # Inodes of some network file systems use all 64 bits, and SQLite's integers have a sign.
+    return stamp.size, stamp.modified, stamp.changed, f"{stamp.inode:x}"
+
+
+def _picture(row: Sequence[object]) -> Picture:
+    picture_id, digest, path, *told, width, height = row
+    fields: Mapping[str, object] = dict(zip(_TOLD, told, strict=True))
+    return Picture(
+        id=picture_id,  # type: ignore[arg-type]
+        digest=digest,  # type: ignore[arg-type]
+        path=Path(os.fsdecode(path or b"")),  # type: ignore[arg-type]
+        width=width,  # type: ignore[arg-type]
+        height=height,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,474 @@
+"""A collection: the pictures of some folders, indexed, to be searched and judged."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.datasets import load_dataset
+from pareja.datasets.images import read_file
+from pareja.embedding.pipeline import OnProgress
+from pareja.encoders.protocols import Embeddings, Encoder, Fingerprint
+from pareja.errors import CollectionError
+from pareja.search.catalogue import Catalogue, Space
+from pareja.search.composition import query_vector
+from pareja.search.contracts import (
+    Hit,
+    IndexReport,
+    Picture,
+    Query,
+    SearchResult,
+    VectorStore,
+    VerifyReport,
+)
+from pareja.search.database import Database
+from pareja.search.indexing import Indexer, forget
+from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
+from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.relevance import SAMPLE, gap, unrelated_gap
+from pareja.search.vectors import SqliteVectors
+
+_STORE = "store"
+_GROWTH = 0.1
+
+
+class Collection:
+    """An indexed set of pictures that can be searched; made by `open`.
+
+    Any number of threads and processes may search it while one indexes.
+
+    Parameters
+    ----------
+    database
+        Where everything is but the vectors.
+    server
+        Where the vectors are; None for the same database.
+    """
+
+    def __init__(self, database: Database, server: QdrantServer | None = None) -> None:
+        self.path = database.folder
+        self._database = database
+        self._server = server
+        self._catalogue = Catalogue(database)
+        self._judgements = Judgements(database)
+        self._opened: dict[str, VectorStore] = {}
+        self._samples: dict[str, Embeddings] = {}
+        self._opening = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        create: bool = False,
+        store: str | None = None,
+        read_only: bool = False,
+    ) -> Collection:
+        """Open a collection.
+
+        Parameters
+        ----------
+        path
+            Its folder.
+        create
+            Make one where there is none.
+        store
+            Where its vectors are: ``qdrant://host:6333/name?shards=2&replicas=2``. A collection
+            remembers it; by default they are in its folder.
+        read_only
+            Promise to write nothing; works in folders that may not be written to.
+
+        Raises
+        ------
+        CollectionError
+            If there is no collection, it is damaged, locked or of a newer version, or its store
+            does not answer or is another one.
+        """
+        address = None if store is None else QdrantAddress.parse(store)
+        database = Database(Path(path).expanduser(), create=create, read_only=read_only)
+        try:
+            catalogue = Catalogue(database)
+            kept = catalogue.setting(_STORE)
+            if kept is None and not read_only:
+                kept = store or ""
+                catalogue.set(_STORE, kept)
+            if store is not None and store != kept:
+                raise CollectionError(
+                    f"the collection in {path} keeps its vectors in {kept or 'its own folder'}, "
+                    f"not in {store}. Name another folder with --index to use that store."
+                )
+            if address is None and kept:
+                address = QdrantAddress.parse(kept)
+            return cls(database, None if address is None else QdrantServer(address))
+        except BaseException:
+            database.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; what was acknowledged is on disk already."""
+        self._database.close()
+        if self._server is not None:
+            self._server.close()
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the encoders with vectors here, the first indexed first."""
+        return tuple(dict.fromkeys(space.model for space in self._catalogue.spaces()))
+
+    def count(self) -> int:
+        """Return how many pictures there are."""
+        return self._catalogue.count()
+
+    def categories(self) -> dict[str, int]:
+        """Return how many pictures each category has, by name."""
+        return self._catalogue.categories()
+
+    def picture(self, picture_id: int) -> Picture:
+        """Return one picture.
+
+        Raises
+        ------
+        NoSuchPictureError
+            If there is none with that number.
+        """
+        return self._catalogue.picture(picture_id)
+
+    def pictures(
+        self, *, category: str | None = None, offset: int = 0, limit: int | None = None
+    ) -> list[Picture]:
+        """Return pictures in the order in which they came."""
+        return self._catalogue.pictures(category, offset, limit)
+
+    def read(self, picture_id: int) -> bytes:
+        """Return the bytes of a picture's file, wherever it is.
+
+        Raises
+        ------
+        NoSuchPictureError
+            If there is none with that number.
+        ImageError, DatasetError
+            If its file, or the archive that it is in, cannot be read any more.
+        """
+        location, name, member = self._catalogue.where(picture_id)
+        if not member:
+            return read_file(self.picture(picture_id).path)
+        for record in load_dataset(location):
+            if record.file_name == name:
+                return record.source.read()
+        raise CollectionError(f"{name} is not in {location} any more. Index that again.")
+
+    def index(
+        self,
+        locations: Sequence[str | Path],
+        encoder: Encoder,
+        *,
+        progress: OnProgress | None = None,
+        batch_size: int | None = None,
+        remove_missing: bool = True,
+    ) -> IndexReport:
+        """Bring the collection up to date with what is at some places now.
+
+        Pictures are known by their content: one that was moved or copied is not embedded again,
+        and a file that did not change is not read. Ended at any moment, the next run goes on.
+
+        Parameters
+        ----------
+        locations
+            Folders, pictures, or anything else that `load_dataset` reads.
+        encoder
+            What embeds them. Vectors of other encoders stay as they are.
+        progress
+            Called after each batch.
+        batch_size
+            Pictures that the model gets at once.
+        remove_missing
+            Whether pictures that are not at these places any more leave the collection. Pictures
+            of other places always stay.
+
+        Raises
+        ------
+        DatasetError
+            If a place does not exist or holds no pictures; the places before it are indexed.
+        CollectionError
+            If the collection cannot be written.
+        """
+        space = self._catalogue.add_space(
+            encoder.image_fingerprint, encoder.name, encoder.image_dim
+        )
+        indexer = Indexer(self._database, self._catalogue, self._store, encoder, space)
+        report = indexer.run(
+            locations, batch_size=batch_size, progress=progress, remove_missing=remove_missing
+        )
+        self._calibrate(space, encoder)
+        return report
+
+    def search(self, query: Query, encoder: Encoder, *, k: int = 5) -> SearchResult:
+        """Find the pictures that are closest to a query.
+
+        Text, picture and "more like this" are averaged; of words to move away from,
+        `pareja.search.composition.MINUS_WEIGHT` times their embedding is subtracted.
+
+        Parameters
+        ----------
+        query
+            What is looked for.
+        encoder
+            One of those that the collection was indexed with; a dual encoder if there are words.
+        k
+            How many pictures are wanted, at least 1.
+
+        Returns
+        -------
+        SearchResult
+            At most `k` hits.
+
+        Raises
+        ------
+        CollectionError
+            If the query is empty, or the collection has no such category, picture or encoder.
+        FingerprintMismatchError
+            If words or a picture's embedding lie in another space.
+        """
+        start = time.perf_counter()
+        if k < 1:
+            raise CollectionError(f"at least 1 picture must be asked for, not {k}.")
+        space = self._space(encoder)
+        self._check_category(query.category)
+        store = self._store(space)
+        if query.like is not None:
+            self.picture(query.like)
+        vector = query_vector(query, encoder, store)
+        exclude = () if query.like is None else (query.like,)
+        with self._database.read():
+            found = store.search(vector, k, category=query.category, exclude=exclude)
+            pictures = self._catalogue.pictures_by_id([picture_id for picture_id, _ in found])
+        found = [(picture_id, score) for picture_id, score in found if picture_id in pictures]
+        return SearchResult(
+            query=query,
+            model=encoder.name,
+            hits=tuple(
+                Hit(rank, pictures[picture_id], score)
+                for rank, (picture_id, score) in enumerate(found, start=1)
+            ),
+            took_ms=1e3 * (time.perf_counter() - start),
+            likely_relevant=self._likely_relevant(query, space, store, vector, found),
+        )
+
+    def embeddings(
+        self, space: Encoder | Fingerprint | str
+    ) -> tuple[NDArray[np.int64], Embeddings]:
+        """Return the ids ``(n,)`` and the vectors ``(n, dim)`` of all pictures in one space.
+
+        Parameters
+        ----------
+        space
+            An encoder, its image fingerprint, or that one's digest.
+        """
+        found = self._space(space)
+        store = self._store(found)
+        with self._database.read():
+            ids = sorted(store.known([picture.id for picture in self.pictures()]))
+            return np.array(ids, np.int64), store.get(ids)
+
+    def verify(self, *, repair: bool = False) -> VerifyReport:
+        """Check everything; with `repair`, throw away and rebuild what is derived.
+
+        Rows without a picture or a file are removed; a damaged database is reported and left as it
+        is.
+        """
+        problems = self._database.integrity()
+        if problems:
+            return VerifyReport(tuple(problems), False, 0, 0)
+        lost = self._catalogue.orphans()
+        if lost:
+            problems.append(f"{len(lost)} pictures have no file")
+        if repair:
+            with self._database.write():
+                forget(self._catalogue, self._store, lost)
+        vectors = 0
+        for space in self._catalogue.spaces():
+            store = self._store(space)
+            ids = [picture.id for picture in self.pictures()]
+            stray = store.count() - len(store.known(ids))
+            if stray:
+                problems.append(f"{stray} vectors of {space.model} have no picture")
+            problems += store.problems(repair=repair)
+            vectors += store.count()
+        return VerifyReport(tuple(problems), repair, self.count(), vectors)
+
+    def create_query_set(self, name: str, queries: Sequence[str]) -> None:
+        """Keep some queries under a name, to be judged and evaluated together.
+
+        Raises
+        ------
+        CollectionError
+            If there are none, one is empty or twice there, or the name is taken.
+        """
+        self._judgements.create_query_set(name, queries)
+
+    def add_bundled_queries(
+        self, queries: Sequence[BundledQuery], name: str, language: str
+    ) -> None:
+        """Add a query set whose judgements follow from labels; your own judgements stay.
+
+        Parameters
+        ----------
+        queries
+            As `pareja.search.judging.bundled_queries` returns them.
+        name
+            Of the set; nothing happens to its queries if it is there.
+        language
+            ``"en"`` or ``"es"``.
+        """
+        self._judgements.add_bundled(queries, name, language, self.pictures())
+
+    def query_sets(self) -> tuple[str, ...]:
+        """Return the names of the query sets."""
+        return self._judgements.query_sets()
+
+    def queries(self, name: str) -> tuple[str, ...]:
+        """Return the queries of a set, or raise `CollectionError`."""
+        return self._judgements.queries(name)
+
+    def judge(self, query: str, picture_id: int, relevant: bool | None) -> None:
+        """Keep whether a picture answers a query; on disk when it returns.
+
+        Parameters
+        ----------
+        query
+            Its words.
+        picture_id
+            The picture. The judgement is of its content, and holds when it comes back later.
+        relevant
+            None takes an earlier judgement back.
+        """
+        self._judgements.judge(query, self.picture(picture_id), relevant)
+
+    def judgements(self, query: str) -> dict[int, bool]:
+        """Return the judgements about a query, by the ids of pictures that are here now."""
+        return self._judgements.about(query)
+
+    def evaluate(
+        self, encoder: Encoder, query_set: str, *, seed: int = 0, resamples: int = 2_000
+    ) -> QuerySetScores:
+        """Measure an encoder by the judgements about a set of queries.
+
+        Pictures without a judgement count as not relevant.
+
+        Parameters
+        ----------
+        encoder
+            One of those that the collection was indexed with.
+        query_set
+            Name of the set.
+        seed, resamples
+            Of the bootstrap over queries.
+
+        Raises
+        ------
+        CollectionError
+            If there is no such set, or nothing in it has been judged relevant.
+        """
+        return self._judgements.evaluate(
+            query_set,
+            encoder.name,
+            lambda text, k: [
+                hit.picture.id for hit in self.search(Query(text=text), encoder, k=k).hits
+            ],
+            seed=seed,
+            resamples=resamples,
+        )
+
+    def _store(self, space: Space) -> VectorStore:
+        with self._opening:
+            store = self._opened.get(space.fingerprint)
+            if store is None:
+                store = (
+                    SqliteVectors(self._database, space.id, space.dim)
+                    if self._server is None
+                    else QdrantVectors(self._server, space.fingerprint, space.dim)
+                )
+                self._opened[space.fingerprint] = store
+        return store
+
+    def _space(self, wanted: Encoder | Fingerprint | str) -> Space:
+        name: object
+        if isinstance(wanted, Fingerprint | str):
+            name, fingerprint = wanted, wanted
+        else:
+            name, fingerprint = wanted.name, wanted.image_fingerprint
+        space = self._catalogue.space(fingerprint)
+        if space is None:
+            raise CollectionError(
+                f"no picture in {self.path} was embedded by {name} as it is now; there are vectors "
+                f"of: {', '.join(self.models()) or 'no encoder yet'}. Use another one, or run: "
+                f"pareja index PICTURES -m {name}"
+            )
+        return space
+
+    def _check_category(self, category: str | None) -> None:
+        if category is None:
+            return
+        names = self.categories()
+        if category not in names:
+            near = get_close_matches(category, names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise CollectionError(
+                f"there is no category {category!r}.{hint} There are: {', '.join(names) or 'none'}."
+            )
+
+    def _sample(self, space: Space, store: VectorStore) -> Embeddings:
+        """Return vectors of pictures, evenly over the collection."""
+        sample = self._samples.get(space.fingerprint)
+        if sample is None:
+            ids = self._catalogue.spread_ids(SAMPLE)
+            sample = store.get(sorted(store.known(ids)))
+            self._samples[space.fingerprint] = sample
+        return sample
+
+    def _calibrate(self, space: Space, encoder: Encoder) -> None:
+        """Measure what "unrelated" means, unless the collection is much as it was then."""
+        store = self._store(space)
+        rows = store.count()
+        current = self._space(space.fingerprint)
+        before = current.unrelated_rows
+        if not rows or encoder.image_fingerprint != encoder.text_fingerprint:
+            return
+        if before is not None and abs(rows - before) <= _GROWTH * before:
+            return
+        self._samples.pop(space.fingerprint, None)
+        level = unrelated_gap(store, encoder, self._sample(space, store))
+        self._catalogue.set_unrelated_gap(space, level, rows)
+
+    def _likely_relevant(
+        self,
+        query: Query,
+        space: Space,
+        store: VectorStore,
+        vector: NDArray[np.float32],
+        found: Sequence[tuple[int, float]],
+    ) -> bool | None:
+        # It was measured for words alone: pictures are closer to pictures than words are.
+        words_only = query.image is None and query.like is None and query.minus is None
+        if space.unrelated_gap is None or not words_only or query.category or not found:
+            return None
+        sample = self._sample(space, store)
+        return None if not len(sample) else gap(found[0][1], vector, sample) >= space.unrelated_gap

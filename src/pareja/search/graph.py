@@ -1,0 +1,121 @@
+"""Approximate search in a graph on disk that can be thrown away and built again.
+
+Malkov and Yashunin (2020), "Efficient and robust approximate nearest neighbor search using
+Hierarchical Navigable Small World graphs", as the library ``usearch`` has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.embedding.cache import Stamp
+from pareja.files import staged_file
+from pareja.search.scan import Half, Keys
+
+if TYPE_CHECKING:
+    from usearch.index import Index
+
+GRAPH_FROM = 50_000
+"""So many vectors are worth a graph; fewer are searched one by one in a few milliseconds."""
+
+# Chosen by `benchmarks/search.py`: higher values find more and cost time and disk.
+_CONNECTIVITY = 16
+_EXPANSION_ADD = 128
+_EXPANSION_SEARCH = 128
+
+
+class Graph:
+    """The graph in a file, read through memory mapping.
+
+    Parameters
+    ----------
+    path
+        A file that `build` wrote and `identity` vouches for: the library trusts what it reads.
+    dim
+        Length of a vector.
+    """
+
+    def __init__(self, path: Path, dim: int) -> None:
+        self._index = _empty(dim)
+        self._index.view(str(path))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def nearest(self, vector: NDArray[np.float32], count: int) -> Keys:
+        """Return the keys of about the `count` nearest rows to a vector ``(dim,)``."""
+        found = self._index.search(vector.astype(np.float16), min(count, len(self._index)))
+        return found.keys.astype(np.int64)
+
+
+def build(
+    path: Path,
+    dim: int,
+    batches: Iterable[tuple[Keys, Half]],
+    *,
+    start: Path | None = None,
+    threads: int = 0,
+) -> int:
+    """Write a graph, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where; a file that exists is replaced.
+    dim
+        Length of a vector.
+    batches
+        Keys ``(n,)`` and vectors ``(n, dim)``.
+    start
+        A graph to add them to.
+    threads
+        How many build it; 0 for one a core.
+
+    Returns
+    -------
+    int
+        How many rows it holds.
+    """
+    index = _empty(dim)
+    if start is not None:
+        index.load(str(start))
+    for keys, rows in batches:
+        index.add(keys, rows, threads=threads)
+    with staged_file(path, force=True) as stream:
+        index.save(stream.name)
+    return len(index)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a whole file, hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def identity(path: Path) -> str:
+    """Return what ``stat`` says of a file, as text; empty where there is none.
+
+    Hashing a graph of a million vectors takes longer than opening it. While this is as it was when
+    the file was hashed, nobody has written to it.
+    """
+    stamp = Stamp.of(path)
+    return "" if stamp is None else f"{stamp.size} {stamp.modified} {stamp.changed} {stamp.inode}"
+
+
+def _empty(dim: int) -> Index:
+    from usearch.index import Index
+
+    return Index(
+        ndim=dim,
+        metric="ip",
+        dtype="f16",
+        connectivity=_CONNECTIVITY,
+        expansion_add=_EXPANSION_ADD,
+        expansion_search=_EXPANSION_SEARCH,
+    )

@@ -1,0 +1,288 @@
+"""Bringing a collection up to date with the pictures on disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pareja.datasets import image_size, load_dataset
+from pareja.datasets.formats.folders import FileSource, is_picture
+from pareja.datasets.records import Record
+from pareja.embedding.cache import Stamp, Vector
+from pareja.embedding.pipeline import OnProgress, stream_images
+from pareja.embedding.stages import ImageBatch, stacked
+from pareja.encoders.protocols import Encoder, Fingerprint
+from pareja.errors import ImageError
+from pareja.search.catalogue import Catalogue, Filed, Found, Space
+from pareja.search.contracts import IndexReport, VectorStore
+from pareja.search.database import Database
+
+Stores = Callable[[Space], VectorStore]
+"""Gives the store of a space."""
+
+_TALLIES = ("added", "unchanged", "moved", "updated", "removed", "duplicates")
+
+
+@dataclass
+class Indexer:
+    """One run of indexing.
+
+    A picture becomes part of the collection together with its vector, a batch of them in one
+    transaction: whenever the process ends, what is there is whole, and the next run goes on.
+
+    Parameters
+    ----------
+    database, catalogue, stores
+        The collection.
+    encoder
+        What embeds pictures.
+    space
+        The space that it embeds them in.
+    """
+
+    database: Database
+    catalogue: Catalogue
+    stores: Stores
+    encoder: Encoder
+    space: Space
+    tally: Counter[str] = field(default_factory=Counter)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(
+        self,
+        locations: Sequence[str | Path],
+        *,
+        batch_size: int | None = None,
+        progress: OnProgress | None = None,
+        remove_missing: bool = True,
+    ) -> IndexReport:
+        """Index what is at these places now."""
+        start = time.perf_counter()
+        for location in locations:
+            self._index(location, batch_size, progress, remove_missing)
+        self.stores(self.space).optimise()
+        return IndexReport(
+            **{name: self.tally[name] for name in _TALLIES},
+            skipped=tuple(self.skipped),
+            seconds=time.perf_counter() - start,
+        )
+
+    def _index(
+        self,
+        location: str | Path,
+        batch_size: int | None,
+        progress: OnProgress | None,
+        remove_missing: bool,
+    ) -> None:
+        place, pictures, skipped = look(location)
+        self.skipped += skipped
+        filed = self.catalogue.files_below(place)
+        store = self.stores(self.space)
+        embedded = store.known([known.picture for known in filed.values()])
+        pending: list[Found] = []
+        retold: list[Found] = []
+        for found in pictures:
+            known = filed.get(found.key)
+            if known is None or known.picture not in embedded or not known.holds(found):
+                pending.append(found)
+            elif known.told != found.told:
+                retold.append(found)
+            else:
+                self.tally["unchanged"] += 1
+        if retold:
+            self._retell(retold, filed)
+        memory = _Memory(self.catalogue, store)
+        undecodable: set[bytes] = set()
+        for batch in stream_images(
+            [found.record.source for found in pending],
+            self.encoder,
+            batch_size=batch_size,
+            cache=memory,
+            progress=progress,
+        ):
+            undecodable |= self._store(batch, pending, filed)
+        if remove_missing:
+            present = {found.key for found in pictures} - undecodable
+            gone = [path for path in filed if path not in present]
+            self.tally["removed"] += self._forget(gone, [filed[path].picture for path in gone])
+
+    def _store(
+        self, batch: ImageBatch, pending: Sequence[Found], filed: Mapping[bytes, Filed]
+    ) -> set[bytes]:
+        """Store a batch; return the paths of its pictures that did not decode."""
+        self.skipped += batch.skipped
+        names = {name for name, _ in batch.skipped}
+        sizes = {
+            digest: _size(pending[index].record)
+            for index, digest in zip(batch.indices, batch.digests, strict=True)
+        }
+        store = self.stores(self.space)
+        with self.database.write():
+            here = self.catalogue.ids_by_digest(batch.digests)
+            embedded = store.known(list(here.values()))
+            vectors: dict[int, Vector] = {}
+            left: list[int] = []
+            for index, digest, vector in zip(
+                batch.indices, batch.digests, batch.embeddings, strict=True
+            ):
+                found = pending[index]
+                picture_id = here.get(digest)
+                self.tally[self._kind(found, picture_id, picture_id in embedded, filed)] += 1
+                if picture_id is None:
+                    picture_id = here[digest] = self.catalogue.add_picture(digest, *sizes[digest])
+                if picture_id not in embedded:
+                    vectors[picture_id] = vector
+                    embedded.add(picture_id)
+                if found.key in filed and filed[found.key].picture != picture_id:
+                    left.append(filed[found.key].picture)
+                self.catalogue.file(found, picture_id)
+            changed = self.catalogue.describe(here.values())
+            pictures = self.catalogue.pictures_by_id(list(vectors))
+            if vectors:
+                store.upsert(
+                    list(vectors),
+                    stacked(list(vectors.values()), self.space.dim),
+                    [{"category": pictures[picture_id].category} for picture_id in vectors],
+                )
+            self._recategorise(
+                {
+                    picture_id: changed[picture_id]
+                    for picture_id in changed
+                    if picture_id not in vectors
+                }
+            )
+            self._forget([], left)
+        return {found.key for found in pending if str(found.record.source) in names}
+
+    def _kind(
+        self, found: Found, picture_id: int | None, embedded: bool, filed: Mapping[bytes, Filed]
+    ) -> str:
+        """Return what has happened to a file, as the report counts it."""
+        known = filed.get(found.key)
+        if known is not None and known.picture != picture_id:
+            return "updated"
+        if picture_id is None or not embedded:
+            return "added"
+        if known is not None:
+            return "unchanged"
+        vanished = self.catalogue.vanished_files(picture_id)
+        self.catalogue.forget_files(vanished)
+        return "moved" if vanished else "duplicates"
+
+    def _retell(self, retold: Sequence[Found], filed: Mapping[bytes, Filed]) -> None:
+        """Take over metadata that changed while the pictures did not."""
+        with self.database.write():
+            for found in retold:
+                self.catalogue.file(found, filed[found.key].picture)
+            self._recategorise(
+                self.catalogue.describe(filed[found.key].picture for found in retold)
+            )
+        self.tally["updated"] += len(retold)
+
+    def _forget(self, paths: Sequence[bytes], pictures: Iterable[int]) -> int:
+        """Forget files, and those of the pictures that have none left; return how many."""
+        touched = set(pictures)
+        if not touched and not paths:
+            return 0
+        with self.database.write():
+            self.catalogue.forget_files(paths)
+            orphans = self.catalogue.orphans(sorted(touched))
+            self._recategorise(self.catalogue.describe(touched - set(orphans)))
+            forget(self.catalogue, self.stores, orphans)
+        return len(orphans)
+
+    def _recategorise(self, changed: Mapping[int, str | None]) -> None:
+        """Tell every space the new categories of pictures that it has."""
+        for space in self.catalogue.spaces() if changed else ():
+            store = self.stores(space)
+            ids = sorted(store.known(list(changed)))
+            if ids:
+                store.upsert(
+                    ids, store.get(ids), [{"category": changed[picture_id]} for picture_id in ids]
+                )
+
+
+def forget(catalogue: Catalogue, stores: Stores, ids: Sequence[int]) -> None:
+    """Remove pictures and their vectors of every space."""
+    if not ids:
+        return
+    for space in catalogue.spaces():
+        stores(space).remove(ids)
+    catalogue.forget_pictures(ids)
+
+
+def look(location: str | Path) -> tuple[str, list[Found], list[tuple[str, str]]]:
+    """List the pictures at a place, reading none of them.
+
+    Parameters
+    ----------
+    location
+        A picture, or anything that `load_dataset` reads.
+
+    Returns
+    -------
+    place
+        Absolute path, or address, that the pictures' paths begin with.
+    pictures
+        What was found.
+    skipped
+        ``(name, reason)`` of what lies there and does not belong to it.
+    """
+    path = Path(location).expanduser().absolute()
+    if is_picture(path.name) and path.is_file():
+        record = Record(path.name, FileSource(path))
+        return str(path), [Found(str(path), str(path), record, False, Stamp.of(path))], []
+    dataset = load_dataset(location, on_missing="keep")
+    place = str(dataset.location)
+    archive = Stamp.of(Path(place)) if Path(place).is_file() else None
+    skipped = [
+        (name, f"is listed at {where} and does not exist") for where, name in dataset.missing
+    ]
+    skipped += [(name, "is not listed in the dataset's metadata") for name in dataset.unlisted]
+    return place, [_found(record, place, archive) for record in dataset], skipped
+
+
+def _found(record: Record, place: str, archive: Stamp | None) -> Found:
+    source = record.source
+    if isinstance(source, FileSource):
+        return Found(str(source.path), place, record, False, Stamp.of(source.path))
+    return Found(f"{place}{os.sep}{record.file_name}", place, record, True, archive)
+
+
+def _size(record: Record) -> tuple[int, int]:
+    """Return width and height; zeros when the file has gone since it was embedded."""
+    source = record.source
+    try:
+        return image_size(source.path if isinstance(source, FileSource) else source)
+    except ImageError:
+        return 0, 0
+
+
+class _Memory:
+    """What the collection knows already, as the embedding pipeline asks for it."""
+
+    def __init__(self, catalogue: Catalogue, store: VectorStore) -> None:
+        self._catalogue = catalogue
+        self._store = store
+
+    def known_digest(self, stamp: Stamp) -> None:
+        """Say that every file is to be read: unchanged ones do not get here."""
+
+    def find(self, fingerprint: Fingerprint, digests: Sequence[str]) -> dict[str, Vector]:
+        """Return the vectors of pictures that are in the collection under any name."""
+        ids = self._catalogue.ids_by_digest(digests)
+        known = self._store.known(list(ids.values())) if ids else set()
+        found = {digest: picture_id for digest, picture_id in ids.items() if picture_id in known}
+        return dict(zip(found, self._store.get(list(found.values())), strict=True))
+
+    def store(
+        self,
+        fingerprint: Fingerprint,
+        embeddings: Mapping[str, Vector],
+        files: Iterable[tuple[Stamp, str]] = (),
+    ) -> None:
+        """Store nothing: a batch is stored as a whole, with its files and its metadata."""

@@ -1,0 +1,271 @@
+"""What people say about results, and what follows from it: query sets and their scores."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from pareja.errors import CollectionError
+from pareja.search.contracts import Picture
+from pareja.search.database import Database
+
+if TYPE_CHECKING:
+    from pareja.analysis.ranking import RankingScores
+
+DEPTH = 20
+"""So many results are looked at for the reciprocal rank."""
+
+
+@dataclass(frozen=True)
+class BundledQuery:
+    """A query whose right answers are known from what a dataset says of its pictures.
+
+    Parameters
+    ----------
+    text
+        Its words, by language.
+    labels, categories
+        A picture with one of these is right.
+    """
+
+    text: Mapping[str, str]
+    labels: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
+
+    def answered_by(self, picture: Picture) -> bool:
+        """Return whether a picture is a right answer."""
+        return picture.label in self.labels or picture.category in self.categories
+
+
+@dataclass(frozen=True)
+class QueryScore:
+    """How one query fared.
+
+    Parameters
+    ----------
+    query
+        Its words.
+    hits
+        The ids of the results, best first.
+    relevant
+        Whether each of them was judged relevant.
+    judged
+        Whether each of them was judged at all.
+    known
+        How many pictures of the collection were judged relevant.
+    precision
+        P@k by k.
+    ndcg
+        nDCG@5.
+    reciprocal_rank
+        1 / the place of the first relevant result; 0 where there is none.
+    """
+
+    query: str
+    hits: tuple[int, ...]
+    relevant: tuple[bool, ...]
+    judged: tuple[bool, ...]
+    known: int
+    precision: Mapping[int, float]
+    ndcg: float
+    reciprocal_rank: float
+
+
+@dataclass(frozen=True)
+class QuerySetScores:
+    """How an encoder fared on a query set.
+
+    Parameters
+    ----------
+    query_set, model
+        Which set, and which encoder.
+    queries
+        Each query that has a relevant picture.
+    overall
+        Means over these queries, with intervals.
+    left_out
+        Queries about which nothing has been judged relevant.
+    """
+
+    query_set: str
+    model: str
+    queries: tuple[QueryScore, ...]
+    overall: RankingScores
+    left_out: tuple[str, ...]
+
+
+class Judgements:
+    """Query sets, and what was judged, of one collection.
+
+    Parameters
+    ----------
+    database
+        The collection's.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_query_set(self, name: str, queries: Sequence[str]) -> None:
+        """Keep queries under a name, in this order."""
+        texts = [spaced(query) for query in queries]
+        if not name.strip() or not texts or not all(texts):
+            raise CollectionError("a query set needs a name and queries, none of them empty.")
+        if len(set(texts)) < len(texts):
+            twice = next(text for text in texts if texts.count(text) > 1)
+            raise CollectionError(f"the query {twice!r} is twice in the set. Give it once.")
+        with self._database.write() as connection:
+            if name in self.query_sets():
+                raise CollectionError(
+                    f"there is a query set {name!r} already. Choose another name."
+                )
+            connection.executemany(
+                "INSERT INTO query_set VALUES (?, ?, ?)",
+                [(name, position, text) for position, text in enumerate(texts)],
+            )
+
+    def query_sets(self) -> tuple[str, ...]:
+        """Return the names of the query sets, sorted."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT DISTINCT name FROM query_set ORDER BY name")
+            return tuple(name for (name,) in rows)
+
+    def queries(self, name: str) -> tuple[str, ...]:
+        """Return the queries of a set."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT query FROM query_set WHERE name = ? ORDER BY position", (name,)
+            ).fetchall()
+        if not rows:
+            known = ", ".join(self.query_sets()) or "none"
+            raise CollectionError(f"there is no query set {name!r}; there are: {known}.")
+        return tuple(query for (query,) in rows)
+
+    def judge(self, query: str, picture: Picture, relevant: bool | None) -> None:
+        """Keep a judgement, or take it back."""
+        text = spaced(query)
+        if not text:
+            raise CollectionError("a judgement needs the words of the query.")
+        with self._database.write() as connection:
+            if relevant is None:
+                connection.execute(
+                    "DELETE FROM judgement WHERE query = ? AND digest = ?", (text, picture.digest)
+                )
+            else:
+                connection.execute(
+                    "INSERT OR REPLACE INTO judgement VALUES (?, ?, ?)",
+                    (text, picture.digest, relevant),
+                )
+
+    def about(self, query: str) -> dict[int, bool]:
+        """Return the judgements about a query, by id of the pictures that are there."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT id, relevant FROM judgement JOIN picture USING (digest) WHERE query = ? "
+                "ORDER BY id",
+                (spaced(query),),
+            ).fetchall()
+        return {picture_id: bool(relevant) for picture_id, relevant in rows}
+
+    def add_bundled(
+        self, queries: Sequence[BundledQuery], name: str, language: str, pictures: Iterable[Picture]
+    ) -> None:
+        """Add a query set with the judgements that follow from labels; a person's win."""
+        rows = [
+            (spaced(query.text[language]), picture.digest)
+            for picture in pictures
+            for query in queries
+            if query.answered_by(picture)
+        ]
+        with self._database.write() as connection:
+            if name not in self.query_sets():
+                self.create_query_set(name, [query.text[language] for query in queries])
+            connection.executemany("INSERT OR IGNORE INTO judgement VALUES (?, ?, 1)", rows)
+
+    def evaluate(
+        self,
+        name: str,
+        model: str,
+        search: Callable[[str, int], list[int]],
+        *,
+        seed: int,
+        resamples: int,
+    ) -> QuerySetScores:
+        """Score the results that `search` gives for each query of a set."""
+        # SciPy takes as long to import as a search takes.
+        from pareja.analysis.ranking import ranking
+
+        judged = {query: self.about(query) for query in self.queries(name)}
+        known = {query: sum(about.values()) for query, about in judged.items()}
+        asked = [query for query in judged if known[query]]
+        if not asked:
+            raise CollectionError(
+                f"nothing has been judged relevant to a query of {name!r}. "
+                "Judge some results first."
+            )
+        results = {query: search(query, DEPTH) for query in asked}
+        relevance = [
+            [judged[query].get(picture_id, False) for picture_id in results[query]]
+            for query in asked
+        ]
+        overall = ranking(
+            relevance, [known[query] for query in asked], seed=seed, resamples=resamples
+        )
+        return QuerySetScores(
+            query_set=name,
+            model=model,
+            queries=tuple(
+                QueryScore(
+                    query=query,
+                    hits=tuple(results[query]),
+                    relevant=tuple(relevance[n]),
+                    judged=tuple(picture_id in judged[query] for picture_id in results[query]),
+                    known=known[query],
+                    precision={k: float(each[n]) for k, each in overall.precision_by_query.items()},
+                    ndcg=float(overall.ndcg_by_query[n]),
+                    reciprocal_rank=float(overall.reciprocal_rank_by_query[n]),
+                )
+                for n, query in enumerate(asked)
+            ),
+            overall=overall,
+            left_out=tuple(query for query in judged if not known[query]),
+        )
+
+
+def bundled_queries(name: str) -> tuple[BundledQuery, ...]:
+    """Return the queries that come with a bundled dataset.
+
+    Raises
+    ------
+    CollectionError
+        If none come with it.
+    """
+    table = tomllib.loads(
+        resources.files("pareja.search").joinpath("queries.toml").read_text(encoding="utf-8")
+    )
+    if name not in table:
+        raise CollectionError(
+            f"no queries come with {name!r}; some come with: {', '.join(sorted(table))}."
+        )
+    return tuple(
+        BundledQuery(
+            text={"en": entry["en"], "es": entry["es"]},
+            labels=frozenset(entry.get("labels", ())),
+            categories=frozenset(entry.get("categories", ())),
+        )
+        for entry in table[name]
+    )
+
+
+def spaced(query: str) -> str:
+    """Return a query without the blanks that do not tell it from another.
+
+    Examples
+    --------
+    >>> spaced("  a   cat ")
+    'a cat'
+    """
+    return " ".join(query.split())

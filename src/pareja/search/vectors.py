@@ -1,0 +1,340 @@
+"""Vectors in the collection's own database."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.encoders.protocols import Embeddings
+from pareja.errors import CollectionError
+from pareja.search.database import Database
+from pareja.search.graph import GRAPH_FROM, Graph, build, file_digest, identity
+from pareja.search.scan import Half, Keys, Scan
+
+Value = TypeVar("Value", int, str)
+GraphRow = tuple[str, str, str, int, int]
+"""Name, SHA-256 and stamp of a graph's file, the last row that it knows, and how many it holds."""
+
+_BATCH = 8192
+# A graph that lacks this share of the rows, or holds this share of removed ones, is built anew.
+_STALE = 0.1
+_DEAD = 0.2
+
+
+class SqliteVectors:
+    """A `VectorStore` in SQLite: float16 rows, a copy in memory, and a graph when there are many.
+
+    Every vector has a number that grows with each change and is never used again. What is in
+    memory or in the graph is found by that number and looked up in the database, in the same
+    transaction that decides what is newer: an answer is that of one moment, and never of a vector
+    that was removed or replaced.
+
+    Parameters
+    ----------
+    database
+        The collection.
+    space
+        Number of the embedding space in it.
+    dim
+        Length of a vector.
+    graph_from
+        So many vectors are worth a graph.
+    """
+
+    def __init__(
+        self, database: Database, space: int, dim: int, *, graph_from: int = GRAPH_FROM
+    ) -> None:
+        self._database = database
+        self._space = space
+        self._dim = dim
+        self._graph_from = graph_from
+        self._scans: dict[tuple[str | None, int], Scan] = {}
+        self._graph: tuple[str, Graph | None] = ("", None)
+        self._loading = threading.Lock()
+
+    def upsert(
+        self,
+        ids: Sequence[int],
+        vectors: Embeddings,
+        payloads: Sequence[Mapping[str, str | None]],
+    ) -> None:
+        """Add or replace vectors ``(n, dim)``; they are on disk when it returns."""
+        rows = checked_rows(vectors, len(ids), self._dim).astype("<f2")
+        with self._database.write() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO vector (space, picture, category, vector) "
+                "VALUES (?, ?, ?, ?)",
+                [
+                    (self._space, picture_id, payload.get("category"), row.tobytes())
+                    for picture_id, row, payload in zip(ids, rows, payloads, strict=True)
+                ],
+            )
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Remove vectors; ids that are not there are ignored."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "DELETE FROM vector WHERE space = ? AND picture = ?",
+                [(self._space, picture_id) for picture_id in ids],
+            )
+
+    def known(self, ids: Sequence[int]) -> set[int]:
+        """Return which of the ids have a vector."""
+        with self._database.read() as connection:
+            return {picture_id for picture_id, _ in self._rows_of(connection, ids)}
+
+    def get(self, ids: Sequence[int]) -> Embeddings:
+        """Return the vectors of `ids`, ``(n, dim)``; KeyError for one that is not there."""
+        with self._database.read() as connection:
+            found = dict(self._rows_of(connection, ids))
+        if missing := [picture_id for picture_id in ids if picture_id not in found]:
+            raise KeyError(missing[0])
+        joined = b"".join(found[picture_id] for picture_id in ids)
+        return np.frombuffer(joined, "<f2").reshape(len(ids), self._dim).astype(np.float32)
+
+    def count(self) -> int:
+        """Return how many vectors there are."""
+        with self._database.read() as connection:
+            return self._count(connection)
+
+    def search(
+        self,
+        vector: NDArray[np.float32],
+        k: int,
+        *,
+        category: str | None = None,
+        exclude: Sequence[int] = (),
+    ) -> list[tuple[int, float]]:
+        """Return at most `k` ``(id, cosine)``, best first, ties by id."""
+        query = checked_rows(vector[None], 1, self._dim)[0]
+        left_out = set(exclude)
+        wanted = k + len(left_out)
+        with self._database.read() as connection:
+            # The transaction's state is that of its first query. Under the lock, nobody brings
+            # what is in memory up to a later one in between.
+            with self._loading:
+                # A category is searched exactly: a graph has no way to stay inside of it.
+                graph, last = (None, 0) if category is not None else self._open_graph(connection)
+                scan = self._refreshed(connection, category, last)
+            while True:
+                near = scan.nearest(query, wanted)
+                keys, floor = near.keys, near.floor
+                exhausted = floor == -np.inf
+                if graph is not None:
+                    keys = np.concatenate([keys, graph.nearest(query, wanted)])
+                    exhausted = exhausted and wanted >= len(graph)
+                hits = [
+                    hit for hit in self._scored(connection, keys, query) if hit[0] not in left_out
+                ]
+                enough = sum(score >= floor for _, score in hits) >= k
+                if enough or exhausted:
+                    break
+                # Some of the nearest were removed since: look further, and load afresh next time.
+                wanted *= 4
+                self._scans.pop((category, last), None)
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
+
+    def optimise(self) -> None:
+        """Build or complete the graph where it is worth it."""
+        with self._database.read() as connection:
+            live = self._count(connection)
+            row = self._graph_row(connection)
+            newest = _newest(connection)
+            if live < self._graph_from:
+                return
+            known = self._trusted(row)
+            if row is not None and known:
+                newer = connection.execute(
+                    "SELECT count(*) FROM vector WHERE space = ? AND seq > ?", (self._space, row[3])
+                ).fetchone()[0]
+                dead = row[4] - (live - newer)
+                if newer <= _STALE * live and dead <= _DEAD * live:
+                    return
+                known = dead <= _DEAD * live
+            after = row[3] if row is not None and known else 0
+            name = f"graph-{self._space}-{uuid.uuid4().hex[:12]}.usearch"
+            path = self._database.folder / name
+            held = build(
+                path,
+                self._dim,
+                (
+                    (np.array(keys, np.int64), _matrix(blobs, self._dim))
+                    for keys, blobs in self._batches(connection, None, after)
+                ),
+                start=self._database.folder / row[0] if row is not None and known else None,
+            )
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO graph VALUES (?, ?, ?, ?, ?, ?)",
+                (self._space, name, file_digest(path), identity(path), newest, held),
+            )
+        self._discard_all_but(name)
+
+    def problems(self, *, repair: bool) -> list[str]:
+        """Return what is wrong with what is derived; with `repair`, throw it away and rebuild."""
+        found = []
+        with self._database.read() as connection:
+            row = self._graph_row(connection)
+        if row is not None:
+            path = self._database.folder / row[0]
+            if not path.is_file():
+                found.append(f"{row[0]} is missing; searches are exact until it is built again")
+            elif file_digest(path) != row[1]:
+                found.append(f"{row[0]} is not the file that was written")
+        if repair:
+            if found:
+                with self._database.write() as connection:
+                    connection.execute("DELETE FROM graph WHERE space = ?", (self._space,))
+            self.optimise()
+        return found
+
+    def _count(self, connection: sqlite3.Connection) -> int:
+        return int(
+            connection.execute(
+                "SELECT count(*) FROM vector WHERE space = ?", (self._space,)
+            ).fetchone()[0]
+        )
+
+    def _rows_of(
+        self, connection: sqlite3.Connection, ids: Sequence[int]
+    ) -> Iterator[tuple[int, bytes]]:
+        for some, marks in in_parts(ids):
+            yield from connection.execute(
+                f"SELECT picture, vector FROM vector WHERE space = ? AND picture IN ({marks})",  # noqa: S608  only marks go in
+                (self._space, *some),
+            )
+
+    def _scored(
+        self, connection: sqlite3.Connection, keys: Keys, query: NDArray[np.float32]
+    ) -> list[tuple[int, float]]:
+        """Return picture and cosine of those rows that are still there."""
+        found = [
+            row
+            for some, marks in in_parts(keys.tolist())
+            for row in connection.execute(
+                f"SELECT picture, vector FROM vector WHERE seq IN ({marks})",  # noqa: S608
+                some,
+            )
+        ]
+        rows = _matrix([blob for _, blob in found], self._dim).astype(np.float64)
+        # Summed row by row, so that equal vectors have equal scores: BLAS does not promise that.
+        scores = np.clip((rows * query).sum(axis=1), -1, 1).tolist()
+        return [(picture_id, score) for (picture_id, _), score in zip(found, scores, strict=True)]
+
+    def _refreshed(self, connection: sqlite3.Connection, category: str | None, last: int) -> Scan:
+        """Return the rows after `last` in memory, with all that this transaction sees."""
+        key = (category, last)
+        newest = _newest(connection)
+        scan = self._scans.get(key)
+        if scan is not None and scan.last >= newest:
+            return scan
+        for old in [old for old in self._scans if old[0] == category and old[1] != last]:
+            del self._scans[old]
+        scan = self._scans.setdefault(key, Scan(self._dim, last))
+        if not len(scan):
+            scan.reserve(self._rows_after(connection, category, last))
+        for keys, blobs in self._batches(connection, category, scan.last):
+            scan.extend(keys, blobs)
+        scan.seen(newest)
+        return scan
+
+    def _rows_after(self, connection: sqlite3.Connection, category: str | None, last: int) -> int:
+        where, values = self._where(category, last)
+        return int(connection.execute(f"SELECT count(*) {where}", values).fetchone()[0])
+
+    def _batches(
+        self, connection: sqlite3.Connection, category: str | None, last: int
+    ) -> Iterator[tuple[list[int], list[bytes]]]:
+        where, values = self._where(category, last)
+        rows = connection.execute(f"SELECT seq, vector {where} ORDER BY seq", values)
+        while batch := rows.fetchmany(_BATCH):
+            yield [key for key, _ in batch], [blob for _, blob in batch]
+
+    def _where(self, category: str | None, last: int) -> tuple[str, tuple[object, ...]]:
+        if category is None:
+            # The plus keeps SQLite from walking the index of the space: in the order of the
+            # table, rows that lie side by side are read once.
+            return "FROM vector WHERE +space = ? AND seq > ?", (self._space, last)
+        return (
+            "FROM vector WHERE space = ? AND category = ? AND seq > ?",
+            (self._space, category, last),
+        )
+
+    def _graph_row(self, connection: sqlite3.Connection) -> GraphRow | None:
+        row: GraphRow | None = connection.execute(
+            "SELECT name, digest, stamp, last_seq, rows FROM graph WHERE space = ?", (self._space,)
+        ).fetchone()
+        return row
+
+    def _open_graph(self, connection: sqlite3.Connection) -> tuple[Graph | None, int]:
+        """Return the graph and the last row that it knows, or none where it cannot be trusted."""
+        row = self._graph_row(connection)
+        if row is None:
+            return None, 0
+        if self._graph[0] != row[0]:
+            path = self._database.folder / row[0]
+            trusted = self._trusted(row)
+            self._graph = (row[0], Graph(path, self._dim) if trusted else None)
+        graph = self._graph[1]
+        return (None, 0) if graph is None else (graph, row[3])
+
+    def _trusted(self, row: GraphRow | None) -> bool:
+        """Return whether the file is the one that was written; only then is it safe to read."""
+        if row is None:
+            return False
+        path = self._database.folder / row[0]
+        now = identity(path)
+        return bool(now) and (now == row[2] or file_digest(path) == row[1])
+
+    def _discard_all_but(self, name: str) -> None:
+        for path in self._database.folder.glob(f"graph-{self._space}-*.usearch"):
+            # Windows keeps a file that another process reads; the next time finds it.
+            if path.name != name:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def checked_rows(vectors: NDArray[np.floating], count: int, dim: int) -> Embeddings:
+    """Return vectors as float32 of length 1, ``(count, dim)``.
+
+    Raises
+    ------
+    CollectionError
+        If the shape is another, or a number is not finite.
+    """
+    rows = np.asarray(vectors, np.float32)
+    if rows.shape != (count, dim):
+        raise CollectionError(
+            f"vectors of shape {rows.shape} were given where {(count, dim)} is needed. "
+            "They come from another encoder than the collection's."
+        )
+    if not np.isfinite(rows).all():
+        raise CollectionError("a vector holds numbers that are not finite; its encoder is broken.")
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    unit: Embeddings = rows / lengths
+    return unit
+
+
+def in_parts(values: Sequence[Value]) -> Iterator[tuple[Sequence[Value], str]]:
+    """Yield parts that fit one statement, each with its question marks."""
+    for start in range(0, len(values), 500):
+        some = values[start : start + 500]
+        yield some, ",".join("?" * len(some))
+
+
+def _matrix(blobs: Iterable[bytes], dim: int) -> Half:
+    return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim)
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    """Return the number of the last vector that was ever added, of any space."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'vector'").fetchone()
+    return 0 if row is None else int(row[0])
