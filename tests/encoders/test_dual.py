@@ -314,3 +314,25 @@ def test_a_processor_inside_processor_config_is_found(tmp_path: Path) -> None:
 def test_loading_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     encoder(folder("clip")).encode_texts(["a"])
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_large_file_is_hashed_once_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pareja.encoders import checkpoint
+
+    path = altered("clip", tmp_path / "clip")
+    plain = encoder(path).image_fingerprint
+    monkeypatch.setattr(checkpoint, "_LARGE", 1000)
+    monkeypatch.setattr(checkpoint, "user_cache_path", lambda name: tmp_path / name)
+    assert encoder(path).image_fingerprint == plain
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", lambda file, name: pytest.fail("hashed again"))
+        patch.setattr(checkpoint, "_LARGE", -1)
+        for file in path.iterdir():
+            if file.stat().st_size > 1000:
+                checkpoint._content_digest(file)
+    weights = load_file(path / "model.safetensors")
+    weights["logit_scale"] += 1
+    save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+    assert encoder(path).image_fingerprint != plain

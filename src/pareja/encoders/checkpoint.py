@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -17,9 +17,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from pareja.encoders.tokenisation import Cleaning, Tokeniser, token_text
-from pareja.errors import EncoderError, MissingDependencyError
+from pareja.errors import EncoderError, MissingDependencyError, OutputError
+from pareja.files import atomic_write
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +36,9 @@ WEIGHTS = (
 
 VOCABULARIES = ("vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 """What a tokenizer without ``tokenizer.json`` is made from."""
+
+
+_LARGE = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,8 @@ class Checkpoint:
         digest = hashlib.sha256()
         for path in sorted(self.folder.rglob("*")):
             if path.suffix in (".safetensors", ".bin", ".json", ".txt", ".model"):
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
-                digest.update(f"{path.relative_to(self.folder).as_posix()} {content}\n".encode())
+                name = path.relative_to(self.folder).as_posix()
+                digest.update(f"{name} {_content_digest(path)}\n".encode())
         return f"sha256:{digest.hexdigest()[:40]}"
 
     def inside(self, part: str) -> Checkpoint:
@@ -343,6 +347,24 @@ def _quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def _content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, remembered for large ones until they change."""
+    stat = path.stat()
+    remembered = None
+    if stat.st_size > _LARGE:
+        key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+        name = hashlib.sha256(key.encode()).hexdigest()
+        remembered = user_cache_path("pareja") / "digests" / name
+        with suppress(OSError):
+            return remembered.read_text()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if remembered is not None:
+        with suppress(OutputError):
+            atomic_write(remembered, digest, force=True)
+    return digest
 
 
 def require(package: str, purpose: str) -> None:
