@@ -178,3 +178,17 @@ def test_a_broken_folder_is_one_clear_line(change: Any, message: str, tmp_path: 
         encoder(path).encode_texts(["a"])
     assert str(caught.value).startswith("sentence: ")
     assert "\n" not in str(caught.value)
+
+
+def test_code_of_a_repository_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = altered("sentence", tmp_path / "sentence")
+    write_json(
+        path / "config.json",
+        model_type="something-new",
+        auto_map={"AutoConfig": "code.Config", "AutoModel": "code.Model"},
+    )
+    (path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.setattr("builtins.input", lambda *prompt: pytest.fail("asked on the terminal"))
+    with pytest.raises(EncoderError, match="weights cannot be loaded"):
+        encoder(path).encode_texts(["a"])
+    assert not (tmp_path / "ran").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ class Checkpoint:
             from transformers import AutoTokenizer
 
             return AutoTokenizer.from_pretrained(
-                self.folder, local_files_only=True
+                self.folder, local_files_only=True, trust_remote_code=False
             ).backend_tokenizer
         except Exception as error:  # tokenizers raises bare Exception
             raise self.error(f"its tokenizer is missing or cannot be read: {error}") from error
@@ -273,7 +274,10 @@ class Checkpoint:
 
         try:
             weights: dict[str, torch.Tensor] = torch.load(
-                self.folder / file, map_location="cpu", weights_only=True
+                self.folder / file,
+                map_location="cpu",
+                weights_only=True,
+                mmap=zipfile.is_zipfile(self.folder / file),  # the format since torch 1.6
             )
         except Exception as error:  # pickle and zip errors share no base
             raise self.unreadable(error) from error
@@ -296,7 +300,10 @@ class Checkpoint:
 
         with _quiet_transformers():
             try:
-                config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+                # False and not left out: then transformers would ask on the terminal.
+                config = AutoConfig.from_pretrained(
+                    self.folder, local_files_only=True, trust_remote_code=False
+                )
                 whole: Any = MODEL_MAPPING[type(config)]
                 # transformers renames the weights of older checkpoints only for classes that seem
                 # to be its own.
