@@ -1,1 +1,87 @@
-"""A workbench for picture-and-word embeddings."""
+"""A workbench for picture-and-word embeddings: compare, search, classify.
+
+>>> import pareja
+>>> dataset = pareja.load_dataset("pareja20")
+>>> len(dataset), dataset.categories
+(20, ('birds', 'mammals', 'castles', 'landmarks'))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pareja.datasets import (
+        Dataset,
+        Record,
+        check_dataset,
+        decode_image,
+        load_dataset,
+        pack,
+    )
+    from pareja.embedding import embed_dataset, embed_images, embed_texts
+    from pareja.encoders import list_models, load, load_dual, load_encoder
+    from pareja.errors import ParejaError
+    from pareja.report import write_folder, write_report
+    from pareja.search import Collection, Query
+    from pareja.studies.study import StudyResult, run_study
+    from pareja.tasks.zero_shot import classify
+
+_HOMES = {
+    "Collection": "search",
+    "Dataset": "datasets",
+    "ParejaError": "errors",
+    "Query": "search",
+    "Record": "datasets",
+    "StudyResult": "studies.study",
+    "check_dataset": "datasets",
+    "classify": "tasks.zero_shot",
+    "decode_image": "datasets",
+    "embed_dataset": "embedding",
+    "embed_images": "embedding",
+    "embed_texts": "embedding",
+    "list_models": "encoders",
+    "load": "encoders",
+    "load_dataset": "datasets",
+    "load_dual": "encoders",
+    "load_encoder": "encoders",
+    "pack": "datasets",
+    "run_study": "studies.study",
+    "write_folder": "report",
+    "write_report": "report",
+}
+
+__all__ = [
+    "Collection",
+    "Dataset",
+    "ParejaError",
+    "Query",
+    "Record",
+    "StudyResult",
+    "check_dataset",
+    "classify",
+    "decode_image",
+    "embed_dataset",
+    "embed_images",
+    "embed_texts",
+    "list_models",
+    "load",
+    "load_dataset",
+    "load_dual",
+    "load_encoder",
+    "pack",
+    "run_study",
+    "write_folder",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
