@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -336,3 +337,34 @@ def test_a_large_file_is_hashed_once_until_it_changes(
     weights["logit_scale"] += 1
     save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
     assert encoder(path).image_fingerprint != plain
+
+
+def test_a_tokenizer_in_the_older_files_is_read(tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "clip")
+    model = json.loads((path / "tokenizer.json").read_text())["model"]
+    (path / "vocab.json").write_text(json.dumps(model["vocab"]))
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    (path / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]))
+    (path / "tokenizer.json").unlink()
+    write_json(path / "tokenizer_config.json", tokenizer_class="CLIPTokenizer")
+    np.testing.assert_array_equal(
+        encoder(path).encode_texts(TEXTS), encoder(folder("clip")).encode_texts(TEXTS)
+    )
+
+
+def test_a_clip_inside_a_folder_of_sentence_transformers_is_dual(tmp_path: Path) -> None:
+    altered("clip", tmp_path / "0_CLIPModel")
+    module = {"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}
+
+    (tmp_path / "modules.json").write_text(json.dumps([module]))
+    np.testing.assert_array_equal(
+        encoder(tmp_path).encode_texts(TEXTS), encoder(folder("clip")).encode_texts(TEXTS)
+    )
+
+
+def test_a_broken_header_of_weights_is_one_clear_line(tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "clip")
+    mine = encoder(path)
+    (path / "model.safetensors").write_bytes(b"\x05\0\0\0\0\0\0\0{]}..")
+    with pytest.raises(EncoderError, match=r"clip: model.safetensors is broken"):
+        mine.logits(np.zeros((1, 1)))

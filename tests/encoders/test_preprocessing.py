@@ -177,3 +177,9 @@ def test_every_field_changes_the_identity() -> None:
 def test_what_makes_no_square_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(EncoderError, match=message):
         Preprocessing.from_config(config)
+
+
+def test_one_number_stands_for_three_channels() -> None:
+    config = CONFIGS["siglip"] | {"image_mean": 0.25, "image_std": [0.1, 0.2, 0.3]}
+    made = Preprocessing.from_config(config)
+    assert (made.mean, made.std) == ((0.25, 0.25, 0.25), (0.1, 0.2, 0.3))
