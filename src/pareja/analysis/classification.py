@@ -290,7 +290,7 @@ class _Tally:
         return ratio(2 * self.hits, self.members + self.claims)
 
 
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
+def ratio(numerator: Floats, denominator: Floats | Indices) -> Floats:
     """Divide two arrays of one shape, giving NaN where there is nothing to divide by."""
     blank = np.full(numerator.shape, np.nan)
     quotient: Floats = np.divide(numerator, denominator, out=blank, where=denominator > 0)
@@ -300,8 +300,7 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
 def mean_over_labels(by_class: Floats) -> Floats:
     """Return the mean over the labels whose number is no NaN, ``(draws, k)`` to ``(draws,)``."""
     present = np.isfinite(by_class)
-    mean: Floats = np.where(present, by_class, 0.0).sum(axis=1) / present.sum(axis=1)
-    return mean
+    return ratio(np.where(present, by_class, 0.0).sum(axis=1), present.sum(axis=1))
 
 
 def _class_scores(label: str, c: int, whole: _Tally, drawn: _Tally) -> ClassScores:

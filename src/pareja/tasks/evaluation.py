@@ -1,0 +1,165 @@
+"""Comparing what pictures were taken for with what their dataset says that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pareja.analysis.classification import ClassificationScores, classification
+from pareja.analysis.multilabel import MultiLabelScores, multilabel
+from pareja.analysis.rejection import RejectionScores, rejection
+from pareja.datasets.records import Dataset
+from pareja.errors import DatasetError
+from pareja.tasks.zero_shot import PRESENT, SURE_ENOUGH, Classification
+
+Truth = Literal["label", "category"]
+"""Which column of a dataset says what a picture shows."""
+
+SEPARATOR = ";"
+"""What stands between the labels of a picture that has several."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A classification measured against the truth.
+
+    Parameters
+    ----------
+    scores
+        Over the pictures whose true label is among the labels; None where several may be right.
+    several
+        The measures where a picture may have several labels; None where it has one.
+    rejection
+        How well pictures with another label are refused; None where there are none.
+    indices
+        Which pictures `scores` is about, in its order, rising.
+    outside
+        How many pictures have a label that is not among the labels.
+    unlabelled
+        How many have none at all.
+    empty
+        Labels that no picture has.
+    """
+
+    scores: ClassificationScores | None
+    several: MultiLabelScores | None
+    rejection: RejectionScores | None
+    indices: tuple[int, ...]
+    outside: int
+    unlabelled: int
+    empty: tuple[str, ...]
+
+
+def true_labels(dataset: Dataset, truth: Truth) -> list[str | None]:
+    """Return what each picture of a dataset shows, None where it is not said.
+
+    Raises
+    ------
+    DatasetError
+        If no picture has it.
+    """
+    found = [record.label if truth == "label" else record.category for record in dataset]
+    if not any(found):
+        other = "category" if truth == "label" else "label"
+        raise DatasetError(
+            f"{dataset.name}: no picture has a {truth}, so nothing can be measured. Add a column "
+            f"{truth!r} to its metadata, or pass --truth {other}."
+        )
+    return [name.strip() or None if name else None for name in found]
+
+
+def distinct(truth: Sequence[str | None], *, several: bool = False) -> tuple[str, ...]:
+    """Return the labels that occur, in order of first appearance."""
+    found: dict[str, str] = {}
+    for cell in truth:
+        for name in _names(cell, several):
+            found.setdefault(name.casefold(), name)
+    return tuple(found.values())
+
+
+def evaluate(
+    result: Classification,
+    truth: Sequence[str | None],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure a classification.
+
+    Parameters
+    ----------
+    result
+        What pictures were taken for.
+    truth
+        What each shows, None where it is not known; with ``result.multi_label`` several names
+        with semicolons between them. Case does not count.
+    resamples, seed
+        Of the bootstrap over pictures behind every interval.
+
+    Raises
+    ------
+    DatasetError
+        If no picture has one of the labels.
+    """
+    column = {label.casefold(): i for i, label in enumerate(result.labels)}
+    named = [[name.casefold() for name in _names(cell, result.multi_label)] for cell in truth]
+    inside = [[column[name] for name in names if name in column] for names in named]
+    known = np.array([bool(columns) for columns in inside], dtype=bool)
+    labelled = np.array([bool(names) for names in named], dtype=bool)
+    outside = int((labelled & ~known).sum())
+    if not known.any():
+        shown = ", ".join(distinct(truth, several=result.multi_label)[:5])
+        raise DatasetError(
+            f"no picture has one of the labels {', '.join(result.labels[:5])}; the dataset's own "
+            f"begin with {shown}. Use those, or leave --labels out."
+        )
+    counts = np.bincount([c for columns in inside for c in columns], minlength=len(result.labels))
+    indices = np.flatnonzero(labelled if result.multi_label else known)
+    scores = several = refusal = None
+    if result.multi_label:
+        true_hot = np.zeros((len(indices), len(result.labels)), dtype=bool)
+        for row, image in enumerate(indices):
+            true_hot[row, inside[image]] = True
+        several = multilabel(
+            result.probabilities[indices],
+            true_hot,
+            result.labels,
+            threshold=PRESENT,
+            resamples=resamples,
+            seed=seed,
+        )
+    else:
+        scores = classification(
+            result.probabilities[indices],
+            np.array([inside[image][0] for image in indices]),
+            result.labels,
+            resamples=resamples,
+            seed=seed,
+        )
+        if outside:
+            refusal = rejection(
+                result.certainty[labelled],
+                known[labelled],
+                SURE_ENOUGH if result.threshold is None else result.threshold,
+                resamples=resamples,
+                seed=seed,
+            )
+    return Evaluation(
+        scores=scores,
+        several=several,
+        rejection=refusal,
+        indices=tuple(int(i) for i in indices),
+        outside=outside,
+        unlabelled=int((~labelled).sum()),
+        empty=tuple(label for label, n in zip(result.labels, counts, strict=True) if not n),
+    )
+
+
+def _names(cell: str | None, several: bool) -> list[str]:
+    if cell is None:
+        return []
+    parts = cell.split(SEPARATOR) if several else [cell]
+    return [part.strip() for part in parts if part.strip()]
