@@ -1,0 +1,231 @@
+"""The sections that look at single pairs, and at two encoders side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pareja.analysis.comparison import Comparison
+from pareja.report.document import (
+    Block,
+    Gallery,
+    Inline,
+    Paragraph,
+    PictureCard,
+    Section,
+    Span,
+    Subheading,
+    joined,
+    plain,
+)
+from pareja.report.findings import compare_sentence
+from pareja.report.frame import Frame
+from pareja.report.readings import DIRECTIONS, Reading, telling
+from pareja.report.verdicts import correlation_outcome
+
+_SHOWN_PAIRS = 4
+_SHOWN_DISAGREEMENTS = 6
+# More tables of differences than this would bury the ones that matter.
+_SHOWN_COMPARISONS = 3
+
+
+def pairs_section(frame: Frame) -> Section:
+    """Return the pictures that matched best and worst under each encoder."""
+    words = frame.words
+    blocks: list[Block] = [Paragraph(words("pairs.lead"))]
+    for encoder in frame.result.encoders:
+        reading = telling(frame.shown, encoder)
+        ordered = _by_match(frame, reading)
+        shown = min(_SHOWN_PAIRS, len(ordered) // 2)
+        parts = {"best": ordered[:shown], "worst": ordered[::-1][:shown]}
+        if reading.bridge:
+            bridge = words.text(f"bridge.{reading.bridge}")
+            blocks.append(Paragraph(words("pairs.reading", name=encoder.name, bridge=bridge)))
+        for part, pictures in parts.items():
+            blocks += [
+                Subheading(words.text(f"pairs.{part}", name=reading.label)),
+                Gallery(tuple(_match_card(frame, reading, i) for i in pictures)),
+            ]
+    blocks.append(frame.student("pairs", 2))
+    return Section("pairs", words.text("pairs.title"), tuple(blocks))
+
+
+def _own_captions(frame: Frame, picture: int) -> list[int]:
+    return [int(j) for j in np.flatnonzero(frame.result.dataset.owner == picture)]
+
+
+def _nearest_own(frame: Frame, reading: Reading, picture: int) -> int:
+    """Return the picture's own caption that the encoder puts nearest to it."""
+    own = _own_captions(frame, picture)
+    return own[int(np.argmax(reading.similarity[picture, own]))]
+
+
+def _by_match(frame: Frame, reading: Reading) -> list[int]:
+    """Return the pictures from best to worst: rank of the own caption, then its similarity."""
+    ranks = reading.image_to_text.ranks
+
+    def place(picture: int) -> tuple[float, float]:
+        own = _nearest_own(frame, reading, picture)
+        return float(ranks[picture]), -float(reading.similarity[picture, own])
+
+    return sorted(range(len(frame.result.dataset)), key=place)
+
+
+def _match_card(frame: Frame, reading: Reading, picture: int) -> PictureCard:
+    """Return a picture with its own caption, and the caption that the encoder puts before it."""
+    words, dataset = frame.words, frame.result.dataset
+    numbers = frame.caption_numbers
+    own = _nearest_own(frame, reading, picture)
+    row = reading.similarity[picture]
+    lines: list[Inline] = [
+        (Span(numbers[own], "strong"), Span(f" {dataset.captions[own]}")),
+        words(
+            "pairs.own",
+            similarity=words.number(row[own]),
+            rank=words.amount(float(reading.image_to_text.ranks[picture])),
+            n=words.integer(len(row)),
+        ),
+    ]
+    nearest = int(np.argmax(row))
+    if row[nearest] <= row[own]:
+        return PictureCard(picture, frame.alt(picture), (*lines, words("pairs.first")))
+    rival = int(dataset.owner[nearest])
+    lines.append(
+        words(
+            "pairs.rather",
+            number=numbers[nearest],
+            caption=dataset.captions[nearest],
+            similarity=words.number(row[nearest]),
+        )
+    )
+    return PictureCard(picture, frame.alt(picture), tuple(lines), rival, frame.alt(rival))
+
+
+def comparison_section(frame: Frame) -> Section:
+    """Return every two encoders beside each other."""
+    words, comparisons = frame.words, frame.result.comparisons
+    blocks: list[Block] = [Paragraph(words("comparison.lead"))]
+    naive = words.text("bridge.random_projection")
+    blocks += [
+        Paragraph(words("compare.baseline", name=name, bridge=naive)) for name in frame.naive_names
+    ]
+    for comparison in comparisons:
+        blocks.append(
+            Paragraph(
+                joined(
+                    (
+                        compare_sentence(frame, comparison),
+                        words(
+                            f"compare.{correlation_outcome(comparison)}",
+                            a=comparison.a,
+                            b=comparison.b,
+                            rho=words.interval(comparison.matched_spearman),
+                            p=words.p(comparison.matched_p),
+                        ),
+                        words(
+                            "comparison.matrix",
+                            rho=words.interval(comparison.matrix_spearman),
+                            p=words.p(comparison.matrix_p),
+                        ),
+                    )
+                )
+            )
+        )
+    alts = [
+        words.text(
+            "comparison.alt_item",
+            a=comparison.a,
+            b=comparison.b,
+            rho=words.interval(comparison.matched_spearman),
+        )
+        for comparison in comparisons
+    ]
+    blocks += [
+        frame.figure(
+            "comparison",
+            words(f"comparison.figure{'' if frame.few_in_scatter else '_many'}"),
+            words.text("comparison.alt", list="; ".join(alts)),
+        ),
+        Paragraph(words("comparison.scale")),
+        _agreement_table(frame),
+        _correlation_table(frame),
+    ]
+    for comparison in comparisons[:_SHOWN_COMPARISONS]:
+        blocks += _details(frame, comparison)
+    blocks.append(frame.student("comparison", 2))
+    return Section("comparison", words.text("comparison.title"), tuple(blocks))
+
+
+def _agreement_table(frame: Frame) -> Block:
+    words = frame.words
+    rows: list[tuple[Inline, ...]] = []
+    for comparison in frame.result.comparisons:
+        for direction in DIRECTIONS:
+            agreement = comparison.agreement[direction]
+            counts = (agreement.both, agreement.only_a, agreement.only_b, agreement.neither)
+            rows.append(
+                (
+                    plain(f"{comparison.a} / {comparison.b}"),
+                    plain(words.text(f"direction.{direction}")),
+                    *(plain(words.amount(count)) for count in counts),
+                    plain(words.interval(agreement.difference)),
+                    plain(words.p_bare(agreement.p_value)),
+                )
+            )
+    hits = ("both", "only_a", "only_b", "neither")
+    columns = ("a_b", "direction", *hits, "difference", "mcnemar")
+    return frame.table(columns, rows, words("comparison.agreement"), align="llrrrrrr")
+
+
+def _correlation_table(frame: Frame) -> Block:
+    words = frame.words
+    rows: list[tuple[Inline, ...]] = [
+        (
+            plain(f"{comparison.a} / {comparison.b}"),
+            plain(words.interval(comparison.matched_spearman)),
+            plain(words.p_bare(comparison.matched_p)),
+            plain(words.interval(comparison.matrix_spearman)),
+            plain(words.p_bare(comparison.matrix_p)),
+        )
+        for comparison in frame.result.comparisons
+    ]
+    columns = ("a_b", "matched_rho", "p", "matrix_rho", "p")
+    return frame.table(columns, rows, words("comparison.correlations"))
+
+
+def _details(frame: Frame, comparison: Comparison) -> list[Block]:
+    """Return what sets two encoders apart, by category and by picture."""
+    words = frame.words
+    names = {"a": comparison.a, "b": comparison.b}
+    blocks: list[Block] = []
+    if comparison.category_differences:
+        rows = [
+            (plain(category), plain(words.interval(difference)))
+            for category, difference in comparison.category_differences.items()
+        ]
+        caption = words("comparison.differences", **names)
+        blocks.append(frame.table(("category", "difference"), rows, caption))
+    if comparison.disagreements:
+        cards = tuple(
+            PictureCard(
+                item.image,
+                frame.alt(item.image),
+                (
+                    *(
+                        (Span(number, "strong"), Span(f" {caption}"))
+                        for number, caption in frame.captions_of(item.image)
+                    ),
+                    words(
+                        "comparison.ranks",
+                        rank_a=words.amount(item.rank_a),
+                        rank_b=words.amount(item.rank_b),
+                        **names,
+                    ),
+                ),
+            )
+            for item in comparison.disagreements[:_SHOWN_DISAGREEMENTS]
+        )
+        blocks += [
+            Subheading(words.text("comparison.disagreements", **names)),
+            Gallery(cards),
+        ]
+    return blocks

@@ -1,0 +1,176 @@
+"""Pages that show pictures with what they were taken for: sorted into labels, or to be reviewed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pareja.datasets.records import Dataset
+from pareja.report.html import data_uri, page_environment
+from pareja.report.pictures import thumbnails
+from pareja.report.wording import Lang, Wording
+from pareja.tasks.labelling import Labelled
+from pareja.tasks.moderation import Review
+from pareja.tasks.zero_shot import PRESENT
+
+
+def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
+    """Return a page with the pictures sorted into their labels.
+
+    Parameters
+    ----------
+    labelled
+        The pictures and what they were taken for.
+    lang
+        The language of everything but labels and file names.
+    """
+    words, result = Wording(lang), labelled.result
+    pictures = thumbnails(labelled.dataset)
+    by_label: dict[str | None, list[int]] = {label: [] for label in (*result.labels, None)}
+    for image in range(len(result)):
+        for label in result.assigned(image) or (None,):
+            by_label[label].append(image)
+
+    def card(image: int, label: str | None) -> dict[str, Any]:
+        scores = result.scores(image, None if result.multi_label else 2)
+        others = [f"{other} {words.number(p)}" for other, p in scores.items() if other != label][
+            : 2 if label is None else 1
+        ]
+        truth = labelled.truth[image] if labelled.truth is not None else None
+        right = label is not None and truth is not None and truth.casefold() == label.casefold()
+        wrong = truth is not None and not right
+        return {
+            "src": data_uri(pictures[image]),
+            "size": pictures[image].image.size,
+            "path": labelled.dataset.records[image].file_name,
+            "score": "" if label is None else words.number(scores[label]),
+            "second": " · ".join(others),
+            "wrong": wrong,
+            "truth": truth and words.text("sheet.wrong" if wrong else "sheet.truth", truth=truth),
+        }
+
+    groups = []
+    for label, images in by_label.items():
+        key = -1 if label is None else result.labels.index(label)
+        ordered = sorted(images, key=lambda image: -result.probabilities[image, key])
+        if ordered:
+            groups.append(
+                {
+                    "name": words.text("sheet.none") if label is None else label,
+                    "count": words.count("picture", len(ordered)),
+                    "cards": [card(image, label) for image in ordered],
+                }
+            )
+    lead = "lead_multi" if result.multi_label else "lead"
+    meaning = labelled.activation if not result.multi_label else "sigmoid"
+    return _render(
+        "contact_sheet.html.jinja",
+        words,
+        "sheet",
+        labelled.skipped,
+        lines=[
+            words.text(f"sheet.{lead}", present=words.number(PRESENT)),
+            words.text(f"sheet.{meaning}"),
+            words.text("sheet.prompts", templates=" · ".join(labelled.templates)),
+        ],
+        groups=groups,
+        subtitle=words.text(
+            "sheet.subtitle",
+            dataset=labelled.dataset.name,
+            pictures=words.count("picture", len(result)),
+            labels=words.integer(len(result.labels)),
+            model=labelled.model,
+        ),
+    )
+
+
+def render_review(review: Review, lang: Lang) -> str:
+    """Return a page with the flagged pictures, blurred until one is clicked or focused.
+
+    Parameters
+    ----------
+    review
+        What was flagged.
+    lang
+        The language of everything but file names.
+    """
+    words = Wording(lang)
+    flagged = review.flagged
+    pictures = thumbnails(
+        Dataset(
+            review.dataset.name,
+            tuple(review.dataset.records[item.image] for item in flagged),
+            review.dataset.location,
+        )
+    )
+    cards = []
+    for item, picture in zip(flagged, pictures, strict=True):
+        path = review.dataset.records[item.image].file_name
+        cards.append(
+            {
+                "src": data_uri(picture),
+                "size": picture.image.size,
+                "path": path,
+                "alt": words.text("review.alt", path=path),
+                "lines": [
+                    words.text(
+                        "review.flag", flag=flag_name(words, name), score=words.number(score)
+                    )
+                    for name, score in review.ranked(item.image)[:2]
+                ],
+            }
+        )
+    lines = [
+        words.text("review.lead", threshold=words.number(review.threshold)),
+        words.text("review.misses"),
+    ]
+    if review.model == "starter":
+        lines.append(words.text("review.starter"))
+    return _render(
+        "review.html.jinja",
+        words,
+        "review",
+        review.skipped,
+        lines=lines,
+        cards=cards,
+        aid=words.text("review.aid"),
+        reveal=words.text("review.reveal"),
+        nothing=words.text("review.nothing"),
+        subtitle=words.text(
+            "review.subtitle",
+            dataset=review.dataset.name,
+            flagged=words.integer(len(flagged)),
+            pictures=words.count("picture", len(review.dataset)),
+            model=review.model,
+        ),
+    )
+
+
+def flag_name(words: Wording, name: str) -> str:
+    """Return what a flag is called; one of the user's own prompts keeps its name."""
+    try:
+        return words.text(f"flag.{name}")
+    except KeyError:
+        return name
+
+
+def _render(
+    template: str,
+    words: Wording,
+    page: str,
+    skipped: Sequence[tuple[str, str]],
+    **values: Any,
+) -> str:
+    return (
+        page_environment()
+        .get_template(template)
+        .render(
+            lang=words.lang,
+            title=words.text(f"{page}.title"),
+            footer=words.text(f"{page}.footer"),
+            skipped=skipped,
+            skipped_title=words.text("sheet.skipped"),
+            **values,
+        )
+        .lstrip()
+    )

@@ -1,0 +1,156 @@
+"""What every section needs at hand while the report is put together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+
+import numpy as np
+
+from pareja.report.document import FigureBlock, Inline, StudentPlace, Table, plain
+from pareja.report.readings import DIRECTIONS, Reading, caption_numbers, compared, readings
+from pareja.report.wording import Lang, Wording
+from pareja.studies.study import StudyResult
+
+FEW_CELLS = 40
+FEW_ON_MAP = 30
+FEW_IN_SCATTER = 60
+MANY_POINTS = 1_500
+"""Above this a cloud of points says less than its histogram, and weighs more."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A study, its language, its readings, and the numbering of figures and tables.
+
+    Parameters
+    ----------
+    result, words
+        The study and the language.
+    shown, every
+        The readings that are shown in full, and all of them.
+    """
+
+    result: StudyResult
+    words: Wording
+    shown: tuple[Reading, ...]
+    every: tuple[Reading, ...]
+    _tables: Iterator[int] = field(default_factory=lambda: count(1))
+    _figures: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @classmethod
+    def of(cls, result: StudyResult, lang: Lang) -> Frame:
+        """Return the frame of a study in a language."""
+        words = Wording(lang)
+        shown, every = readings(result, words), readings(result, words, every=True)
+        return cls(result, words, tuple(shown), tuple(every))
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[tuple[Inline, ...]],
+        caption: Inline,
+        *,
+        align: str | None = None,
+    ) -> Table:
+        """Return a numbered table whose head is named by keys of ``column``."""
+        return Table(
+            head=tuple(plain(self.words.text(f"column.{column}")) for column in columns),
+            rows=tuple(rows),
+            align=align or "l" + "r" * (len(columns) - 1),
+            label=self.words.text("document.table", n=next(self._tables)),
+            caption=caption,
+        )
+
+    def figure(self, name: str, caption: Inline, alt: str) -> FigureBlock:
+        """Return a numbered figure."""
+        label = self.words.text("document.figure", n=next(self._figures))
+        return FigureBlock(name, label, caption, alt)
+
+    def student(self, key: str, questions: int) -> StudentPlace:
+        """Return the marked place of a section with its guiding questions."""
+        return StudentPlace(
+            self.words.text("student.title"),
+            tuple(self.words(f"student.{key}_{k + 1}") for k in range(questions)),
+        )
+
+    def captions_of(self, picture: int) -> list[tuple[str, str]]:
+        """Return number and text of each caption of a picture."""
+        dataset = self.result.dataset
+        return [
+            (self.caption_numbers[j], dataset.captions[j])
+            for j in np.flatnonzero(dataset.owner == picture)
+        ]
+
+    def alt(self, picture: int) -> str:
+        """Return the text that stands for a picture where it cannot be seen."""
+        caption = self.result.dataset.records[picture].caption
+        return self.words.text("dataset.picture_alt", number=picture + 1, caption=caption)
+
+    def chance(self, reading: Reading) -> str:
+        """Return R@1 under chance in both directions, once where it is the same."""
+        return self.words.once(
+            *(
+                self.words.chance(reading.retrieval(direction).chance_recall[1])
+                for direction in DIRECTIONS
+            )
+        )
+
+    def slug(self, slot: int) -> str:
+        """Return the part of a file name that stands for an encoder.
+
+        An encoder may be named by a path or by owner/repo; a file may not, nor may an anchor.
+        """
+        slugs = [
+            re.sub(r"[^a-z0-9]+", "-", encoder.name.lower()).strip("-") or "encoder"
+            for encoder in self.result.encoders
+        ]
+        return slugs[slot] if slugs.count(slugs[slot]) == 1 else f"{slugs[slot]}-{slot + 1}"
+
+    @cached_property
+    def caption_numbers(self) -> list[str]:
+        """The number of each caption."""
+        return caption_numbers(self.result)
+
+    @property
+    def few(self) -> bool:
+        """Whether cells of a similarity matrix are large enough to be marked one by one."""
+        return max(len(self.result.dataset), len(self.result.dataset.captions)) <= FEW_CELLS
+
+    @property
+    def few_on_map(self) -> bool:
+        """Whether a map has room for the pictures themselves."""
+        return max(len(self.result.dataset), len(self.result.dataset.captions)) <= FEW_ON_MAP
+
+    @property
+    def few_in_scatter(self) -> bool:
+        """Whether the points of a comparison have room for their numbers."""
+        return len(self.result.dataset.captions) <= FEW_IN_SCATTER
+
+    @property
+    def histograms(self) -> bool:
+        """Whether some cloud of points is so large that a histogram stands for it."""
+        return any(len(reading.matching.mismatched) > MANY_POINTS for reading in self.shown)
+
+    @property
+    def fewest_pairings(self) -> int:
+        """How many random pairings the smallest of the permutation tests had."""
+        return min(reading.matching.test.permutations for reading in self.every)
+
+    @property
+    def has_starter(self) -> bool:
+        """Whether the embedded dual encoder takes part."""
+        return any(encoder.name == "starter" for encoder in self.result.encoders)
+
+    @property
+    def naive_names(self) -> list[str]:
+        """Encoder pairs that are compared by their random projection."""
+        found: dict[str, None] = {}
+        for comparison in self.result.comparisons:
+            for reading in compared(comparison, self.every):
+                if reading is not None and reading.bridge == "random_projection":
+                    found[reading.encoder.name] = None
+        return list(found)

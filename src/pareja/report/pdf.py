@@ -1,0 +1,75 @@
+"""The report as PDF, set by Typst."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pareja.report.document import Document
+from pareja.report.drawing import Drawing
+from pareja.report.formulas import load_formulas
+from pareja.report.pictures import Thumbnail
+
+# A word longer than a line has no place to break, and would run off the page.
+_ENDLESS = re.compile(r"\S{28}(?=\S{4})")
+
+
+def render_pdf(
+    document: Document, drawings: Mapping[str, Drawing], pictures: Sequence[Thumbnail]
+) -> bytes:
+    """Return the document as a PDF file, tagged for screen readers.
+
+    The document goes to Typst as JSON, never as source, so no caption can be taken for markup.
+    """
+    import typst
+
+    template = resources.files("pareja.report") / "templates" / "report.typ"
+    files = {
+        "report.typ": template.read_bytes(),
+        "document.json": json.dumps(_breakable(_as_tree(document))).encode(),
+        "shares.json": json.dumps({k: drawing.share for k, drawing in drawings.items()}).encode(),
+    }
+    files |= {f"{name}.svg": drawing.svg.encode() for name, drawing in drawings.items()}
+    files |= {f"{i}.jpg": picture.jpeg for i, picture in enumerate(pictures)}
+    with TemporaryDirectory(prefix="pareja-report-") as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        return bytes(
+            typst.compile(f"{folder}/report.typ", root=folder, font_paths=[_figure_fonts()])
+        )
+
+
+def _figure_fonts() -> str:
+    """Return the folder of the font that the figures are drawn with."""
+    import matplotlib as mpl
+
+    return str(Path(mpl.get_data_path()) / "fonts" / "ttf")
+
+
+def _as_tree(document: Document) -> dict[str, Any]:
+    tree = asdict(document)
+    tree["formulas"] = {key: form.typst for key, form in load_formulas().items()}
+    for section, plain in zip(document.sections, tree["sections"], strict=True):
+        for block, fields in zip(section.blocks, plain["blocks"], strict=True):
+            fields["kind"] = type(block).__name__
+    return tree
+
+
+def _breakable(tree: Any) -> Any:
+    """Put invisible places to break into endless words, wherever text is shown."""
+    if isinstance(tree, dict):
+        return {
+            key: value if key in ("href", "formulas", "kind") else _breakable(value)
+            for key, value in tree.items()
+        }
+    if isinstance(tree, list | tuple):
+        return [_breakable(value) for value in tree]
+    if isinstance(tree, str):
+        return _ENDLESS.sub("\\g<0>\N{ZERO WIDTH SPACE}", tree)
+    return tree

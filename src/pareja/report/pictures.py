@@ -1,0 +1,55 @@
+"""Thumbnails: the dataset's pictures, small enough to travel inside a report."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+from pareja.datasets.images import decode_image
+from pareja.datasets.records import Dataset
+from pareja.errors import ImageError
+
+# A page of hundreds of pictures stays below a few megabytes when each is smaller.
+_SIDES = ((60, 240), (400, 160), (10**9, 96))
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small copy of one picture: the decoded pixels, and a JPEG file of them."""
+
+    image: Image.Image
+    jpeg: bytes
+
+
+def thumbnails(dataset: Dataset) -> tuple[Thumbnail, ...]:
+    """Return a small copy of every picture, in the dataset's order.
+
+    A picture that can no longer be decoded is a crossed-out frame, so that the numbers stay right.
+    """
+    side = next(side for most, side in _SIDES if len(dataset) <= most)
+    return tuple(_thumbnail(record.source, side) for record in dataset)
+
+
+def _thumbnail(source: object, side: int) -> Thumbnail:
+    try:
+        image = decode_image(source, network_side=side)  # type: ignore[arg-type]
+    except ImageError:
+        image = _crossed_out(side)
+    # A picture of 1 x 4000 keeps a visible breadth.
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    if min(image.size) < side // 8:
+        image = image.resize((max(image.width, side // 8), max(image.height, side // 8)))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=82, optimize=True)
+    return Thumbnail(image, stream.getvalue())
+
+
+def _crossed_out(side: int) -> Image.Image:
+    image = Image.new("RGB", (side, side * 3 // 4), "#e6e9ee")
+    draw = ImageDraw.Draw(image)
+    right, bottom = image.width - 1, image.height - 1
+    draw.line((0, 0, right, bottom), fill="#9aa3b0", width=2)
+    draw.line((0, bottom, right, 0), fill="#9aa3b0", width=2)
+    return image

@@ -1,0 +1,399 @@
+"""The sections of the report that hold the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pareja.report.comparisons import comparison_section, pairs_section
+from pareja.report.document import Block, Bullets, Inline, Note, Paragraph, Section, joined, plain
+from pareja.report.findings import hits
+from pareja.report.frame import Frame
+from pareja.report.readings import DIRECTIONS, Reading
+from pareja.report.verdicts import beats_chance, geometry_tests, matches, significant
+
+
+def sections(frame: Frame) -> Iterator[Section]:
+    """Yield the sections that this study has results for."""
+    yield _similarity(frame)
+    yield _distributions(frame)
+    yield _retrieval(frame)
+    if any(encoder.bridges for encoder in frame.result.encoders):
+        yield _bridges(frame)
+    yield _geometry(frame)
+    if any(encoder.categories for encoder in frame.result.encoders):
+        yield _categories(frame)
+    yield _map(frame)
+    yield pairs_section(frame)
+    if frame.result.comparisons:
+        yield comparison_section(frame)
+
+
+def _section(frame: Frame, key: str, blocks: list[Block], words_key: str | None = None) -> Section:
+    """Return a section that opens with its title and its lead."""
+    words_key = words_key or key
+    return Section(
+        key,
+        frame.words.text(f"{words_key}.title"),
+        (Paragraph(frame.words(f"{words_key}.lead")), *blocks),
+    )
+
+
+def _similarity(frame: Frame) -> Section:
+    words = frame.words
+    few = frame.few
+    blocks: list[Block] = []
+    for slot, encoder in enumerate(frame.result.encoders):
+        shown = [reading for reading in frame.shown if reading.encoder is encoder]
+        counts = [words.amount(hits(reading.image_to_text)) for reading in shown]
+        total = words.integer(shown[0].image_to_text.n_queries)
+        if len(shown) == 1:
+            caption = words(
+                f"similarity.{'few' if few else 'many'}",
+                name=encoder.name,
+                hits=counts[0],
+                n=total,
+            )
+        else:
+            caption = joined(
+                (
+                    words(
+                        "similarity.pair",
+                        naive=shown[0].label,
+                        learnt=shown[1].label,
+                        hits_naive=counts[0],
+                        hits_learnt=counts[1],
+                        n=total,
+                    ),
+                    words(f"similarity.pair_{'few' if few else 'many'}"),
+                )
+            )
+        alts = [
+            words.text(
+                "similarity.alt",
+                name=reading.label,
+                hits=count,
+                n=total,
+                pictures=words.count("picture", len(frame.result.dataset)),
+                captions=words.count("caption", len(frame.result.dataset.captions)),
+            )
+            for reading, count in zip(shown, counts, strict=True)
+        ]
+        blocks.append(frame.figure(f"similarity-{frame.slug(slot)}", caption, " ".join(alts)))
+    return _section(frame, "similarity", blocks)
+
+
+def _distributions(frame: Frame) -> Section:
+    words = frame.words
+    many = frame.histograms
+    figure = frame.figure(
+        "distributions",
+        words(
+            "distributions.figure",
+            form=words.text(f"distributions.form_{'histogram' if many else 'points'}"),
+        ),
+        words.text(
+            "distributions.alt",
+            list="; ".join(
+                words.text(
+                    "distributions.alt_item",
+                    name=reading.label,
+                    matched=words.number(reading.matching.matched_mean),
+                    mismatched=words.number(reading.matching.mismatched_mean),
+                )
+                for reading in frame.shown
+            ),
+        ),
+    )
+    table = frame.table(
+        ("reading", "matched", "mismatched", "difference", "auc", "p"),
+        [
+            (
+                plain(reading.label),
+                plain(words.number(reading.matching.matched_mean, 3)),
+                plain(words.number(reading.matching.mismatched_mean, 3)),
+                plain(words.interval(reading.matching.difference, 3)),
+                plain(words.interval(reading.matching.auc)),
+                plain(words.p_bare(reading.matching.test.p_value)),
+            )
+            for reading in frame.shown
+        ],
+        words("distributions.table"),
+    )
+    sentences = tuple(
+        words(
+            f"distributions.{'shown' if matches(reading) else 'not_shown'}",
+            name=reading.label,
+            difference=words.interval(reading.matching.difference, 3),
+            auc=words.interval(reading.matching.auc),
+            p=words.p(reading.matching.test.p_value),
+        )
+        for reading in frame.shown
+    )
+    return _section(frame, "distributions", [figure, Bullets(sentences), table])
+
+
+def _retrieval(frame: Frame) -> Section:
+    words = frame.words
+    sentences = tuple(
+        words(
+            f"retrieval.{_beaten(reading)}",
+            name=reading.label,
+            i=words.interval(reading.image_to_text.recall[1]),
+            t=words.interval(reading.text_to_image.recall[1]),
+            chance=frame.chance(reading),
+            chance_i=words.chance(reading.image_to_text.chance_recall[1]),
+            chance_t=words.chance(reading.text_to_image.chance_recall[1]),
+        )
+        for reading in frame.shown
+    )
+    figure = frame.figure(
+        "retrieval",
+        words("retrieval.figure"),
+        words.text(
+            "retrieval.alt",
+            list="; ".join(
+                words.text(
+                    "retrieval.alt_item",
+                    name=reading.label,
+                    i=words.number(reading.image_to_text.recall[1].value),
+                    t=words.number(reading.text_to_image.recall[1].value),
+                )
+                for reading in frame.shown
+            ),
+        ),
+    )
+    blocks: list[Block] = [figure, Bullets(sentences)]
+    for direction in DIRECTIONS:
+        first = frame.shown[0].retrieval(direction)
+        rows = []
+        for reading in frame.shown:
+            scores = reading.retrieval(direction)
+            rows.append(
+                (
+                    plain(reading.label),
+                    *(plain(words.interval(scores.recall[k])) for k in first.recall),
+                    plain(words.interval(scores.mrr)),
+                    plain(words.interval(scores.median_rank, 1)),
+                )
+            )
+        rows.append(
+            (
+                words("retrieval.chance_row"),
+                *(plain(words.chance(first.chance_recall[k])) for k in first.recall),
+                plain(words.number(first.chance_mrr)),
+                plain(words.number(first.chance_median_rank, 1)),
+            )
+        )
+        caption = words(
+            "retrieval.table",
+            direction=words.text(f"direction_long.{direction}"),
+            n=words.integer(first.n_queries),
+            candidates=words.integer(first.n_candidates),
+        )
+        recalls = tuple(f"r_at_{k}" for k in first.recall)
+        blocks.append(frame.table(("reading", *recalls, "mrr", "median_rank"), rows, caption))
+    blocks.append(frame.student("retrieval", 2))
+    return _section(frame, "retrieval", blocks)
+
+
+def _beaten(reading: Reading) -> str:
+    """Return in which directions R@1 is above chance."""
+    above = [direction for direction in DIRECTIONS if beats_chance(reading, direction)]
+    return "neither" if not above else "both" if len(above) == 2 else f"one_{above[0]}"
+
+
+def _bridges(frame: Frame) -> Section:
+    words = frame.words
+    blocks: list[Block] = []
+    for slot, encoder in enumerate(frame.result.encoders):
+        across = [reading for reading in frame.every if reading.encoder is encoder]
+        if not encoder.bridges:
+            continue
+        names = {reading: words.text(f"bridge.{reading.bridge}") for reading in across}
+        shown = [names[reading] for reading in across if matches(reading)]
+        rest = [names[reading] for reading in across if not matches(reading)]
+        verdict = "some" if shown and rest else "all" if shown else "none"
+        alts = [
+            words.text(
+                "bridges.alt_item", bridge=names[reading], auc=words.interval(reading.matching.auc)
+            )
+            for reading in across
+        ]
+        blocks += [
+            frame.figure(
+                f"bridges-{frame.slug(slot)}",
+                words("bridges.figure", name=encoder.name),
+                words.text("bridges.alt", name=encoder.name, list="; ".join(alts)),
+            ),
+            Paragraph(
+                words(
+                    f"bridges.{verdict}",
+                    name=encoder.name,
+                    list=words.listing(shown),
+                    rest=words.listing(rest),
+                )
+            ),
+            frame.table(
+                ("bridge", "r1_image_to_text", "r1_text_to_image", "auc", "p"),
+                [_bridge_row(frame, reading, names[reading]) for reading in across],
+                words("bridges.table", name=encoder.name),
+            ),
+        ]
+    n = words.integer(len(frame.result.dataset))
+    blocks.append(Note(words("bridges.single", n=n)))
+    return _section(frame, "bridges", blocks)
+
+
+def _bridge_row(frame: Frame, reading: Reading, name: str) -> tuple[Inline, ...]:
+    words = frame.words
+    return (
+        plain(name),
+        plain(words.interval(reading.image_to_text.recall[1])),
+        plain(words.interval(reading.text_to_image.recall[1])),
+        plain(words.interval(reading.matching.auc)),
+        plain(words.p_bare(reading.matching.test.p_value)),
+    )
+
+
+def _geometry(frame: Frame) -> Section:
+    words = frame.words
+    rows: list[tuple[Inline, ...]] = []
+    sentences: list[Inline] = []
+    for encoder in frame.result.encoders:
+        said: dict[bool, list[str]] = {True: [], False: []}
+        for name, test in geometry_tests(encoder).items():
+            measure = words.text(f"geometry.{name}")
+            said[significant(test.p_value)].append(
+                words.text(
+                    "geometry_section.value",
+                    measure=measure,
+                    value=words.number(test.statistic),
+                    p=words.p(test.p_value),
+                )
+            )
+            rows.append(
+                (
+                    plain(encoder.name),
+                    plain(measure),
+                    plain(words.number(test.statistic)),
+                    plain(
+                        f"{words.number(test.null_mean)} "
+                        f"{words.bracket(test.null_low, test.null_high)}"
+                    ),
+                    plain(words.p_bare(test.p_value)),
+                )
+            )
+        verdict = "shown" if not said[False] else "shown_part" if said[True] else "none"
+        sentences.append(
+            words(
+                f"geometry_section.{verdict}",
+                name=encoder.name,
+                list=words.listing(said[True]),
+                rest=words.listing(said[False]),
+            )
+        )
+    figure = frame.figure(
+        "geometry",
+        words("geometry_section.figure"),
+        words.text(
+            "geometry_section.alt",
+            list=" ".join("".join(span.text for span in sentence) for sentence in sentences),
+        ),
+    )
+    table = frame.table(
+        ("encoder", "measure", "value", "null", "p"),
+        rows,
+        words("geometry_section.table"),
+        align="llrrr",
+    )
+    blocks: list[Block] = [figure, Bullets(tuple(sentences)), table]
+    return _section(frame, "geometry", blocks, "geometry_section")
+
+
+def _categories(frame: Frame) -> Section:
+    words = frame.words
+    encoders = [encoder for encoder in frame.result.encoders if encoder.categories]
+    naive = [encoder.name for encoder in encoders if encoder.kind == "pair"]
+    alts = [
+        words.text(
+            "categories.alt_item",
+            category=f"{encoder.name}, {scores.category}",
+            i=words.number(scores.image_to_text.value),
+            t=words.number(scores.text_to_image.value),
+        )
+        for encoder in encoders
+        for scores in encoder.categories
+    ]
+    blocks: list[Block] = [
+        frame.figure(
+            "categories",
+            words("categories.figure"),
+            words.text("categories.alt", list="; ".join(alts)),
+        )
+    ]
+    if naive:
+        blocks.append(Paragraph(words("categories.naive", names=words.listing(naive))))
+    for slot, encoder in enumerate(frame.result.encoders):
+        if not encoder.categories or encoder.confusion is None:
+            continue
+        confusion = encoder.confusion
+        right = {
+            "i": words.amount(float(np.trace(confusion.image_to_text))),
+            "n_i": words.integer(round(float(confusion.image_to_text.sum()))),
+            "t": words.amount(float(np.trace(confusion.text_to_image))),
+            "n_t": words.integer(round(float(confusion.text_to_image.sum()))),
+        }
+        blocks += [
+            frame.table(
+                (
+                    "category",
+                    "pictures",
+                    "r1_image_to_text",
+                    "r1_text_to_image",
+                    "matched",
+                    "mismatched",
+                ),
+                [
+                    (
+                        plain(scores.category),
+                        plain(words.integer(scores.n_images)),
+                        plain(words.interval(scores.image_to_text)),
+                        plain(words.interval(scores.text_to_image)),
+                        plain(words.number(scores.matched_mean, 3)),
+                        plain(words.number(scores.mismatched_mean, 3)),
+                    )
+                    for scores in encoder.categories
+                ],
+                words("categories.table", name=encoder.name),
+            ),
+            frame.figure(
+                f"confusion-{frame.slug(slot)}",
+                words("categories.confusion", name=encoder.name),
+                words.text("categories.confusion_alt", name=encoder.name, **right),
+            ),
+            Paragraph(words("categories.right", name=encoder.name, **right)),
+        ]
+    return _section(frame, "categories", blocks)
+
+
+def _map(frame: Frame) -> Section:
+    words, dataset = frame.words, frame.result.dataset
+    blocks: list[Block] = []
+    for slot, encoder in enumerate(frame.result.encoders):
+        i, t = (words.percent(share) for share in encoder.plane.explained)
+        caption = joined(
+            (
+                words(f"map.{'few' if frame.few_on_map else 'many'}"),
+                words(f"map.{'shared' if encoder.plane.shared else 'apart'}", i=i, t=t),
+            )
+        )
+        alt = words.text(
+            "map.alt",
+            name=encoder.name,
+            pictures=words.count("picture", len(dataset)),
+            captions=words.count("caption", len(dataset.captions)),
+        )
+        blocks.append(frame.figure(f"map-{frame.slug(slot)}", caption, alt))
+    return _section(frame, "map", blocks)

@@ -1,0 +1,76 @@
+"""Writing a report in every format that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pareja.report.content import build_document
+from pareja.report.figures import draw_figures, save_drawings
+from pareja.report.frame import Frame
+from pareja.report.html import render_html
+from pareja.report.markdown import render_markdown
+from pareja.report.pdf import render_pdf
+from pareja.report.pictures import thumbnails
+from pareja.report.wording import Lang
+from pareja.studies.study import StudyResult
+
+Format = Literal["html", "md", "pdf"]
+
+NAMES: dict[Lang, tuple[str, str]] = {"en": ("report", "figures"), "es": ("memoria", "figuras")}
+"""The stem of the report's files and the folder of its figures: two languages share a folder."""
+
+
+def write_report(
+    result: StudyResult,
+    out: Path,
+    *,
+    lang: Lang,
+    formats: Sequence[Format] = ("html", "md", "pdf"),
+) -> Mapping[str, Path]:
+    """Write the report of a study, and its figures.
+
+    The same result gives the same HTML, Markdown and figures, byte by byte.
+
+    Parameters
+    ----------
+    result
+        What was measured.
+    out
+        The folder that gets ``report.html``, ``report.md``, ``report.pdf`` and ``figures/``, or
+        ``memoria.html`` and so on and ``figuras/`` in Spanish; made if it is not there.
+    lang
+        The language of everything but the dataset's own words.
+    formats
+        Which of the three are written.
+
+    Returns
+    -------
+    Mapping
+        The path of each file by its name relative to ``out``.
+    """
+    stem, folder = NAMES[lang]
+    frame = Frame.of(result, lang)
+    pictures = thumbnails(result.dataset)
+    drawings = draw_figures(frame, pictures)
+    document = build_document(frame)
+    written = {
+        f"{folder}/{name}": path for name, path in save_drawings(drawings, out / folder).items()
+    }
+
+    def write(name: str, content: bytes) -> None:
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        written[name] = path
+
+    if "html" in formats:
+        write(f"{stem}.html", render_html(document, drawings, pictures).encode())
+    if "md" in formats:
+        for index, picture in enumerate(pictures):
+            write(f"{folder}/pictures/{index + 1:03}.jpg", picture.jpeg)
+        write(f"{stem}.md", render_markdown(document, folder).encode())
+    if "pdf" in formats:
+        write(f"{stem}.pdf", render_pdf(document, drawings, pictures))
+    return written

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pareja.datasets import Dataset, Record
+from pareja.report.drawing import SERIES, THEME, finish, sheet, short
+from pareja.report.pictures import thumbnails
+from pareja.report.scatter import moved_apart
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.report.conftest import Study
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour (WCAG 2.2)."""
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def themes() -> tuple[dict[str, str], dict[str, str]]:
+    """Return the colours of the light and of the dark theme."""
+    from importlib import resources
+
+    css = (resources.files("pareja.report") / "templates" / "report.css").read_text("utf-8")
+    light, dark, printed = (
+        dict(re.findall(r"--([\w-]+): (#\w{6});", block))
+        for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    )
+    assert printed == light
+    return light, dark
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_both_themes_have_contrast(theme: int) -> None:
+    colours = themes()[theme]
+    for text in ("ink", "muted", "accent"):
+        assert contrast(colours[text], colours["paper"]) >= 4.5, text
+        assert contrast(colours[text], colours["wash"]) >= 4.5, text
+    assert contrast(colours["ink"], colours["note"]) >= 4.5
+    assert contrast(colours["place-edge"], colours["place"]) >= 4.5
+    for slot in range(len(SERIES)):
+        assert contrast(colours[f"series-{slot}"], colours["paper"]) >= 3, slot
+
+
+def test_standalone_figures_are_of_the_light_theme() -> None:
+    light, _ = themes()
+    for colour, style in THEME.items():
+        name = "ink" if style == "currentColor" else style[len("var(--") : -1]
+        assert light[name] == colour
+
+
+def test_an_inlined_figure_follows_the_theme(written: Mapping[str, Path]) -> None:
+    page = written["report.html"].read_text("utf-8")
+    figures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(figures) >= 10
+    for figure in figures:
+        assert not any(colour in figure for colour in THEME)
+        assert "DejaVu" not in figure
+
+
+def test_text_that_cannot_be_drawn_is_replaced_and_long_text_cut() -> None:
+    assert short("a  b\nc") == "a b c"
+    assert short("日本") == "\ufffd\ufffd"
+    assert short("x" * 30, 10) == "x" * 9 + "…"
+
+
+def test_a_dollar_sign_is_a_dollar_sign() -> None:
+    with sheet(2, 1) as figure:
+        figure.subplots().set_title("$5 and $x^2$")
+        assert "$5 and $x^2$" in finish(figure, "price").svg
+
+
+def test_boxes_are_moved_apart_and_stay_inside() -> None:
+    generator = np.random.default_rng(0)
+    centres = np.vstack([generator.uniform(100, 160, (18, 2)), [[0, 0], [130, 130], [130, 130]]])
+    sizes = generator.uniform(10, 30, (21, 2))
+    room = np.array([400.0, 300.0])
+    moved = moved_apart(centres, sizes, room)
+    gap = np.abs(moved[:, None] - moved[None]) - (sizes[:, None] + sizes[None]) / 2
+    apart = np.any(gap > -1e-3, axis=2) | np.eye(len(moved), dtype=bool)
+    assert apart.all()
+    assert (moved >= sizes / 2 - 1e-6).all()
+    assert (moved <= room - sizes / 2 + 1e-6).all()
+
+
+def test_boxes_with_room_stay_where_they_are() -> None:
+    centres = np.array([[10.0, 10], [50, 50]])
+    np.testing.assert_allclose(
+        moved_apart(centres, np.full((2, 2), 8.0), np.array([99.0, 99])), centres
+    )
+
+
+class Gone:
+    """A picture whose file is no longer one."""
+
+    def read(self) -> bytes:
+        return b"no picture"
+
+
+def test_a_picture_that_vanished_leaves_its_place(study: Study) -> None:
+    records = study(["dual"]).dataset.records
+    broken = Dataset("walls", (records[0], replace(records[1], source=Gone())), Path("walls"))
+    shown = thumbnails(broken)
+    assert len(shown) == 2
+    assert shown[1].jpeg.startswith(b"\xff\xd8")
+    assert shown[1].image.getpixel((120, 2)) != shown[0].image.getpixel((10, 2))
+
+
+@pytest.mark.parametrize(("count", "side"), [(3, 48), (61, 48)])
+def test_small_pictures_are_not_enlarged(count: int, side: int, study: Study) -> None:
+    record: Record = study(["dual"]).dataset.records[0]
+    shown = thumbnails(Dataset("walls", (record,) * count, Path("walls")))
+    assert max(shown[0].image.size) == side

@@ -1,0 +1,255 @@
+"""The sentences say what the numbers allow, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pareja.analysis.comparison import Agreement
+from pareja.analysis.significance import Estimate, PermutationTest
+from pareja.report.content import build_document
+from pareja.report.document import Bullets, Paragraph
+from pareja.report.frame import Frame
+from pareja.report.verdicts import ALPHA, p_values
+from pareja.report.wording import Lang
+from pareja.studies.study import EncoderResult, StudyResult
+
+if TYPE_CHECKING:
+    from tests.report.conftest import Study
+
+CHANCE = {"en": "within chance", "es": "en el azar"}
+
+
+def texts(result: StudyResult, lang: Lang, section: str) -> str:
+    """Return the sentences of one section as bare text."""
+    document = build_document(Frame.of(result, lang))
+    blocks = next(part.blocks for part in document.sections if part.key == section)
+    found: list[str] = []
+    for block in blocks:
+        if isinstance(block, Paragraph):
+            found.append("".join(span.text for span in block.text))
+        elif isinstance(block, Bullets):
+            found += ["".join(span.text for span in item) for item in block.items]
+    return "\n".join(found)
+
+
+def test_of(p_value: float) -> PermutationTest:
+    return PermutationTest(0.1, p_value, 0.0, -0.1, 0.1, 999)
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]
+
+
+def matched(encoder: EncoderResult, p_value: float, low: float) -> Any:
+    return replace(
+        encoder.matching, test=test_of(p_value), difference=Estimate(0.1, low, max(low, 0.3))
+    )
+
+
+def with_first(result: StudyResult, **changes: Any) -> StudyResult:
+    first, *rest = result.encoders
+    return replace(result, encoders=(replace(first, **changes), *rest))
+
+
+def recalled(encoder: EncoderResult, value: float, low: float, high: float) -> dict[str, Any]:
+    """Return both directions of retrieval with R@1 set."""
+    return {
+        direction: replace(
+            getattr(encoder, direction),
+            recall={**getattr(encoder, direction).recall, 1: Estimate(value, low, high)},
+        )
+        for direction in ("image_to_text", "text_to_image")
+    }
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.parametrize(("p_value", "low", "shown"), [(0.001, 0.05, True), (0.2, 0.05, False)])
+def test_matched_pairs_are_closer_only_where_the_test_says_so(
+    lang: Lang, p_value: float, low: float, shown: bool, study: Study
+) -> None:
+    result = study(["dual"])
+    changed = with_first(result, matching=matched(result.encoders[0], p_value, low))
+    said = texts(changed, lang, "distributions")
+    assert (CHANCE[lang] in said) is not shown
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+@pytest.mark.parametrize(
+    ("low", "p_value", "shown"),
+    [
+        (0.30, 0.001, True),
+        # Chance is 1 in 8: an interval that clears it by less than is printed shows nothing.
+        (0.129, 0.001, False),
+        (0.10, 0.001, False),
+        # The interval alone is not enough.
+        (0.30, 0.30, False),
+    ],
+)
+def test_recall_is_above_chance_only_where_both_signs_agree(
+    lang: Lang, low: float, p_value: float, shown: bool, study: Study
+) -> None:
+    result = study(["dual"])
+    encoder = result.encoders[0]
+    changed = with_first(
+        result, matching=matched(encoder, p_value, 0.05), **recalled(encoder, 0.4, low, 0.7)
+    )
+    for section in ("retrieval", "summary"):
+        assert (CHANCE[lang] in texts(changed, lang, section).split("\n")[1]) is not shown
+
+
+def agreement(value: float, low: float, high: float, p_value: float) -> Agreement:
+    return Agreement(2, 3, 1, 2, Estimate(value, low, high), p_value)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "sentence"),
+    [
+        ((0.5, 0.2, 0.8, 0.01), (0.5, 0.2, 0.8, 0.01), "colours finds more right answers than"),
+        ((-0.5, -0.8, -0.2, 0.01), (-0.5, -0.8, -0.2, 0.01), "other/colours finds more right"),
+        ((0.5, 0.2, 0.8, 0.01), (0.1, -0.2, 0.4, 0.7), "colours finds more right captions than"),
+        ((0.1, -0.2, 0.4, 0.7), (0.5, 0.2, 0.8, 0.01), "colours finds more right pictures than"),
+        ((0.5, 0.2, 0.8, 0.01), (-0.5, -0.8, -0.2, 0.01), "colours is better from picture to"),
+        ((0.1, -0.2, 0.4, 0.7), (0.1, -0.2, 0.4, 0.7), "Neither colours nor other/colours can"),
+        # Interval and test disagree: not shown.
+        ((0.5, 0.2, 0.8, 0.08), (0.5, 0.2, 0.8, 0.08), "Neither colours nor other/colours can"),
+        ((0.5, -0.1, 0.8, 0.01), (0.5, -0.1, 0.8, 0.01), "Neither colours nor other/colours can"),
+    ],
+)
+def test_one_encoder_is_better_only_where_test_and_interval_agree(
+    forward: tuple[float, float, float, float],
+    backward: tuple[float, float, float, float],
+    sentence: str,
+    study: Study,
+) -> None:
+    result = study(["dual", "other"])
+    comparison = replace(
+        result.comparisons[0],
+        agreement={"image_to_text": agreement(*forward), "text_to_image": agreement(*backward)},
+    )
+    changed = replace(result, comparisons=(comparison,))
+    for section in ("summary", "comparison"):
+        assert sentence in texts(changed, "en", section)
+
+
+def test_differences_are_given_from_the_better_encoder_on(study: Study) -> None:
+    result = study(["dual", "other"])
+    worse = agreement(-0.5, -0.8, -0.2, 0.01)
+    comparison = replace(
+        result.comparisons[0], agreement={"image_to_text": worse, "text_to_image": worse}
+    )
+    said = texts(replace(result, comparisons=(comparison,)), "en", "comparison")
+    assert "R@1 differs by 0.50 [0.20,\N{NO-BREAK SPACE}0.80]" in said
+
+
+@pytest.mark.parametrize(
+    ("rho", "p_value", "sentence"),
+    [
+        (Estimate(0.7, 0.4, 0.9), 0.002, "find the same pairs easy"),
+        (Estimate(-0.7, -0.9, -0.4), 0.002, "finds hard"),
+        (Estimate(0.3, -0.2, 0.7), 0.2, "cannot be said"),
+        (Estimate(0.5, -0.1, 0.7), 0.04, "cannot be said"),
+        (Estimate(float("nan"), float("nan"), float("nan")), 1.0, "cannot be ranked"),
+    ],
+)
+def test_the_correlation_is_read_by_its_interval_and_its_p(
+    rho: Estimate, p_value: float, sentence: str, study: Study
+) -> None:
+    result = study(["dual", "other"])
+    comparison = replace(result.comparisons[0], matched_spearman=rho, matched_p=p_value)
+    assert sentence in texts(replace(result, comparisons=(comparison,)), "en", "comparison")
+
+
+@pytest.mark.parametrize(
+    ("best", "worst", "sentence"),
+    [
+        (Estimate(0.9, 0.7, 1.0), Estimate(0.2, 0.0, 0.5), "the intervals do not overlap"),
+        (Estimate(0.8, 0.4, 1.0), Estimate(0.2, 0.0, 0.6), "the intervals overlap"),
+        (Estimate(0.5, 0.2, 0.8), Estimate(0.5, 0.1, 0.8), "in each of them"),
+    ],
+)
+def test_categories_differ_only_where_their_intervals_leave_a_gap(
+    best: Estimate, worst: Estimate, sentence: str, study: Study
+) -> None:
+    result = study(["dual"])
+    first, second = result.encoders[0].categories
+    changed = with_first(
+        result,
+        categories=(replace(first, image_to_text=best), replace(second, image_to_text=worst)),
+    )
+    assert sentence in texts(changed, "en", "summary")
+
+
+@pytest.mark.parametrize(
+    ("p_value", "recall", "sentence"),
+    [
+        (0.4, (0.3, 0.1, 0.6), "are too few to map"),
+        (0.005, (0.3, 0.1, 0.6), "together in part"),
+        (0.005, (0.6, 0.3, 0.8), "makes pictures+words match"),
+    ],
+)
+def test_a_bridge_is_praised_no_more_than_it_deserves(
+    p_value: float, recall: tuple[float, float, float], sentence: str, study: Study
+) -> None:
+    result = study(["pair"])
+    encoder = result.encoders[0]
+    bridges = tuple(
+        replace(bridge, matching=matched(encoder, p_value, 0.05), **recalled(encoder, *recall))
+        if bridge.name == "ridge"
+        else bridge
+        for bridge in encoder.bridges
+    )
+    assert sentence in texts(with_first(result, bridges=bridges), "en", "summary")
+
+
+@pytest.mark.parametrize(
+    ("p_value", "sentence"), [(0.3, "within chance"), (0.01, "which nothing in it explains")]
+)
+def test_a_lucky_random_projection_is_called_lucky(
+    p_value: float, sentence: str, study: Study
+) -> None:
+    result = study(["pair"])
+    encoder = result.encoders[0]
+    baseline = replace(encoder.bridges[0], matching=matched(encoder, p_value, 0.05))
+    changed = with_first(result, bridges=(baseline, *encoder.bridges[1:]))
+    assert sentence in texts(changed, "en", "summary").split("\n")[1]
+
+
+@pytest.mark.parametrize(("p_value", "shown"), [(0.004, True), (0.3, False)])
+def test_geometry_is_beyond_chance_only_where_the_test_says_so(
+    p_value: float, shown: bool, study: Study
+) -> None:
+    result = study(["dual"])
+    geometry = replace(
+        result.encoders[0].geometry,
+        rsa=test_of(p_value),
+        cka=test_of(p_value),
+        mutual_knn=test_of(p_value),
+    )
+    said = texts(with_first(result, geometry=geometry), "en", "geometry")
+    assert ("beyond chance" in said) is shown
+    assert ("within chance" in said) is not shown
+
+
+def test_every_test_is_counted_once(study: Study) -> None:
+    result = study(["pair", "dual"])
+    # Five bridges, one matching, three measures of geometry each, and four of the comparison.
+    assert len(p_values(result)) == 5 + 1 + 2 * 3 + 4
+    passed = sum(p < ALPHA / 16 for p in p_values(result))
+    assert "This report holds 16 tests. If chance alone were at work, about 0.8" in texts(
+        result, "en", "limits"
+    )
+    assert f"{passed} of them are" in texts(result, "en", "limits")
+
+
+def test_limits_name_the_weak_opponent_and_the_starter(study: Study) -> None:
+    result = study(["pair", "dual"])
+    assert "pictures+words took part by random projection" in texts(result, "en", "limits")
+    assert "ImageNet" not in texts(result, "en", "limits")
+    starter = with_first(study(["dual"]), name="starter")
+    assert "ImageNet" in texts(starter, "en", "limits")
+    tuned = replace(starter, dataset=replace(starter.dataset, name="commons200"))
+    document = build_document(Frame.of(tuned, "en"))
+    limits = next(part for part in document.sections if part.key == "limits")
+    assert type(limits.blocks[1]).__name__ == "Note"
