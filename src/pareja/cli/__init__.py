@@ -13,7 +13,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pareja.cli import check, demo, pack, study
+from pareja.cli import (
+    check,
+    classify,
+    demo,
+    embed,
+    evaluate,
+    fewshot,
+    index,
+    models,
+    moderate,
+    pack,
+    search,
+    serve,
+    study,
+)
 from pareja.cli.console import fail, warn
 from pareja.errors import ParejaError
 
@@ -25,10 +39,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
-app.command()(check.check)
-app.command()(pack.pack)
-app.command()(study.study)
+for command in (
+    demo.demo,
+    check.check,
+    pack.pack,
+    study.study,
+    embed.embed,
+    index.index,
+    search.search,
+    evaluate.evaluate,
+    serve.serve,
+    classify.classify,
+    fewshot.fewshot,
+    moderate.moderate,
+):
+    app.command()(command)
+app.add_typer(models.models_app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

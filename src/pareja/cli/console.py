@@ -6,9 +6,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO
 
 import typer
 
@@ -19,12 +18,8 @@ if TYPE_CHECKING:
     from pareja.embedding.pipeline import Progress
 
 
-class Language(StrEnum):
-    """The languages that pages and reports are written in."""
-
-    es = "es"
-    en = "en"
-
+Language = Literal["es", "en"]
+"""The languages that pages and reports are written in."""
 
 DatasetArgument = Annotated[
     str,

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from pareja.cli.check import examine, print_report
-from pareja.cli.console import Language, OutOption, progress_bars, stdout
+from pareja.cli.console import OutOption, progress_bars, stdout
 from pareja.cli.study import EMBEDDED, REPORTS, print_study
 from pareja.files import staged_directory
 
@@ -35,7 +35,7 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
             command="pareja study pareja20 --lang en --lang es",
         )
         progress("report", None)
-        files = write_folder(result, staging, langs=[Language.en, Language.es])
+        files = write_folder(result, staging, langs=["en", "es"])
     print_study(result)
     console = stdout()
     console.print("\nThe report, in English and in Spanish (open it in a browser):")

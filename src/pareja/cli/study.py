@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -35,12 +36,19 @@ EMBEDDED = ("starter-unaligned", "starter")
 REPORTS = ("report.html", "memoria.html")
 
 
+class Languages(StrEnum):
+    """The values of `Language`: an option that can be repeated takes no Literal."""
+
+    es = "es"
+    en = "en"
+
+
 def study(
     dataset: DatasetArgument,
     models: ModelsOption = None,
     out: OutOption = None,
     lang: Annotated[
-        list[Language] | None,
+        list[Languages] | None,
         typer.Option("--lang", help="Language of the report; give it twice for both."),
     ] = None,
     seed: SeedOption = 0,
@@ -67,6 +75,7 @@ def study(
 
     loaded = load_dataset(dataset)
     folder = out or (None if as_json else Path(f"{loaded.name}-study"))
+    wanted = cast(list[Language], [each.value for each in lang or [Languages.en]])
     files: dict[str, str] = {}
     with progress_bars() as progress, staged(folder, force=force) as staging:
         result = run_study(
@@ -80,7 +89,7 @@ def study(
         )
         if staging is not None:
             progress("report", None)
-            files = write_folder(result, staging, langs=lang or [Language.en])
+            files = write_folder(result, staging, langs=wanted)
     if as_json:
         print_json(study_to_json(result, files))
         return

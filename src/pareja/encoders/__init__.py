@@ -1,6 +1,6 @@
 """Encoders: what turns pictures and texts into embeddings, and the catalogue of them."""
 
-from pareja.encoders.catalogue import ModelCard, list_models, load
+from pareja.encoders.catalogue import ModelCard, list_models, load, load_dual, load_encoder
 from pareja.encoders.protocols import (
     DualEncoder,
     Embeddings,
@@ -24,4 +24,6 @@ __all__ = [
     "TextEncoder",
     "list_models",
     "load",
+    "load_dual",
+    "load_encoder",
 ]

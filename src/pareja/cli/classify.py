@@ -1,0 +1,313 @@
+"""``pareja classify``: what pictures show, by naming the choices."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pareja.cli.console import (
+    ForceOption,
+    JsonOption,
+    Language,
+    ModelOption,
+    OutOption,
+    SeedOption,
+    fail,
+    print_json,
+    progress_bars,
+    stderr,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from pareja.analysis.classification import ClassificationScores
+    from pareja.analysis.significance import Estimate
+    from pareja.datasets.records import Dataset
+    from pareja.embedding.cache import EmbeddingCache
+    from pareja.tasks.evaluation import Evaluation
+    from pareja.tasks.labelling import Labelled
+
+
+Truth = Literal["label", "category"]
+PicturesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="PICTURES...", help="Picture files, folders, or datasets."),
+]
+CacheOption = Annotated[
+    bool, typer.Option("--cache/--no-cache", help="Keep embeddings for the next time.")
+]
+LangOption = Annotated[Language, typer.Option("--lang", help="Language of a page or report.")]
+
+# Above this a table with a column for each label is no help to anybody.
+_MANY_LABELS = 100
+_FEW = 5
+
+
+def classify(
+    pictures: PicturesArgument,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="What they may show: 'cat,dog', or a file with one label a line. Left out, every "
+            "label that --truth knows.",
+        ),
+    ] = None,
+    model: ModelOption = "starter",
+    template: Annotated[
+        str,
+        typer.Option(
+            help="A prompt with {} for the label, a file of them, or a set: bare, photo, clip7, "
+            "clip80, foto, es7.",
+        ),
+    ] = "photo",
+    multi_label: Annotated[
+        bool, typer.Option("--multi-label", help="A picture may have several labels, or none.")
+    ] = False,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Say 'none of these' of pictures that fit no label.")
+    ] = False,
+    unknown_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Find the threshold for 'none of these' on these held-out pictures.",
+        ),
+    ] = None,
+    truth: Annotated[
+        Truth | None,
+        typer.Option(help="Measure against this column of the dataset.", show_default=False),
+    ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option(
+            "-k",
+            min=1,
+            help=f"Labels written for each picture.  [default: all, or {_FEW} of more than "
+            f"{_MANY_LABELS}]",
+            show_default=False,
+        ),
+    ] = None,
+    out: OutOption = None,
+    lang: LangOption = "en",
+    seed: SeedOption = 0,
+    cache: CacheOption = True,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what pictures show, by naming the choices: zero-shot classification.
+
+    The pictures are only read. -o writes a table (.csv), everything (.json) or a page with the
+    pictures sorted into their labels (.html).
+    """
+    from pareja.datasets.gathering import load_pictures
+    from pareja.encoders import load_dual
+    from pareja.tasks.evaluation import distinct, true_labels
+    from pareja.tasks.labelling import calibrated_threshold, label_pictures
+    from pareja.tasks.labelling_export import labelled_to_json
+    from pareja.tasks.prompts import read_labels, read_templates
+    from pareja.tasks.zero_shot import SURE_ENOUGH
+
+    if labels is None and truth is None:
+        fail(
+            "no labels. Pass --labels 'cat,dog', or --truth label for the dataset's own.", status=2
+        )
+    check_suffix(out)
+    templates = read_templates(template)
+    refuses = unknown or unknown_from is not None
+    dataset = load_pictures(pictures)
+    refuse_own_files(out, dataset)
+    if labels is not None:
+        choices = read_labels(labels, least=1 if multi_label or refuses else 2)
+    else:
+        choices = distinct(true_labels(dataset, truth or "label"), several=multi_label)
+    with progress_bars() as progress, opened_cache(cache) as kept:
+        run = partial(
+            label_pictures,
+            encoder=load_dual(model or "starter"),
+            labels=choices,
+            templates=templates,
+            multi_label=multi_label,
+            cache=kept,
+            seed=seed,
+        )
+        threshold = SURE_ENOUGH if refuses else None
+        if unknown_from is not None:
+            held_out = run(
+                load_pictures([unknown_from]),
+                unknown=threshold,
+                truth=truth or "label",
+                progress=partial(progress, "held-out"),
+            )
+            threshold = calibrated_threshold(held_out)
+        labelled = run(dataset, unknown=threshold, truth=truth, progress=partial(progress, "embed"))
+    if most is None and len(choices) > _MANY_LABELS:
+        most = _FEW
+    warn_of_gaps(labelled)
+    if out is not None:
+        write_labelled(labelled, out, lang=lang, most=most, force=force)
+    if as_json:
+        print_json(labelled_to_json(labelled, most))
+    elif out is None:
+        print_labels(labelled)
+    if not as_json and labelled.evaluation is not None:
+        print_evaluation(labelled.evaluation)
+
+
+def opened_cache(wanted: bool) -> EmbeddingCache | nullcontext[None]:
+    """Open the cache of embeddings, or nothing."""
+    from pareja.embedding.cache import EmbeddingCache
+
+    return EmbeddingCache() if wanted else nullcontext()
+
+
+def check_suffix(out: Path | None) -> None:
+    """End with a usage error unless the name says what is to be written."""
+    if out is not None and out.suffix.lower() not in {".csv", ".json", ".html"}:
+        fail(f"{out}: end its name in .csv, .json or .html.", status=2)
+
+
+def refuse_own_files(out: Path | None, dataset: Dataset) -> None:
+    """Raise if a result would replace a file of the pictures' own folder, --force or not."""
+    from pathlib import Path
+
+    from pareja.errors import OutputError
+
+    home = Path(dataset.location).resolve()
+    if out is not None and out.exists() and home.is_dir() and out.resolve().is_relative_to(home):
+        raise OutputError(
+            f"{out} is a file of {dataset.location}, which is only read. Choose another place."
+        )
+
+
+def write_labelled(
+    labelled: Labelled, out: Path, *, lang: Language, most: int | None, force: bool
+) -> None:
+    """Write the result as its name asks."""
+    from pareja.report.contact_sheet import render_contact_sheet
+    from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
+
+    write_as_named(
+        out,
+        {
+            ".csv": lambda: labelled_to_csv(labelled, most),
+            ".json": lambda: as_text(labelled_to_json(labelled, most)),
+            ".html": lambda: render_contact_sheet(labelled, lang),
+        },
+        force=force,
+    )
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON document for a file."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def write_as_named(out: Path, renderers: Mapping[str, Callable[[], str]], *, force: bool) -> None:
+    """Write the form of a result that the end of the file's name asks for, and say where."""
+    from pareja.files import atomic_write
+
+    path = atomic_write(out, renderers[out.suffix.lower()](), force=force)
+    stderr().print(f"{path}", soft_wrap=True)
+
+
+def warn_of_gaps(labelled: Labelled) -> None:
+    """Say on standard error what was left out, and which labels could not be measured."""
+    import sys
+
+    warn_of_skipped(labelled.skipped)
+    if labelled.evaluation is not None and labelled.evaluation.empty:
+        names = ", ".join(labelled.evaluation.empty[:5])
+        more = len(labelled.evaluation.empty) - 5
+        sys.stderr.write(
+            f"pareja: warning: no picture has the label {names}"
+            f"{f' (and {more} more)' if more > 0 else ''}: its recall cannot be measured\n"
+        )
+
+
+def warn_of_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    """Name the pictures that did not decode on standard error."""
+    import sys
+
+    for path, reason in skipped:
+        sys.stderr.write(f"pareja: warning: {path}: {reason}; left out\n")
+
+
+def print_labels(labelled: Labelled) -> None:
+    """Print a line for each picture: its labels, how probable, and whether that is right."""
+    console = stdout()
+    result = labelled.result
+    width = max(len(label) for label in (*result.labels, "none of these"))
+    for i, record in enumerate(labelled.dataset):
+        names = result.assigned(i)
+        scores = result.scores(i, None if result.multi_label else 1)
+        shown = ", ".join(names) or "none of these"
+        score = scores[names[0]] if names else max(scores.values())
+        told = ""
+        if labelled.truth is not None and labelled.truth[i] is not None:
+            told = f"  [{labelled.truth[i]}]"
+        console.print(
+            f"{shown:<{width}}  {score:5.2f}  {record.file_name}{told}",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print how good the labels are, beside chance."""
+    console = stdout()
+    if evaluation.scores is not None:
+        _print_scores(evaluation.scores)
+    if evaluation.several is not None:
+        several = evaluation.several
+        console.print(f"\n{several.n_images} pictures, {len(several.labels)} labels")
+        console.print(
+            f"mean average precision  {interval(several.mean_average_precision)}   "
+            f"(chance {several.chance_map:.2f})"
+        )
+        console.print(f"micro F1                {interval(several.micro_f1)}")
+        console.print(f"macro F1                {interval(several.macro_f1)}")
+    if evaluation.rejection is not None:
+        found = evaluation.rejection
+        console.print(
+            f"none of these: {found.n_unknown} pictures have another label; AUROC "
+            f"{interval(found.auroc)}; at certainty {found.threshold:.2f} "
+            f"{interval(found.refused)} of them are refused and {interval(found.kept)} of the "
+            "others kept",
+            markup=False,
+        )
+
+
+def _print_scores(scores: ClassificationScores) -> None:
+    from rich.table import Table
+
+    table = Table(
+        title=f"{scores.n_images} pictures, {len(scores.labels)} labels",
+        caption="95 % intervals. ECE: how far confidence is from accuracy.",
+    )
+    for heading, justify in (("measure", "left"), ("value", "right"), ("by chance", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    k = len(scores.labels)
+    rows = [
+        ("top-1 accuracy", scores.top1, f"{scores.chance_top1:.2f}"),
+        ("  always the commonest", None, f"{scores.majority:.2f}"),
+        ("top-5 accuracy", scores.top5, f"{scores.chance_top5:.2f}"),
+        ("balanced accuracy", scores.balanced_accuracy, f"{1 / k:.2f}"),
+        ("macro F1", scores.macro_f1, ""),
+        ("ECE", scores.ece, f"{scores.honest_ece:.2f} if honest"),
+    ]
+    for name, estimate, chance in rows:
+        table.add_row(name, interval(estimate) if estimate else "", chance)
+    stdout().print(table)
+
+
+def interval(estimate: Estimate) -> str:
+    """Return an estimate with its interval."""
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

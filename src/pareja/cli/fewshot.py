@@ -1,0 +1,205 @@
+"""``pareja fewshot``: how much a few examples of each label help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pareja.cli.classify import (
+    CacheOption,
+    Truth,
+    interval,
+    opened_cache,
+    warn_of_skipped,
+)
+from pareja.cli.console import (
+    DatasetArgument,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+    fail,
+    print_json,
+    progress_bars,
+    stderr,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pareja.analysis.repeated import RepeatedAccuracy
+    from pareja.tasks.examples import Examples
+    from pareja.tasks.learning_curves import LearningCurves
+
+
+class Way(StrEnum):
+    """The methods of `pareja.tasks.few_shot`, which --help must not import."""
+
+    knn = "knn"
+    prototype = "prototype"
+    linear_probe = "linear-probe"
+    tip_adapter = "tip-adapter"
+    tip_adapter_f = "tip-adapter-f"
+
+
+_NAMED = 5
+
+
+def fewshot(
+    dataset: DatasetArgument,
+    truth: Annotated[
+        Truth, typer.Option(help="The column of the dataset that says what a picture shows.")
+    ] = "label",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Which labels: 'cat,dog', or a file with one a line.  [default: all that have "
+            "enough pictures]",
+            show_default=False,
+        ),
+    ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option(
+            help="Examples a label, as '1,2,4'.  [default: those of 1,2,4,8,16 that the labels "
+            "with at least 5 pictures allow]",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many times examples are drawn.")] = 10,
+    method: Annotated[
+        list[Way] | None,
+        typer.Option(help="How to learn; give it several times.  [default: every way there is]"),
+    ] = None,
+    model: ModelOption = "starter",
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="Learn from another encoder's pictures, and take only the words from -m.",
+            show_default=False,
+        ),
+    ] = None,
+    template: Annotated[
+        str, typer.Option(help="Prompts for the labels, as 'pareja classify' takes them.")
+    ] = "photo",
+    seed: SeedOption = 0,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Also learn from all the pictures, and write the classifier here."),
+    ] = None,
+    cache: CacheOption = True,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn labels from a few examples of each, and measure how good that is on the others.
+
+    Examples are drawn several times; each time the pictures that are never examples are the
+    tests, the same ones for every number of shots and for zero-shot. A label takes part if it has
+    a picture more than the most shots. --save writes what one --method learned, for
+    'pareja classify --classifier'.
+    """
+    from pareja.datasets import load_dataset
+    from pareja.encoders import load
+    from pareja.tasks.classifiers import save_classifier
+    from pareja.tasks.examples import fit_classifier, gather_examples, usable_methods
+    from pareja.tasks.few_shot_export import curves_to_json
+    from pareja.tasks.learning_curves import learning_curves
+    from pareja.tasks.prompts import read_labels, read_templates
+
+    if save is not None and len(method or []) != 1:
+        fail("--save writes one classifier: name one --method.", status=2)
+    numbers = None if shots is None else _numbers(shots)
+    choices = None if labels is None else read_labels(labels)
+    templates = read_templates(template)
+    loaded = load_dataset(dataset)
+    learned_from = None if features is None else load(features)
+    with progress_bars() as progress, opened_cache(cache) as kept:
+        examples = gather_examples(
+            loaded,
+            load(model or "starter"),
+            features=learned_from,
+            truth=truth,
+            labels=choices,
+            shots=numbers,
+            templates=templates,
+            cache=kept,
+            progress=partial(progress, "embed"),
+        )
+        methods = usable_methods(examples, [way.value for way in method or []])
+        classifier = None if save is None else fit_classifier(examples, methods[0])
+        if save is not None and classifier is not None:
+            save = save_classifier(classifier, save, force=force)
+        curves = learning_curves(
+            examples.images,
+            examples.answers,
+            examples.labels,
+            examples.prior,
+            methods=methods,
+            shots=examples.shots,
+            seeds=seeds,
+            seed=seed,
+            progress=partial(progress, "learn"),
+        )
+    warn_of_skipped(examples.skipped)
+    if as_json:
+        found = {"dataset": loaded.name, "model": model, "truth": truth}
+        written = None if save is None else str(save)
+        print_json({**found, **curves_to_json(curves, examples), "classifier": written})
+        return
+    print_curves(curves, examples)
+    if save is not None:
+        stderr().print(
+            f"{save}: {methods[0]} from {len(examples.answers)} pictures; use it with "
+            f"'pareja classify PICTURES --classifier {save}'",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def print_curves(curves: LearningCurves, examples: Examples) -> None:
+    """Print a row for each method and a column for each number of shots."""
+    from rich.table import Table
+
+    k = len(curves.labels)
+    table = Table(
+        title=f"Balanced accuracy, {curves.n_images} pictures, {k} labels",
+        caption=f"{curves.n_tests} tests in each of {curves.seeds} draws; by chance {1 / k:.2f}. "
+        "95 % intervals over draws and pictures; * better than zero-shot.",
+    )
+    table.add_column("method")
+    for shots in curves.shots:
+        table.add_column(f"{shots} shot{'' if shots == 1 else 's'}", justify="right")
+    if curves.zero_shot is not None:
+        table.add_row("zero-shot", *[_cell(curves.zero_shot)] * len(curves.shots))
+    for method in dict.fromkeys(point.method for point in curves.points):
+        own = [point.scores for point in curves.points if point.method == method]
+        table.add_row(method, *map(_cell, own))
+    console = stdout()
+    console.print(table)
+    if examples.left_out:
+        named = ", ".join(f"{label} ({n})" for label, n in examples.left_out[:_NAMED])
+        more = len(examples.left_out) - _NAMED
+        console.print(
+            f"left out, for {curves.shots[-1]} shots and a test are more pictures than they have: "
+            f"{named}{f' and {more} more labels' if more > 0 else ''}",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _cell(scores: RepeatedAccuracy) -> str:
+    better = scores.gain is not None and scores.gain.low > 0
+    return interval(scores.balanced) + ("*" if better else " ")
+
+
+def _numbers(given: str) -> Sequence[int]:
+    """Read '1,2,4'."""
+    parts = [part.strip() for part in given.split(",")]
+    if not all(part.isdecimal() and 0 < int(part) < 10**6 for part in parts):
+        fail(f"--shots {given}: write whole numbers from 1 on, as '1,2,4'.", status=2)
+    return [int(part) for part in parts]
