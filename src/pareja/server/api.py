@@ -1,0 +1,161 @@
+"""The HTTP API: what the pages do, for programs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Query, Request, Response
+
+from pareja.errors import ParejaError
+from pareja.server.engine import Ask
+from pareja.server.parameters import Asked, EngineHere, ModelName, PictureId
+from pareja.server.schemas import (
+    CaptionBody,
+    CaptionsBody,
+    JudgementRequest,
+    JudgementsBody,
+    MapBody,
+    MapPointBody,
+    ModelsBody,
+    PictureBody,
+    PicturesBody,
+    SearchBody,
+    SearchRequest,
+    errors,
+)
+from pareja.server.settings import MAX_HITS, MAX_QUERY
+from pareja.server.thumbnails import ThumbnailSize
+from pareja.server.uploads import decode_data_url
+from pareja.server.wording import Problem
+
+router = APIRouter(prefix="/v1", responses=errors(400, 404, 413, 422))
+
+
+@router.get("/search", tags=["search"])
+def search(engine: EngineHere, ask: Asked) -> SearchBody:
+    """Search by words, by a picture of the collection, or by one that was uploaded."""
+    return SearchBody.of(engine.search(ask), ask.q)
+
+
+@router.post("/search", tags=["search"])
+def search_with_picture(engine: EngineHere, request: SearchRequest) -> SearchBody:
+    """Search by words, by a picture given as a data URL, or by both."""
+    ask = Ask(
+        q=request.text.strip(),
+        minus=request.minus.strip(),
+        category=request.category,
+        model=request.model,
+        like=request.like,
+        k=request.k,
+    )
+    image = None
+    if request.image is not None:
+        image = decode_data_url(request.image, "image", engine.settings.limits.pixels)
+    return SearchBody.of(engine.search(ask, image), ask.q)
+
+
+@router.get("/pictures", tags=["pictures"])
+def list_pictures(
+    engine: EngineHere,
+    category: Annotated[str, Query(max_length=MAX_QUERY)] = "",
+    offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_HITS)] = 50,
+) -> PicturesBody:
+    """List pictures of the collection."""
+    pictures = engine.collection.pictures(category=category or None, offset=offset, limit=limit)
+    return PicturesBody(
+        total=engine.collection.count(),
+        categories=engine.collection.categories(),
+        pictures=[PictureBody.of(picture) for picture in pictures],
+    )
+
+
+@router.get("/pictures/{id}", tags=["pictures"])
+def show_picture(engine: EngineHere, id: PictureId) -> PictureBody:  # noqa: A002  in its URL
+    """Return what is known about a picture."""
+    return PictureBody.of(engine.collection.picture(id))
+
+
+@router.get(
+    "/pictures/{id}/thumbnail",
+    tags=["pictures"],
+    response_class=Response,
+    responses={200: {"content": {"image/webp": {}}}, 304: {"description": "Not modified"}},
+)
+async def thumbnail(
+    request: Request,
+    engine: EngineHere,
+    id: PictureId,  # noqa: A002
+    size: ThumbnailSize = ThumbnailSize.SMALL,
+) -> Response:
+    """Return a picture as WebP, its longer side at most `size` pixels."""
+    picture = await to_thread.run_sync(engine.collection.picture, id)
+    tag = f'"{picture.digest[:32]}-{size.value}"'
+    headers = {"etag": tag, "cache-control": "private, max-age=86400"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    # Decoding takes memory in proportion to the picture, so few are decoded at a time.
+    try:
+        encoded = await to_thread.run_sync(
+            engine.thumbnails.get, picture, int(size), limiter=_decoders(request)
+        )
+    except ParejaError as error:
+        raise Problem(404, "file_gone", id=picture.id) from error
+    return Response(encoded, media_type="image/webp", headers=headers)
+
+
+def _decoders(request: Request) -> CapacityLimiter:
+    limiter: CapacityLimiter = request.app.state.decoders
+    return limiter
+
+
+@router.get("/pictures/{id}/captions", tags=["pictures"])
+def captions(
+    engine: EngineHere,
+    id: PictureId,  # noqa: A002
+    model: ModelName = "",
+    n: Annotated[int, Query(ge=1, le=50)] = 3,
+) -> CaptionsBody:
+    """Return the captions of the collection that match a picture best, and worst."""
+    best, worst = engine.captions(engine.collection.picture(id), model, n=n)
+    return CaptionsBody(
+        best=[CaptionBody.of(match) for match in best],
+        worst=[CaptionBody.of(match) for match in worst],
+    )
+
+
+@router.get("/models", tags=["models"])
+def models(engine: EngineHere) -> ModelsBody:
+    """List the encoders that the collection is indexed with, the default first."""
+    return ModelsBody(models=list(engine.models()))
+
+
+@router.get("/map", tags=["pictures"])
+def map_of_pictures(engine: EngineHere, model: ModelName = "") -> MapBody:
+    """Place the pictures on a plane, by principal components of their embeddings."""
+    placed = engine.map(model)
+    return MapBody(
+        model=engine.encoder(model).name,
+        total=placed.total,
+        explained=placed.explained,
+        points=[MapPointBody(id=p.picture.id, x=p.x, y=p.y) for p in placed.points],
+    )
+
+
+@router.get("/judgements", tags=["evaluation"])
+def judgements(
+    engine: EngineHere, query: Annotated[str, Query(min_length=1, max_length=MAX_QUERY)]
+) -> JudgementsBody:
+    """Return which pictures were judged for a query."""
+    return JudgementsBody(query=query, judgements=engine.collection.judgements(query))
+
+
+@router.put("/judgements", tags=["evaluation"])
+def judge(engine: EngineHere, request: JudgementRequest) -> JudgementsBody:
+    """Keep a judgement, or take it back; it is durable when this answers."""
+    engine.collection.picture(request.picture_id)
+    engine.collection.judge(request.query, request.picture_id, request.relevant)
+    return JudgementsBody(
+        query=request.query, judgements=engine.collection.judgements(request.query)
+    )

@@ -1,0 +1,163 @@
+"""The application: pages and API behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyio import CapacityLimiter, create_task_group
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from pareja.embedding.pipeline import available_cores
+from pareja.encoders import load_encoder
+from pareja.encoders.protocols import Encoder
+from pareja.errors import (
+    MissingDependencyError,
+    ModelUnavailableError,
+    NoSuchPictureError,
+    ParejaError,
+)
+from pareja.server import api, embeddings, evaluation, login, pages
+from pareja.server.engine import Engine
+from pareja.server.metrics import Measured
+from pareja.server.rendering import is_partial, render, words_of
+from pareja.server.security import Gate, Guard, wants_page
+from pareja.server.settings import Settings
+from pareja.server.uploads import TooManyPixelsError
+from pareja.server.wording import Problem
+
+if TYPE_CHECKING:
+    from pareja.search import Collection
+
+_STATIC = Path(__file__).parent / "static"
+
+
+def create_app(
+    collection: Collection,
+    settings: Settings | None = None,
+    *,
+    load: Callable[[str], Encoder] = load_encoder,
+) -> FastAPI:
+    """Return the application that serves a collection.
+
+    Parameters
+    ----------
+    collection
+        Open, and open as long as the application runs; whoever opened it closes it.
+    settings
+        Address, token and limits; by default for loopback alone.
+    load
+        Turns the name of one of the collection's encoders into the encoder.
+
+    Examples
+    --------
+    Under any ASGI server::
+
+        with Collection.open("photos.index") as collection:
+            uvicorn.run(create_app(collection))
+    """
+    settings = settings or Settings()
+    engine = Engine(collection, settings, load)
+    app = FastAPI(
+        lifespan=lambda _: _warmed(engine),
+        title="pareja",
+        summary="Search a collection of pictures by words and by pictures.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    gate = Gate(settings)
+    app.state.engine = engine
+    app.state.gate = gate
+    app.state.decoders = CapacityLimiter(max(2, available_cores()))
+    for module in (pages, login, api, evaluation, embeddings):
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=_STATIC), "static")
+    app.add_api_route("/healthz", _healthz, include_in_schema=False)
+    app.add_api_route("/metrics", _metrics, include_in_schema=False)
+    app.add_api_route("/docs", _documentation, include_in_schema=False)
+    app.add_exception_handler(HTTPException, _explain_http)
+    app.add_exception_handler(RequestValidationError, _explain_validation)
+    app.add_exception_handler(ParejaError, _explain_error)
+    # The last that is added is the first that a request meets.
+    app.add_middleware(Guard, settings=settings, gate=gate)
+    app.add_middleware(Measured, metrics=engine.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _warmed(engine: Engine) -> AsyncIterator[None]:
+    """Load the default encoder while the first visitor is still typing."""
+    async with create_task_group() as tasks:
+        tasks.start_soon(run_in_threadpool, engine.warm_up)
+        yield
+
+
+def _healthz() -> dict[str, str]:
+    """Tell that the process answers."""
+    return {"status": "ok"}
+
+
+def _metrics(request: Request) -> PlainTextResponse:
+    engine: Engine = request.app.state.engine
+    return PlainTextResponse(
+        engine.metrics.render(engine.collection.count()),
+        media_type="text/plain; version=0.0.4; charset=utf-8",
+    )
+
+
+def _documentation(request: Request) -> Response:
+    return render(request, "api", spec=request.app.openapi())
+
+
+def _explain_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for no other
+    if isinstance(error, Problem):
+        return _explain(request, error.status_code, error.text(words_of(request).lang))
+    key = "not_found" if error.status_code == 404 else ""
+    message = words_of(request).text(f"error.{key}") if key else str(error.detail)
+    return _explain(request, error.status_code, message, dict(error.headers or {}))
+
+
+def _explain_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for no other
+    first = error.errors()[0]
+    # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
+    place = ".".join(str(part) for part in first["loc"][:6])[:80]
+    text = f"{place}: {first['msg']}".encode("utf-8", "replace").decode()
+    broken = first["type"] == "json_invalid"
+    return _explain(request, 400 if broken else 422, text)
+
+
+def _explain_error(request: Request, error: Exception) -> Response:
+    status: int = HTTPStatus.UNPROCESSABLE_ENTITY
+    if isinstance(error, TooManyPixelsError):
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    elif isinstance(error, NoSuchPictureError):
+        status = HTTPStatus.NOT_FOUND
+    elif isinstance(error, ModelUnavailableError | MissingDependencyError):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    return _explain(request, status, str(error))
+
+
+def _explain(
+    request: Request, status: int, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    """Say what is wrong: as a page, as a line within one, or as JSON."""
+    if is_partial(request):
+        response: Response = render(request, "_error", status=status, message=message)
+        response.headers.update({"hx-retarget": "#alert", "hx-reswap": "innerHTML"})
+    elif wants_page(request.headers, request.url.path):
+        response = render(request, "error", status=status, message=message)
+    else:
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        response = JSONResponse({"error": {"message": message, "type": kind}}, status)
+    response.headers.update(headers or {})
+    return response

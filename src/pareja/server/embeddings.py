@@ -1,0 +1,87 @@
+"""``POST /v1/embeddings``, in the shape of the OpenAI API, for texts and for pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+from fastapi import APIRouter
+
+from pareja.encoders.protocols import Embeddings
+from pareja.server.batching import SharedEncoder
+from pareja.server.engine import Engine
+from pareja.server.parameters import EngineHere
+from pareja.server.schemas import (
+    EmbeddingBody,
+    EmbeddingsBody,
+    EmbeddingsRequest,
+    ImageInput,
+    errors,
+)
+from pareja.server.uploads import decode_data_url
+from pareja.server.wording import Problem
+
+router = APIRouter(tags=["embeddings"])
+
+
+@router.post(
+    "/v1/embeddings",
+    responses=errors(400, 404, 413, 422),
+)
+def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBody:
+    """Embed texts and pictures with an encoder of the collection.
+
+    Requests that arrive while the encoder runs are embedded together. Pictures are data URLs:
+    `{"input": [{"image": "data:image/png;base64,..."}]}`. Texts and pictures of one request lie in
+    one space, so an encoder pair takes only one kind at a time.
+    """
+    items = request.input if isinstance(request.input, list) else [request.input]
+    encoder = engine.encoder(request.model)
+    vectors = embed_items(items, encoder, engine)
+    as_text = request.encoding_format == "base64"
+    return EmbeddingsBody(
+        model=encoder.name,
+        data=[
+            EmbeddingBody(index=index, embedding=_base64(row) if as_text else row.tolist())
+            for index, row in enumerate(vectors)
+        ],
+    )
+
+
+def embed_items(
+    items: Sequence[str | ImageInput], encoder: SharedEncoder, engine: Engine
+) -> list[Embeddings]:
+    """Embed texts and pictures, in their order; one row ``(dim,)`` for each.
+
+    Raises
+    ------
+    Problem
+        If there is nothing, too much, or both kinds for a pair of networks.
+    ImageError
+        If a picture cannot be decoded.
+    """
+    limits = engine.settings.limits
+    texts = [item for item in items if isinstance(item, str)]
+    pictures = len(items) - len(texts)
+    if not items:
+        raise Problem(422, "no_input")
+    if len(texts) > limits.texts:
+        raise Problem(413, "texts", got=len(texts), limit=limits.texts)
+    if pictures > limits.images:
+        raise Problem(413, "images", got=pictures, limit=limits.images)
+    if texts and pictures and encoder.kind == "pair":
+        raise Problem(422, "pair", model=encoder.name)
+    # One picture is decoded at a time, and only what the network sees of it is kept.
+    pixels = [
+        encoder.prepare(decode_data_url(item.image, f"input[{n}]", limits.pixels))
+        for n, item in enumerate(items)
+        if isinstance(item, ImageInput)
+    ]
+    embedded_texts = iter(encoder.encode_texts(texts))
+    embedded_pictures = iter(encoder.encode_pixels(np.stack(pixels)) if pixels else ())
+    return [next(embedded_texts if isinstance(item, str) else embedded_pictures) for item in items]
+
+
+def _base64(row: Embeddings) -> str:
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()

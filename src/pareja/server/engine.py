@@ -1,0 +1,285 @@
+"""What pages and API ask of a collection and its encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pareja.analysis.projection import plane
+from pareja.encoders.protocols import Embeddings, Encoder
+from pareja.errors import ParejaError
+from pareja.search.contracts import Picture, Query, SearchResult
+from pareja.server.batching import SharedEncoder
+from pareja.server.metrics import Metrics
+from pareja.server.settings import Settings
+from pareja.server.thumbnails import Thumbnails
+from pareja.server.uploads import Uploads
+from pareja.server.wording import Problem
+
+if TYPE_CHECKING:
+    from pareja.search import Collection
+
+DEFAULT_HITS = 10
+MAX_MAPPED = 1_500
+"""Most pictures on a map; of more, evenly many are left out."""
+MAX_CAPTIONS = 2_000
+"""Most captions that a picture is compared with."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What somebody looks for, as a URL says it.
+
+    Parameters
+    ----------
+    q, minus
+        Words to move towards, and away from.
+    category, model
+        Filter, and encoder; empty for all, and for the default.
+    like
+        A picture of the collection.
+    image
+        The id of an upload.
+    k
+        How many hits.
+    """
+
+    q: str = ""
+    minus: str = ""
+    category: str = ""
+    model: str = ""
+    like: int | None = None
+    image: str = ""
+    k: int = DEFAULT_HITS
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is looked for."""
+        return not (self.q or self.image or self.like)
+
+    def url(self, path: str = "/", **changes: object) -> str:
+        """Return the URL that asks this, without what is left at its default."""
+        asked = replace(self, **changes)  # type: ignore[arg-type]
+        default = Ask()
+        fields = {
+            name: value for name, value in vars(asked).items() if value != getattr(default, name)
+        }
+        return f"{path}?{urlencode(fields)}" if fields else path
+
+
+@dataclass(frozen=True)
+class CaptionMatch:
+    """A caption of the collection, the picture it belongs to, and how well it matches another."""
+
+    caption: str
+    picture: Picture
+    score: float
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """A picture and its place; both coordinates in [-1, 1]."""
+
+    picture: Picture
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class PictureMap:
+    """The pictures of a collection on a plane.
+
+    Parameters
+    ----------
+    points
+        The pictures that are shown.
+    total
+        How many there are.
+    explained
+        Share of the embeddings' variance that the plane keeps, in [0, 1].
+    """
+
+    points: tuple[MapPoint, ...]
+    total: int
+    explained: float
+
+
+@dataclass
+class _Kept:
+    """Results that are expensive and stay true while the collection does."""
+
+    captions: dict[str, tuple[int, list[Picture], Embeddings]] = field(default_factory=dict)
+    maps: dict[str, tuple[int, PictureMap]] = field(default_factory=dict)
+
+
+class Engine:
+    """A collection with its encoders, for any number of requests at once.
+
+    Parameters
+    ----------
+    collection
+        What is searched.
+    settings
+        Which encoder answers by default, and limits.
+    load
+        Turns an encoder's name into it.
+    """
+
+    def __init__(
+        self, collection: Collection, settings: Settings, load: Callable[[str], Encoder]
+    ) -> None:
+        self.collection = collection
+        self.settings = settings
+        self.metrics = Metrics()
+        self.thumbnails = Thumbnails(collection.read)
+        self.uploads = Uploads(settings.limits.pixels)
+        self._load = load
+        self._encoders: dict[str, SharedEncoder] = {}
+        self._kept = _Kept()
+        self._lock = Lock()
+
+    def models(self) -> tuple[str, ...]:
+        """Return the encoders that the collection has vectors of, the default first."""
+        names = self.collection.models()
+        first = self.settings.model
+        return (first, *(n for n in names if n != first)) if first in names else names
+
+    def encoder(self, name: str = "") -> SharedEncoder:
+        """Return an encoder of the collection; it is loaded when it is first asked for.
+
+        Raises
+        ------
+        Problem
+            If the collection has no vectors of it.
+        """
+        names = self.models()
+        wanted = name or (names[0] if names else "")
+        if wanted not in names:
+            raise Problem(404, "unknown_model", model=wanted, models=", ".join(names) or "-")
+        with self._lock:
+            if wanted not in self._encoders:
+                self._encoders[wanted] = SharedEncoder(self._load(wanted), self.metrics.count_batch)
+            return self._encoders[wanted]
+
+    def warm_up(self) -> None:
+        """Have the default encoder in memory; what is wrong with it is said when it is used."""
+        with suppress(ParejaError, Problem):
+            self.encoder().encode_texts(["a picture"])
+
+    def search(self, ask: Ask, image: Image.Image | None = None) -> SearchResult:
+        """Answer a search.
+
+        Parameters
+        ----------
+        ask
+            What is looked for.
+        image
+            A picture that is looked for besides.
+
+        Raises
+        ------
+        Problem
+            If nothing is asked for, or the upload is no longer kept.
+        ParejaError
+            As `Collection.search` does.
+        """
+        if ask.is_empty and image is None:
+            raise Problem(422, "empty_query")
+        encoder = self.encoder(ask.model)
+        query = Query(
+            text=ask.q or None,
+            like=ask.like,
+            minus=ask.minus or None,
+            category=ask.category or None,
+        )
+        if ask.image:
+            upload = self.uploads.get(ask.image)
+            if upload is None:
+                raise Problem(404, "upload_gone")
+            query = replace(query, image=upload.embedding(encoder)[0])
+        elif image is not None:
+            query = replace(query, image=encoder.encode_images([image])[0])
+        return self.collection.search(query, encoder, k=ask.k)
+
+    def captions(
+        self, picture: Picture, model: str = "", *, n: int = 3
+    ) -> tuple[list[CaptionMatch], list[CaptionMatch]]:
+        """Return the captions of the collection that match a picture best, and worst.
+
+        Parameters
+        ----------
+        picture
+            Of the collection.
+        model
+            A dual encoder; empty for the default.
+        n
+            How many of each.
+
+        Returns
+        -------
+        best, worst
+            Best first, and worst first.
+        """
+        encoder = self.encoder(model)
+        if encoder.kind != "dual":
+            raise Problem(422, "pair", model=encoder.name)
+        pictures, texts = self._caption_embeddings(encoder)
+        if not pictures:
+            return [], []
+        ids, vectors = self.collection.embeddings(encoder)
+        rows = np.flatnonzero(ids == picture.id)
+        if not len(rows):
+            return [], []
+        scores = texts @ vectors[rows[0]]
+        order = np.argsort(-scores, kind="stable")
+        matches = [
+            CaptionMatch(pictures[i].caption or "", pictures[i], float(scores[i])) for i in order
+        ]
+        n = min(n, len(matches) // 2 or 1)
+        return matches[:n], matches[::-1][:n]
+
+    def _caption_embeddings(self, encoder: SharedEncoder) -> tuple[list[Picture], Embeddings]:
+        count = self.collection.count()
+        kept = self._kept.captions.get(encoder.name)
+        if kept is None or kept[0] != count:
+            distinct: dict[str, Picture] = {}
+            for picture in self.collection.pictures(limit=MAX_CAPTIONS):
+                if picture.caption:
+                    distinct.setdefault(picture.caption, picture)
+            kept = count, list(distinct.values()), encoder.encode_texts(list(distinct))
+            self._kept.captions[encoder.name] = kept
+        return kept[1], kept[2]
+
+    def map(self, model: str = "") -> PictureMap:
+        """Place the pictures of the collection on a plane, by principal components."""
+        encoder = self.encoder(model)
+        count = self.collection.count()
+        kept = self._kept.maps.get(encoder.name)
+        if kept is None or kept[0] != count:
+            kept = count, self._place(*self.collection.embeddings(encoder))
+            self._kept.maps[encoder.name] = kept
+        return kept[1]
+
+    def _place(self, ids: NDArray[np.int64], vectors: Embeddings) -> PictureMap:
+        if not len(ids):
+            return PictureMap((), 0, 1.0)
+        shown = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MAX_MAPPED)).astype(int))
+        rows = np.asarray(vectors, dtype=np.float64)[shown]
+        placed = plane(rows, rows, np.arange(len(rows)), shared=True)
+        extent = np.abs(placed.images).max(axis=0)
+        positions = placed.images / np.where(extent > 0, extent, 1.0)
+        by_id = {picture.id: picture for picture in self.collection.pictures()}
+        points = tuple(
+            MapPoint(by_id[int(ids[row])], round(float(x), 4), round(float(y), 4))
+            for row, (x, y) in zip(shown, positions, strict=True)
+            if int(ids[row]) in by_id
+        )
+        return PictureMap(points, len(ids), placed.explained[0])

@@ -1,0 +1,245 @@
+"""How good the search is: query sets, judging them, and what follows for each encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pareja.analysis.significance import Estimate, paired_difference
+from pareja.search.contracts import Picture
+from pareja.search.judging import QuerySetScores
+from pareja.server.engine import Ask, Engine
+from pareja.server.parameters import EngineHere
+from pareja.server.rendering import render
+from pareja.server.schemas import (
+    EstimateBody,
+    EvaluationBody,
+    ModelScoresBody,
+    QueryScoreBody,
+    QuerySetBody,
+    QuerySetRequest,
+    errors,
+)
+from pareja.server.settings import MAX_QUERY
+from pareja.server.wording import Problem
+
+MAX_QUERIES = 200
+"""Most queries of a set."""
+
+_POOLED = 10
+_RESAMPLES = 2_000
+
+router = APIRouter()
+
+SetName = Annotated[str, Query(max_length=MAX_QUERY, description="A query set.")]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher one encoder's nDCG is than another's, over the same queries.
+
+    Parameters
+    ----------
+    a, b
+        Names of the two.
+    estimate
+        Mean of a minus mean of b, with the interval of the paired bootstrap over queries.
+    """
+
+    a: str
+    b: str
+    estimate: Estimate
+
+    @property
+    def better(self) -> str | None:
+        """Name of the better one; None where the interval holds 0."""
+        if self.estimate.low > 0:
+            return self.a
+        return self.b if self.estimate.high < 0 else None
+
+
+def measures(scores: QuerySetScores) -> dict[str, Estimate]:
+    """Return an encoder's means over all queries, by the names that people know."""
+    overall = scores.overall
+    return {
+        **{f"P@{k}": estimate for k, estimate in overall.precision.items()},
+        f"nDCG@{overall.ndcg_at}": overall.ndcg,
+        "MRR": overall.mrr,
+    }
+
+
+def differences(scores: Sequence[QuerySetScores]) -> list[Difference]:
+    """Compare the first encoder with each of the others, by nDCG."""
+    return [
+        Difference(
+            scores[0].model,
+            other.model,
+            paired_difference(
+                scores[0].overall.ndcg_by_query - other.overall.ndcg_by_query,
+                other.overall.ndcg_by_query * 0 + 1,
+                _RESAMPLES,
+                0,
+            ),
+        )
+        for other in scores[1:]
+    ]
+
+
+def evaluate(engine: Engine, name: str, models: Sequence[str]) -> list[QuerySetScores]:
+    """Run a query set on encoders; none where nothing has been judged relevant."""
+    collection = engine.collection
+    if not any(any(collection.judgements(q).values()) for q in collection.queries(name)):
+        return []
+    return [
+        collection.evaluate(engine.encoder(model), name, resamples=_RESAMPLES) for model in models
+    ]
+
+
+def pooled(engine: Engine, query: str) -> list[tuple[Picture, None]]:
+    """Return the best of every encoder, in turns: judging one's results alone would favour it."""
+    found: dict[int, Picture] = {}
+    answers = [
+        engine.search(Ask(q=query, model=model, k=_POOLED)).hits
+        for model in engine.models()
+        if engine.encoder(model).kind == "dual"
+    ]
+    for rank in range(_POOLED):
+        for hits in answers:
+            if rank < len(hits):
+                found.setdefault(hits[rank].picture.id, hits[rank].picture)
+    return [(picture, None) for picture in found.values()]
+
+
+@router.get("/evaluation", include_in_schema=False)
+def evaluation_page(
+    request: Request,
+    engine: EngineHere,
+    set: SetName = "",  # noqa: A002  the field's name
+    model: Annotated[list[str] | None, Query(max_length=20)] = None,
+) -> Response:
+    """Show the query sets, and the measures of one of them."""
+    collection = engine.collection
+    names = collection.query_sets()
+    chosen = set or (names[0] if names else "")
+    queries = collection.queries(chosen) if chosen else ()
+    duals = [name for name in engine.models() if engine.encoder(name).kind == "dual"]
+    models = [name for name in model or duals if name in duals]
+    scores = evaluate(engine, chosen, models) if chosen else []
+    return render(
+        request,
+        "evaluation",
+        sets=names,
+        chosen=chosen,
+        queries=queries,
+        judged={query: len(collection.judgements(query)) for query in queries},
+        duals=duals,
+        models=models,
+        scores=scores,
+        measures=measures,
+        differences=differences(scores),
+        by_query=[{s.query: s for s in each.queries} for each in scores],
+    )
+
+
+@router.get("/evaluation/judge", include_in_schema=False)
+def judging_page(
+    request: Request,
+    engine: EngineHere,
+    set: SetName,  # noqa: A002
+    n: Annotated[int, Query(ge=1, le=MAX_QUERIES)] = 1,
+) -> Response:
+    """Show what the encoders find for one query of a set, to be judged."""
+    queries = engine.collection.queries(set)
+    if n > len(queries):
+        raise Problem(404, "not_found")
+    query = queries[n - 1]
+    return render(
+        request,
+        "judging",
+        set=set,
+        n=n,
+        total=len(queries),
+        query=query,
+        k=_POOLED,
+        entries=pooled(engine, query),
+        judgements=engine.collection.judgements(query),
+    )
+
+
+@router.post("/query-sets", include_in_schema=False)
+def create_from_page(
+    engine: EngineHere,
+    name: Annotated[str, Form(min_length=1, max_length=100)],
+    queries: Annotated[str, Form(min_length=1, max_length=MAX_QUERIES * MAX_QUERY)],
+) -> RedirectResponse:
+    """Keep a query set that somebody wrote, one query a line."""
+    lines = [line.strip() for line in queries.splitlines() if line.strip()]
+    _create(engine, name.strip(), lines)
+    return RedirectResponse(f"/evaluation?{urlencode({'set': name.strip()})}", 303)
+
+
+@router.get("/v1/query-sets", tags=["evaluation"])
+def list_query_sets(engine: EngineHere) -> list[QuerySetBody]:
+    """List the query sets with their queries."""
+    collection = engine.collection
+    return [
+        QuerySetBody(name=name, queries=list(collection.queries(name)))
+        for name in collection.query_sets()
+    ]
+
+
+@router.post(
+    "/v1/query-sets",
+    tags=["evaluation"],
+    status_code=201,
+    responses=errors(400, 409, 413, 422),
+)
+def create_query_set(engine: EngineHere, request: QuerySetRequest) -> QuerySetBody:
+    """Keep queries under a name, to be judged and evaluated together."""
+    _create(engine, request.name, request.queries)
+    return QuerySetBody(name=request.name, queries=list(engine.collection.queries(request.name)))
+
+
+@router.get(
+    "/v1/evaluation",
+    tags=["evaluation"],
+    responses=errors(404, 409, 422),
+)
+def evaluation(
+    engine: EngineHere,
+    query_set: SetName,
+    model: Annotated[
+        list[str] | None, Query(max_length=20, description="Encoders; by default the first.")
+    ] = None,
+) -> EvaluationBody:
+    """Measure encoders by the judgements about a query set."""
+    names = model or list(engine.models()[:1])
+    if query_set not in engine.collection.query_sets():
+        raise Problem(404, "no_query_set", name=query_set)
+    scores = evaluate(engine, query_set, names)
+    if not scores:
+        raise Problem(409, "nothing_judged", name=query_set)
+    return EvaluationBody(
+        query_set=query_set,
+        models={
+            each.model: ModelScoresBody(
+                overall={key: EstimateBody.of(value) for key, value in measures(each).items()},
+                queries=[QueryScoreBody.of(score) for score in each.queries],
+                left_out=list(each.left_out),
+            )
+            for each in scores
+        },
+    )
+
+
+def _create(engine: Engine, name: str, queries: Sequence[str]) -> None:
+    if len(queries) > MAX_QUERIES:
+        raise Problem(413, "queries", got=len(queries), limit=MAX_QUERIES)
+    if name in engine.collection.query_sets():
+        raise Problem(409, "set_exists", name=name)
+    engine.collection.create_query_set(name, queries)

@@ -1,0 +1,255 @@
+"""The pages of a collection: search, pictures, the map and two encoders side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Form, Query, Request, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from pareja.errors import ParejaError
+from pareja.search.contracts import Picture, SearchResult
+from pareja.server.engine import Ask, Engine, MapPoint
+from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, PictureId
+from pareja.server.rendering import LANG_COOKIE, THEME_COOKIE, is_partial, render, words_of
+from pareja.server.security import local_path
+from pareja.server.settings import MAX_QUERY
+from pareja.server.wording import PageWording, Problem
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+HIT_CHOICES = (5, 10, 20, 50, 100)
+_BROWSED = 40
+_NEIGHBOURS = 12
+_YEAR = 31_536_000
+
+
+@router.get("/")
+def search_page(
+    request: Request,
+    engine: EngineHere,
+    ask: Asked,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """Search, or leaf through the collection while nothing is asked."""
+    words = words_of(request)
+    collection = engine.collection
+    result = None if ask.is_empty else engine.search(ask)
+    pictures = []
+    if result is None:
+        offset = (page - 1) * _BROWSED
+        pictures = collection.pictures(
+            category=ask.category or None, offset=offset, limit=_BROWSED + 1
+        )
+    response = render(
+        request,
+        "_results" if is_partial(request) else "search",
+        ask=ask,
+        result=result,
+        entries=entries_of(result) if result else [(p, None) for p in pictures[:_BROWSED]],
+        page=page,
+        more=len(pictures) > _BROWSED,
+        judgements=collection.judgements(ask.q) if ask.q else {},
+        upload=engine.uploads.get(ask.image),
+        liked=collection.picture(ask.like) if ask.like else None,
+        found=summary(words, ask, result, collection.count()),
+        count=collection.count(),
+        categories=collection.categories(),
+        models=engine.models(),
+        hit_choices=sorted({*HIT_CHOICES, ask.k}),
+    )
+    if is_partial(request):
+        # While somebody types, the address follows; what was chosen becomes a step to go back to.
+        typed = request.headers.get("hx-trigger") in {"q", "minus"}
+        response.headers["hx-replace-url" if typed else "hx-push-url"] = ask.url()
+    return response
+
+
+def entries_of(result: SearchResult) -> list[tuple[Picture, float]]:
+    """Return what a grid shows of a result: pictures with their scores."""
+    return [(hit.picture, hit.score) for hit in result.hits]
+
+
+def summary(words: PageWording, ask: Ask, result: SearchResult | None, count: int) -> str:
+    """Say in one line what a search found, for eyes and screen readers."""
+    if result is None:
+        return words.text("search.browsing", pictures=words.count("picture", count))
+    if not result.hits:
+        return words.text("search.nothing")
+    return words.text(
+        "search.found",
+        pictures=words.count("picture", len(result.hits)),
+        model=result.model,
+        ms=words.number(result.took_ms, 0 if result.took_ms >= 10 else 1),
+    )
+
+
+@router.post("/search-by-picture")
+async def search_by_picture(
+    request: Request, engine: EngineHere, picture: UploadFile
+) -> RedirectResponse:
+    """Keep a picture for a while, and search by it."""
+    encoded = await picture.read()
+    name = (picture.filename or "").rpartition("/")[2][:80] or words_of(request).text("nav.picture")
+    upload = await run_in_threadpool(engine.uploads.add, encoded, name)
+    return RedirectResponse(Ask(image=upload.id).url(), 303)
+
+
+@router.get("/uploads/{upload}")
+def upload_preview(engine: EngineHere, upload: str) -> Response:
+    """Show a picture that is searched by."""
+    kept = engine.uploads.get(upload)
+    if kept is None:
+        raise Problem(404, "upload_gone")
+    return Response(
+        kept.preview,
+        media_type="image/webp",
+        headers={"cache-control": f"private, max-age={_YEAR}"},
+    )
+
+
+@router.get("/pictures/{id}")
+def picture_page(
+    request: Request,
+    engine: EngineHere,
+    id: PictureId,  # noqa: A002  what its URL calls it
+    model: ModelName = "",
+) -> Response:
+    """Show a picture large, with what is known about it and its neighbours."""
+    picture = engine.collection.picture(id)
+    address = urlsplit(picture.source_url or "")
+    return render(
+        request,
+        "picture",
+        picture=picture,
+        model=model,
+        # Metadata is not trusted: a link may also be javascript:.
+        source=address.geturl() if address.scheme in {"http", "https"} else "",
+        source_host=address.netloc,
+        captions_possible=engine.encoder(model).kind == "dual",
+        entries=entries_of(engine.search(Ask(like=id, model=model, k=_NEIGHBOURS))),
+    )
+
+
+@router.get("/pictures/{id}/captions")
+def picture_captions(
+    request: Request,
+    engine: EngineHere,
+    id: PictureId,  # noqa: A002
+    model: ModelName = "",
+) -> Response:
+    """Show which captions of the collection match a picture best, and worst."""
+    picture = engine.collection.picture(id)
+    best, worst = engine.captions(picture, model)
+    return render(
+        request,
+        "_captions" if is_partial(request) else "captions",
+        picture=picture,
+        best=best,
+        worst=worst,
+    )
+
+
+@router.post("/judgements")
+def judge(
+    request: Request,
+    engine: EngineHere,
+    query: Annotated[str, Form(min_length=1, max_length=MAX_QUERY)],
+    picture_id: Annotated[int, Form(ge=1, le=LARGEST_ID)],
+    relevant: Annotated[Literal["yes", "no", "none"], Form()],
+    next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002  the field's name
+) -> Response:
+    """Keep, or take back, somebody's judgement of a result."""
+    picture = engine.collection.picture(picture_id)
+    verdict = {"yes": True, "no": False, "none": None}[relevant]
+    engine.collection.judge(query, picture_id, verdict)
+    if not is_partial(request):
+        return RedirectResponse(local_path(next), 303)
+    return render(
+        request,
+        "_judged",
+        query=query,
+        picture=picture,
+        judgements=engine.collection.judgements(query),
+    )
+
+
+@router.get("/map")
+def map_page(request: Request, engine: EngineHere, model: ModelName = "") -> Response:
+    """Show the collection as a plane on which similar pictures are near."""
+    placed = engine.map(model)
+    by_category: dict[str, list[MapPoint]] = {}
+    for point in placed.points:
+        by_category.setdefault(point.picture.category or "", []).append(point)
+    return render(
+        request,
+        "map",
+        map=placed,
+        by_category=sorted(by_category.items()),
+        models=engine.models(),
+        model=model or engine.encoder().name,
+    )
+
+
+@router.get("/side-by-side")
+def side_by_side_page(
+    request: Request,
+    engine: EngineHere,
+    q: Annotated[str, Query(max_length=MAX_QUERY)] = "",
+    a: ModelName = "",
+    b: ModelName = "",
+    k: Annotated[int, Query(ge=1, le=50)] = 5,
+) -> Response:
+    """Ask two encoders the same."""
+    models = engine.models()
+    a, b = a or models[0], b or models[min(1, len(models) - 1)]
+    q = q.strip()
+    sides = [_side(engine, Ask(q=q, model=name, k=k)) for name in (a, b)] if q else []
+    shown = [{picture.id for picture, _ in side.entries} for side in sides]
+    return render(
+        request,
+        "_side_by_side" if is_partial(request) else "side_by_side",
+        q=q,
+        a=a,
+        b=b,
+        k=k,
+        k_choices=sorted({*HIT_CHOICES[:4], k}),
+        models=models,
+        answers=sides,
+        shared=len(set.intersection(*shown)) if shown else 0,
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    """An encoder's answer, or why it has none: the other one's is shown all the same."""
+
+    model: str
+    entries: list[tuple[Picture, float]]
+    likely_relevant: bool | None = None
+    problem: str = ""
+
+
+def _side(engine: Engine, ask: Ask) -> _Side:
+    try:
+        result = engine.search(ask)
+    except ParejaError as error:
+        return _Side(ask.model, [], problem=str(error))
+    return _Side(ask.model, entries_of(result), result.likely_relevant)
+
+
+@router.post("/preferences")
+def choose(
+    lang: Annotated[Literal["es", "en"] | None, Form()] = None,
+    theme: Annotated[Literal["auto", "light", "dark"] | None, Form()] = None,
+    next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002
+) -> RedirectResponse:
+    """Keep the language and the colours that somebody chose, in cookies."""
+    response = RedirectResponse(local_path(next), 303)
+    for name, value in ((LANG_COOKIE, lang), (THEME_COOKIE, theme)):
+        if value is not None:
+            response.set_cookie(name, value, max_age=_YEAR, httponly=True, samesite="lax")
+    return response

@@ -1,0 +1,47 @@
+"""What routes take from a request, the same for pages and API."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Query, Request
+
+from pareja.server.engine import DEFAULT_HITS, Ask, Engine
+from pareja.server.settings import MAX_HITS, MAX_QUERY
+
+LARGEST_ID = 2**53 - 1
+"""Largest picture id that JavaScript and SQLite both hold exactly."""
+
+
+def engine_of(request: Request) -> Engine:
+    """Return the engine that answers a request."""
+    return cast(Engine, request.app.state.engine)
+
+
+def ask_of(
+    q: Annotated[str, Query(max_length=MAX_QUERY, description="Words to look for.")] = "",
+    minus: Annotated[str, Query(max_length=MAX_QUERY, description="Words to move away from.")] = "",
+    category: Annotated[
+        str, Query(max_length=MAX_QUERY, description="Only pictures of this category.")
+    ] = "",
+    model: Annotated[
+        str, Query(max_length=MAX_QUERY, description="The encoder; by default the first.")
+    ] = "",
+    like: Annotated[
+        int | None, Query(ge=1, le=LARGEST_ID, description="More like this picture.")
+    ] = None,
+    image: Annotated[
+        str, Query(max_length=40, description="A picture that was uploaded to search by.")
+    ] = "",
+    k: Annotated[int, Query(ge=1, le=MAX_HITS, description="How many hits.")] = DEFAULT_HITS,
+) -> Ask:
+    """Return what a URL asks for."""
+    return Ask(q.strip(), minus.strip(), category, model, like, image, k)
+
+
+EngineHere = Annotated[Engine, Depends(engine_of)]
+Asked = Annotated[Ask, Depends(ask_of)]
+PictureId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A picture of the collection.")]
+ModelName = Annotated[
+    str, Query(max_length=MAX_QUERY, description="The encoder; by default the first.")
+]

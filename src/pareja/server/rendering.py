@@ -1,0 +1,108 @@
+"""From a template and what it shows to a page, in the visitor's language and colours."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pareja.report.wording import Lang
+from pareja.search.contracts import Picture
+from pareja.server.parameters import engine_of
+from pareja.server.security import local_path
+from pareja.server.wording import PageWording, choose_language, wording
+
+Theme = Literal["auto", "light", "dark"]
+
+LANG_COOKIE, THEME_COOKIE = "pareja_lang", "pareja_theme"
+
+NAVIGATION = (
+    ("search", "/"),
+    ("map", "/map"),
+    ("side_by_side", "/side-by-side"),
+    ("evaluation", "/evaluation"),
+)
+"""The pages that every page leads to: ``nav.`` key of the wording, and path."""
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pareja.server"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["navigation"] = NAVIGATION
+    return environment
+
+
+def words_of(request: Request) -> PageWording:
+    """Return the wording in the visitor's language."""
+    return wording(language_of(request))
+
+
+def language_of(request: Request) -> Lang:
+    """Return the visitor's language."""
+    return choose_language(
+        request.cookies.get(LANG_COOKIE),
+        request.headers.get("accept-language", ""),
+        engine_of(request).settings.lang,
+    )
+
+
+def is_partial(request: Request) -> bool:
+    """Tell whether htmx asks for a part of a page and not for the whole."""
+    return request.headers.get("hx-request") == "true"
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """Return a page.
+
+    Parameters
+    ----------
+    request
+        Whose page it is.
+    template
+        Its name in ``templates/``, without the ending.
+    status
+        Of the answer.
+    values
+        What the template shows.
+    """
+    words = words_of(request)
+    theme = request.cookies.get(THEME_COOKIE, "auto")
+    query = request.url.query
+
+    def caption_of(picture: Picture) -> str:
+        translated = picture.caption_es if words.lang == "es" else None
+        return translated or picture.caption or words.text("picture.untitled", id=picture.id)
+
+    html = (
+        _environment()
+        .get_template(f"{template}.html.jinja")
+        .render(
+            t=words.text,
+            words=words,
+            lang=words.lang,
+            theme=theme if theme in {"light", "dark"} else "auto",
+            path=request.url.path,
+            here=local_path(f"{request.url.path}?{query}" if query else request.url.path),
+            caption_of=caption_of,
+            max_bytes=engine_of(request).settings.limits.body_bytes,
+            **values,
+        )
+    )
+    return HTMLResponse(
+        html,
+        status,
+        headers={
+            "cache-control": "no-store",
+            "vary": "Cookie, Accept-Language, HX-Request",
+            "content-language": words.lang,
+        },
+    )

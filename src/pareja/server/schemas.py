@@ -1,0 +1,294 @@
+"""What the HTTP API takes and gives. Names that other programs rely on stay."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pareja.analysis.significance import Estimate
+from pareja.search.contracts import Picture, SearchResult
+from pareja.search.judging import QueryScore
+from pareja.server.engine import DEFAULT_HITS, CaptionMatch
+from pareja.server.parameters import LARGEST_ID
+from pareja.server.settings import MAX_HITS, MAX_QUERY, MAX_TEXT
+
+QueryText = Annotated[str, Field(max_length=MAX_QUERY)]
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+
+
+class Sent(BaseModel):
+    """Base of what clients send: a field that nobody reads is a mistake worth hearing of."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class HitBody(BaseModel):
+    """One answer to a search."""
+
+    rank: int
+    id: int
+    path: str
+    score: float = Field(description="Cosine similarity in [-1, 1].")
+    caption: str | None
+    category: str | None
+    license: str | None
+    author: str | None
+
+
+class SearchBody(BaseModel):
+    """The answer to a search, best hit first."""
+
+    query: str
+    model: str
+    took_ms: float
+    likely_relevant: bool | None = Field(
+        description="False: unrelated queries score as high here. None: not known."
+    )
+    hits: list[HitBody]
+
+    @classmethod
+    def of(cls, result: SearchResult, query: str) -> SearchBody:
+        """Return the body of a result."""
+        return cls(
+            query=query,
+            model=result.model,
+            took_ms=round(result.took_ms, 3),
+            likely_relevant=result.likely_relevant,
+            hits=[
+                HitBody(
+                    rank=hit.rank,
+                    id=hit.picture.id,
+                    path=str(hit.picture.path),
+                    score=hit.score,
+                    caption=hit.picture.caption,
+                    category=hit.picture.category,
+                    license=hit.picture.license,
+                    author=hit.picture.author,
+                )
+                for hit in result.hits
+            ],
+        )
+
+
+class SearchRequest(Sent):
+    """A search; at least one of text, image and like."""
+
+    text: QueryText = ""
+    image: str | None = Field(None, description="A data URL: data:image/jpeg;base64,...")
+    like: Id | None = None
+    minus: QueryText = ""
+    category: QueryText = ""
+    model: QueryText = ""
+    k: int = Field(DEFAULT_HITS, ge=1, le=MAX_HITS)
+
+
+class PictureBody(BaseModel):
+    """One picture of the collection."""
+
+    id: int
+    digest: str
+    path: str
+    caption: str | None
+    caption_es: str | None
+    category: str | None
+    label: str | None
+    author: str | None
+    license: str | None
+    source_url: str | None
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, picture: Picture) -> PictureBody:
+        """Return the body of a picture."""
+        return cls(**{**vars(picture), "path": str(picture.path)})
+
+
+class PicturesBody(BaseModel):
+    """A part of the collection."""
+
+    total: int = Field(description="Pictures in the whole collection.")
+    categories: dict[str, int]
+    pictures: list[PictureBody]
+
+
+class CaptionBody(BaseModel):
+    """A caption of the collection and how well it matches."""
+
+    caption: str
+    picture_id: int
+    score: float
+
+    @classmethod
+    def of(cls, match: CaptionMatch) -> CaptionBody:
+        """Return the body of a match."""
+        return cls(caption=match.caption, picture_id=match.picture.id, score=match.score)
+
+
+class CaptionsBody(BaseModel):
+    """The captions that match a picture best, and those that match it worst."""
+
+    best: list[CaptionBody]
+    worst: list[CaptionBody]
+
+
+class ModelsBody(BaseModel):
+    """The encoders that answer, the default first."""
+
+    models: list[str]
+
+
+class MapPointBody(BaseModel):
+    """A picture's place on the map, both coordinates in [-1, 1]."""
+
+    id: int
+    x: float
+    y: float
+
+
+class MapBody(BaseModel):
+    """The collection on a plane."""
+
+    model: str
+    total: int
+    explained: float = Field(description="Share of the variance that the plane keeps.")
+    points: list[MapPointBody]
+
+
+class JudgementRequest(Sent):
+    """Whether a picture answers a query; null takes a judgement back."""
+
+    query: Annotated[str, Field(min_length=1, max_length=MAX_QUERY)]
+    picture_id: Id
+    relevant: bool | None
+
+
+class JudgementsBody(BaseModel):
+    """The judgements on a query, by picture id."""
+
+    query: str
+    judgements: dict[int, bool]
+
+
+class QuerySetRequest(Sent):
+    """Queries to judge and evaluate together."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    queries: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=MAX_QUERY)]], Field(min_length=1)
+    ]
+
+
+class QuerySetBody(BaseModel):
+    """A query set."""
+
+    name: str
+    queries: list[str]
+
+
+class EstimateBody(BaseModel):
+    """A mean over queries with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> EstimateBody:
+        """Return the body of an estimate."""
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+
+class QueryScoreBody(BaseModel):
+    """How one query fared."""
+
+    query: str
+    hits: list[int] = Field(description="Ids of the results, best first.")
+    relevant: list[bool]
+    judged: list[bool]
+    known: int = Field(description="Pictures of the collection that were judged relevant.")
+    precision: dict[int, float]
+    ndcg: float
+    reciprocal_rank: float
+
+    @classmethod
+    def of(cls, score: QueryScore) -> QueryScoreBody:
+        """Return the body of a query's score."""
+        return cls.model_validate(vars(score))
+
+
+class ModelScoresBody(BaseModel):
+    """How one encoder fared: P@1, P@3, P@5, nDCG@5 and MRR, over all and by query."""
+
+    overall: dict[str, EstimateBody]
+    queries: list[QueryScoreBody]
+    left_out: list[str] = Field(description="Queries about which nothing was judged relevant.")
+
+
+class EvaluationBody(BaseModel):
+    """A query set's scores, by encoder."""
+
+    query_set: str
+    models: dict[str, ModelScoresBody]
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong, in one sentence, and which kind of error it is."""
+
+    message: str
+    type: str
+
+
+class ErrorBody(BaseModel):
+    """An error, in the shape that clients of the OpenAI API know."""
+
+    error: ErrorDetail
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what a route says of the errors that it answers with."""
+    return {status: {"model": ErrorBody} for status in statuses}
+
+
+class ImageInput(Sent):
+    """A picture to embed."""
+
+    image: str = Field(description="A data URL: data:image/jpeg;base64,...")
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+
+
+class EmbeddingsRequest(BaseModel):
+    """Texts and pictures to embed. Other fields of the OpenAI API are taken and ignored."""
+
+    model_config = ConfigDict(strict=True)
+
+    input: Text | ImageInput | list[Text | ImageInput]
+    model: QueryText = ""
+    encoding_format: Literal["float", "base64"] = "float"
+
+
+class EmbeddingBody(BaseModel):
+    """One embedding: numbers, or little-endian float32 in base64."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class Usage(BaseModel):
+    """Always 0: nothing is charged."""
+
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+class EmbeddingsBody(BaseModel):
+    """Embeddings in the order of the input."""
+
+    object: Literal["list"] = "list"
+    model: str
+    data: list[EmbeddingBody]
+    usage: Usage = Usage()

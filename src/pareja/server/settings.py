@@ -1,0 +1,142 @@
+"""How a server is set up: where it listens, who may use it, and how much it takes at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pareja.errors import ServerError
+
+MIN_TOKEN = 16
+"""Fewest characters of a token; shorter ones can be guessed."""
+
+MAX_QUERY = 1_000
+"""Most characters of a query, of a name, and of one query in a set."""
+
+MAX_TEXT = 8_000
+"""Most characters of a text that is embedded."""
+
+MAX_HITS = 200
+"""Most hits that one search returns."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one request, and one client, may ask for.
+
+    Parameters
+    ----------
+    body_bytes
+        Largest request body, in bytes, counted as it arrives.
+    pixels
+        Largest uploaded picture, width times height.
+    texts, images
+        Most texts and most pictures that one request embeds.
+    rate
+        Requests a second that one client may make in the long run.
+    burst
+        Requests that a client may make at once after a pause.
+    failures
+        Wrong tokens that a client may send in a row; one more is allowed every ten seconds.
+    """
+
+    body_bytes: int = 20 * 2**20
+    pixels: int = 60_000_000
+    texts: int = 1_000
+    images: int = 32
+    rate: float = 200.0
+    burst: int = 2_000
+    failures: int = 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a server listens and who may use it.
+
+    Parameters
+    ----------
+    host, port
+        The address. Any but a loopback address needs a token.
+    token
+        What clients prove themselves with; None on loopback lets every local program in.
+    model
+        The encoder that answers unless a request names another; None for the collection's first.
+    lang
+        Language of the pages for browsers that ask for neither Spanish nor English, or None.
+    allowed_hosts
+        Further names under which browsers reach the server, as in ``pictures.example.org``.
+    limits
+        How much is taken at once.
+
+    Raises
+    ------
+    ServerError
+        If the address can be reached from outside and there is no token, or the token is short.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8420
+    token: str | None = None
+    model: str | None = None
+    lang: Literal["es", "en"] | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.token is None and not self.is_loopback:
+            raise ServerError(
+                f"{self.host} can be reached by others, so a token is needed. Pass --token, or set "
+                "PAREJA_TOKEN; or listen on 127.0.0.1."
+            )
+        if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):
+            raise ServerError(
+                f"the token needs at least {MIN_TOKEN} ASCII characters, got {len(self.token)}. "
+                "Make one with: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine reach the address."""
+        return self.host == "localhost" or _is_loopback(self.host)
+
+    @property
+    def address(self) -> str:
+        """The address for a browser on this machine."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    def accepts(self, host: str) -> bool:
+        """Tell whether a request's Host header names this server.
+
+        A page elsewhere can point a host name of its own at this machine (DNS rebinding), but not
+        an address: so literal addresses pass where the server listens to more than loopback.
+        """
+        name = _without_port(host)
+        known = {"localhost", self.host.lower(), *(h.lower() for h in self.allowed_hosts)}
+        if name in known or _is_loopback(name):
+            return True
+        if self.is_loopback:
+            return False
+        return _is_address(name) or name == socket.gethostname().lower()
+
+
+def _without_port(host: str) -> str:
+    """Return the name of a Host header: ``[::1]:8420`` is ``::1``."""
+    name = host.strip().lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.partition(":")[0].removesuffix(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return _is_address(name) and ipaddress.ip_address(name).is_loopback

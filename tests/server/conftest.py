@@ -1,0 +1,99 @@
+"""A small collection, and servers in front of it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from pareja.search import Collection
+from pareja.server import Settings, create_app
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+ADDRESS = "http://127.0.0.1:8420"
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the collection that all tests start from lies once the first test has made it."""
+    return tmp_path_factory.mktemp("shelf")
+
+
+@pytest.fixture
+def collection(
+    shelf: Path, tmp_path: Path, request: pytest.FixtureRequest, colours: ColourEncoder
+) -> Iterator[Collection]:
+    """Eight coloured walls, indexed by two encoders that agree in all but name."""
+    if not (shelf / "index").exists():
+        shutil.copytree(request.getfixturevalue("colour_folder"), shelf / "pictures")
+        with Collection.open(shelf / "index", create=True) as first:
+            for name in ("colours", "hues"):
+                first.index([shelf / "pictures"], replace(colours, name=name))
+    shutil.copytree(shelf / "index", tmp_path / "index")
+    with Collection.open(tmp_path / "index") as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_app(collection: Collection, colours: ColourEncoder) -> Callable[..., FastAPI]:
+    """Return applications for the collection, with the settings that a test wants."""
+
+    def make(**settings: Any) -> FastAPI:
+        return create_app(
+            collection, Settings(**settings), load=lambda name: replace(colours, name=name)
+        )
+
+    return make
+
+
+@pytest.fixture
+def client(make_app: Callable[..., FastAPI]) -> TestClient:
+    """A program on the same machine."""
+    return TestClient(make_app(), base_url=ADDRESS, follow_redirects=False)
+
+
+@pytest.fixture
+def ids(collection: Collection) -> dict[str, int]:
+    """The id of each picture, by the colour of its wall."""
+    return {(p.caption or "").rpartition(" ")[2]: p.id for p in collection.pictures()}
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """Run an application on a free port of this machine; yields its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=2)
+    )
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        assert not thread.is_alive()
+        listener.close()
+
+
+@pytest.fixture
+def address(make_app: Callable[..., FastAPI]) -> Iterator[str]:
+    """The address of a real server in front of the collection."""
+    with served(make_app()) as url:
+        yield url

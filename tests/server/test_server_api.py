@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from pareja.search import Collection
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+
+def data_url(colour: tuple[int, int, int], size: tuple[int, int] = (40, 30)) -> str:
+    stream = io.BytesIO()
+    Image.new("RGB", size, colour).save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def test_search_answers_in_the_agreed_shape(client: TestClient, ids: dict[str, int]) -> None:
+    answer = client.get("/v1/search", params={"q": "something green", "k": 3}).json()
+    assert answer["query"] == "something green"
+    assert answer["model"] == "colours"
+    assert answer["took_ms"] > 0
+    best = answer["hits"][0]
+    assert {"rank", "id", "path", "score", "caption", "category"} <= set(best)
+    assert (best["rank"], best["id"], best["caption"]) == (1, ids["green"], "A wall painted green")
+    assert [hit["score"] for hit in answer["hits"]] == sorted(
+        (hit["score"] for hit in answer["hits"]), reverse=True
+    )
+    assert len(answer["hits"]) == 3
+
+
+def test_search_by_picture_by_neighbour_and_filtered(
+    client: TestClient, ids: dict[str, int]
+) -> None:
+    by_picture = client.post("/v1/search", json={"image": data_url((245, 225, 45))}).json()
+    assert by_picture["hits"][0]["id"] == ids["yellow"]
+    like = client.get("/v1/search", params={"like": ids["red"], "k": 8}).json()
+    assert ids["red"] not in [hit["id"] for hit in like["hits"]]
+    assert like["hits"][0]["id"] == ids["brown"]
+    bright = client.get("/v1/search", params={"q": "red", "category": "bright"}).json()
+    assert {hit["category"] for hit in bright["hits"]} == {"bright"}
+    other = client.get("/v1/search", params={"q": "red", "model": "hues"}).json()
+    assert other["model"] == "hues"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "said"),
+    [
+        ({}, 422, "Nothing is looked for"),
+        ({"q": "   "}, 422, "Nothing is looked for"),
+        ({"q": "red", "model": "clip"}, 404, "colours, hues"),
+        ({"q": "red", "category": "purple"}, 422, "purple"),
+        ({"q": "red", "k": 0}, 422, "k"),
+        ({"q": "red", "k": "many"}, 422, "k"),
+        ({"q": "r" * 1001}, 422, "1000"),
+        ({"like": 10**12}, 404, "1000000000000"),
+        ({"like": 10**30}, 422, "like"),
+        ({"image": "never-uploaded"}, 404, "no longer kept"),
+    ],
+)
+def test_a_search_that_cannot_be_answered_says_why(
+    client: TestClient, parameters: dict[str, Any], status: int, said: str
+) -> None:
+    response = client.get("/v1/search", params=parameters)
+    assert response.status_code == status
+    assert said in response.json()["error"]["message"]
+
+
+def test_pictures_are_listed_and_shown(client: TestClient, ids: dict[str, int]) -> None:
+    listed = client.get("/v1/pictures", params={"category": "dark", "limit": 2}).json()
+    assert listed["total"] == 8
+    assert listed["categories"] == {"bright": 4, "dark": 4}
+    assert len(listed["pictures"]) == 2
+    shown = client.get(f"/v1/pictures/{ids['blue']}").json()
+    assert (shown["caption"], shown["author"]) == ("A wall painted blue", "Ana")
+    assert (shown["width"], shown["height"]) == (400, 320)
+    assert client.get("/v1/pictures/4711").status_code == 404
+    assert client.get("/v1/models").json() == {"models": ["colours", "hues"]}
+
+
+def test_a_thumbnail_is_small_bare_and_kept_by_browsers(
+    client: TestClient, ids: dict[str, int]
+) -> None:
+    first = client.get(f"/v1/pictures/{ids['red']}/thumbnail", params={"size": 128})
+    image = Image.open(io.BytesIO(first.content))
+    assert (first.headers["content-type"], image.format) == ("image/webp", "WEBP")
+    assert image.size == (128, 102)
+    assert "exif" not in image.info
+    assert np.allclose(np.asarray(image.convert("RGB"))[50, 60], (220, 30, 30), atol=20)
+    assert "max-age" in first.headers["cache-control"]
+    again = client.get(
+        f"/v1/pictures/{ids['red']}/thumbnail",
+        params={"size": 128},
+        headers={"if-none-match": first.headers["etag"]},
+    )
+    assert (again.status_code, again.content) == (304, b"")
+    larger = client.get(f"/v1/pictures/{ids['red']}/thumbnail", params={"size": 320})
+    assert larger.headers["etag"] != first.headers["etag"]
+    assert client.get(f"/v1/pictures/{ids['red']}/thumbnail?size=7").status_code == 422
+
+
+def test_a_picture_whose_file_is_gone_takes_nothing_down(
+    client: TestClient, collection: Collection, colours: ColourEncoder, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for n in range(2):
+        Image.new("RGB", (30 + n, 20), (60, 60, 200)).save(pictures / f"{n}.png")
+    collection.index([pictures], colours)
+    gone, kept = (hit["id"] for hit in client.get("/v1/search?q=blue&k=2").json()["hits"])
+    collection.picture(gone).path.unlink()
+    assert client.get(f"/v1/pictures/{gone}/thumbnail").status_code == 404
+    assert client.get(f"/v1/pictures/{kept}/thumbnail").status_code == 200
+    assert client.get(f"/pictures/{gone}").status_code == 200
+
+
+def test_captions_that_fit_and_that_do_not(client: TestClient, ids: dict[str, int]) -> None:
+    answer = client.get(f"/v1/pictures/{ids['white']}/captions", params={"n": 2}).json()
+    assert answer["best"][0]["caption"] == "A wall painted white"
+    assert answer["worst"][0]["caption"] == "A wall painted black"
+    assert answer["best"][0]["picture_id"] == ids["white"]
+
+
+def test_the_map_places_every_picture(client: TestClient, ids: dict[str, int]) -> None:
+    answer = client.get("/v1/map").json()
+    assert answer["total"] == 8
+    assert {point["id"] for point in answer["points"]} == set(ids.values())
+    assert 0.5 < answer["explained"] <= 1
+    place = {point["id"]: np.array([point["x"], point["y"]]) for point in answer["points"]}
+    assert max(np.abs(point).max() for point in place.values()) == pytest.approx(1)
+
+    def apart(a: str, b: str) -> float:
+        return float(np.linalg.norm(place[ids[a]] - place[ids[b]]))
+
+    assert apart("white", "pink") < apart("white", "black")
+
+
+def test_judgements_are_kept_and_taken_back(client: TestClient, ids: dict[str, int]) -> None:
+    def put(relevant: bool | None) -> Any:
+        body = {"query": "red", "picture_id": ids["red"], "relevant": relevant}
+        return client.put("/v1/judgements", json=body).json()["judgements"]
+
+    assert put(True) == {str(ids["red"]): True}
+    assert put(False) == {str(ids["red"]): False}
+    assert put(None) == {}
+    missing = {"query": "red", "picture_id": 4711, "relevant": True}
+    assert client.put("/v1/judgements", json=missing).status_code == 404
+
+
+def test_a_query_set_from_creation_to_measures(client: TestClient, ids: dict[str, int]) -> None:
+    created = client.post("/v1/query-sets", json={"name": "walls", "queries": ["red", "blue"]})
+    assert created.status_code == 201
+    assert (
+        client.post("/v1/query-sets", json={"name": "walls", "queries": ["red"]}).status_code == 409
+    )
+    assert client.get("/v1/query-sets").json() == [{"name": "walls", "queries": ["red", "blue"]}]
+    address = "/v1/evaluation?query_set=walls&model=colours&model=hues"
+    assert client.get(address).status_code == 409
+    for query in ("red", "blue"):
+        body = {"query": query, "picture_id": ids[query], "relevant": True}
+        client.put("/v1/judgements", json=body)
+    scores = client.get(address).json()["models"]
+    assert scores["colours"] == scores["hues"]
+    overall = scores["colours"]["overall"]
+    assert list(overall) == ["P@1", "P@3", "P@5", "nDCG@5", "MRR"]
+    assert overall["P@1"]["value"] == overall["nDCG@5"]["value"] == 1
+    assert overall["P@5"]["value"] == pytest.approx(0.2)
+    assert overall["P@1"]["low"] < 1 == overall["P@1"]["high"]
+    assert client.get("/v1/evaluation?query_set=none").status_code == 404
+    too_many = {"name": "many", "queries": [f"query {n}" for n in range(201)]}
+    assert client.post("/v1/query-sets", json=too_many).status_code == 413
+
+
+def test_embeddings_in_the_shape_of_openai(client: TestClient, colours: ColourEncoder) -> None:
+    texts = ["red", "something blue"]
+    plain = client.post("/v1/embeddings", json={"input": texts, "user": "x"}).json()
+    assert (plain["object"], plain["model"]) == ("list", "colours")
+    assert [entry["index"] for entry in plain["data"]] == [0, 1]
+    expected = colours.encode_texts(texts)
+    np.testing.assert_allclose([entry["embedding"] for entry in plain["data"]], expected)
+    packed = client.post("/v1/embeddings", json={"input": texts, "encoding_format": "base64"})
+    decoded = [
+        np.frombuffer(base64.b64decode(entry["embedding"]), "<f4")
+        for entry in packed.json()["data"]
+    ]
+    np.testing.assert_array_equal(decoded, expected)
+    one = client.post("/v1/embeddings", json={"input": "red"}).json()
+    np.testing.assert_allclose(one["data"][0]["embedding"], expected[0])
+
+
+def test_texts_and_pictures_are_embedded_in_their_order(
+    client: TestClient, colours: ColourEncoder
+) -> None:
+    picture = {"image": data_url((220, 30, 30))}
+    answer = client.post("/v1/embeddings", json={"input": ["blue", picture, "red"]}).json()
+    rows = np.array([entry["embedding"] for entry in answer["data"]])
+    np.testing.assert_allclose(rows[[0, 2]], colours.encode_texts(["blue", "red"]))
+    assert rows[1] @ rows[2] > 0.999 > rows[1] @ rows[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"input": []}, 422),
+        ({"input": ""}, 422),
+        ({"input": [1, 2]}, 422),
+        ({"input": "red", "model": "none"}, 404),
+        ({"input": ["red"] * 1001}, 413),
+        ({"input": [{"image": "data:image/png;base64,AAAA"}] * 33}, 413),
+        ({"input": {"image": "data:image/png;base64,AAAA"}}, 422),
+        ({"input": {"image": "data:image/png;base64,%%%%"}}, 422),
+        ({"input": {"image": "file:///etc/passwd"}}, 422),
+        ({"input": {"image": "http://169.254.169.254/"}}, 422),
+        ({"input": "r" * 8001}, 422),
+        ({}, 422),
+    ],
+)
+def test_input_that_cannot_be_embedded_is_refused(
+    client: TestClient, body: dict[str, Any], status: int
+) -> None:
+    response = client.post("/v1/embeddings", json=body)
+    assert response.status_code == status
+    assert "passwd" not in response.text
+    assert response.json()["error"]["message"]
+
+
+def test_metrics_count_by_route_not_by_address(client: TestClient, ids: dict[str, int]) -> None:
+    for colour in ("red", "blue"):
+        client.get(f"/v1/pictures/{ids[colour]}")
+    client.get("/nowhere/at/all")
+    client.get("/v1/search?q=red")
+    text = client.get("/metrics").text
+    assert 'pareja_requests_total{method="GET",route="/v1/pictures/{id}",status="200"} 2\n' in text
+    assert 'route="other",status="404"} 1\n' in text
+    assert "pareja_pictures 8\n" in text
+    assert "pareja_encoder_items_total 1\n" in text
+    assert 'pareja_request_seconds_bucket{le="+Inf"} 4\n' in text
+    assert "pareja_request_seconds_count 4\n" in text
+    assert client.get("/healthz").json() == {"status": "ok"}
