@@ -1,22 +1,38 @@
 """Zero-shot flags for pictures that a person should look at before others do.
 
 An aid, not a judge: it ranks pictures by how much more they resemble the description of something
-unfit than that of anything ordinary, and a person decides. It misses what the encoder cannot see.
+unfit than that of anything ordinary, and a person decides. It misses what the encoder cannot see;
+``docs/classify.md`` tells how often it is wrong on the bundled pictures.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from pareja.datasets.records import Dataset
+from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.pipeline import OnProgress, embed_images, embed_texts
 from pareja.encoders.protocols import DualEncoder, Embeddings
+
+THRESHOLD = 0.5
+"""Score from which a picture is flagged: there the words for it outweigh everything else."""
+
+NOTICE = (
+    "An aid, not a judge: a person decides. It misses what the encoder cannot see, and a picture "
+    "that is not listed was not approved."
+)
+"""What everybody who reads a list of flags must know."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,11 @@ def default_prompts() -> ModerationPrompts:
 
 
 def moderation_scores(
-    images: Embeddings, encoder: DualEncoder, prompts: ModerationPrompts | None = None
+    images: Embeddings,
+    encoder: DualEncoder,
+    prompts: ModerationPrompts | None = None,
+    *,
+    cache: EmbeddingCache | None = None,
 ) -> NDArray[np.float64]:
     """Score every picture for every flag.
 
@@ -79,6 +99,8 @@ def moderation_scores(
         The dual encoder that made them.
     prompts
         What is looked for; by default `default_prompts`.
+    cache
+        Embeddings of earlier runs, of texts.
 
     Returns
     -------
@@ -88,7 +110,8 @@ def moderation_scores(
     prompts = prompts or default_prompts()
     texts = [text for group in prompts.flags.values() for text in group] + [*prompts.neutral]
     probabilities = softmax(
-        encoder.logits(images @ encoder.encode_texts(texts).T).astype(np.float64), axis=1
+        encoder.logits(images @ embed_texts(texts, encoder, cache=cache).T).astype(np.float64),
+        axis=1,
     )
     ends = np.cumsum([len(group) for group in prompts.flags.values()])
     groups = np.split(probabilities[:, : ends[-1]], ends[:-1], axis=1)
@@ -99,7 +122,7 @@ def flag(
     images: Embeddings,
     encoder: DualEncoder,
     *,
-    threshold: float = 0.5,
+    threshold: float = THRESHOLD,
     prompts: ModerationPrompts | None = None,
 ) -> list[Flag]:
     """List the pictures that a person should look at, highest score first.
@@ -118,11 +141,129 @@ def flag(
         At most one for each picture: its highest.
     """
     prompts = prompts or default_prompts()
-    scores = moderation_scores(images, encoder, prompts)
-    names = list(prompts.flags)
+    return _flags(moderation_scores(images, encoder, prompts), list(prompts.flags), threshold)
+
+
+def _flags(scores: NDArray[np.float64], names: Sequence[str], threshold: float) -> list[Flag]:
     flags = [
         Flag(image, names[int(row.argmax())], float(row.max()))
         for image, row in enumerate(scores)
         if row.max() >= threshold
     ]
     return sorted(flags, key=lambda f: -f.score)
+
+
+@dataclass(frozen=True)
+class Review:
+    """Pictures that a person should look at.
+
+    Parameters
+    ----------
+    dataset
+        The pictures that decoded.
+    model
+        What scored them.
+    names
+        The flags, in the order of the columns of `scores`.
+    scores
+        Of every picture for every flag, ``(n_images, n_flags)``, in [0, 1].
+    threshold
+        Score from which a picture is flagged.
+    flagged
+        Those pictures, highest score first.
+    skipped
+        ``(name, reason)`` of the pictures that did not decode.
+    """
+
+    dataset: Dataset
+    model: str
+    names: tuple[str, ...]
+    scores: NDArray[np.float64]
+    threshold: float
+    flagged: tuple[Flag, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    def ranked(self, image: int) -> list[tuple[str, float]]:
+        """Return the flags of a picture with their scores, highest first."""
+        pairs = zip(self.names, self.scores[image].tolist(), strict=True)
+        return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def review_pictures(
+    dataset: Dataset,
+    encoder: DualEncoder,
+    *,
+    threshold: float = THRESHOLD,
+    prompts: ModerationPrompts | None = None,
+    cache: EmbeddingCache | None = None,
+    progress: OnProgress | None = None,
+) -> Review:
+    """Embed pictures and list those that a person should look at.
+
+    Parameters
+    ----------
+    dataset
+        The pictures; they are only read.
+    encoder, threshold, prompts
+        As `flag` takes them.
+    cache
+        Embeddings of earlier runs.
+    progress
+        Called after each batch of pictures.
+    """
+    prompts = prompts or default_prompts()
+    sources = [record.source for record in dataset]
+    images = embed_images(sources, encoder, cache=cache, progress=progress)
+    scores = moderation_scores(images.embeddings, encoder, prompts, cache=cache)
+    names = tuple(prompts.flags)
+    return Review(
+        dataset=replace(dataset, records=tuple(dataset.records[i] for i in images.indices)),
+        model=encoder.name,
+        names=names,
+        scores=scores,
+        threshold=threshold,
+        flagged=tuple(_flags(scores, names, threshold)),
+        skipped=images.skipped,
+    )
+
+
+def review_to_json(review: Review) -> dict[str, Any]:
+    """Return the list as plain values: ``notice``, ``flagged`` (with all scores), ``images``."""
+    return {
+        "model": review.model,
+        "notice": NOTICE,
+        "threshold": review.threshold,
+        "images": len(review.dataset),
+        "flagged": [
+            {
+                "path": review.dataset.records[item.image].file_name,
+                "flag": item.category,
+                "score": item.score,
+                "scores": dict(review.ranked(item.image)),
+            }
+            for item in review.flagged
+        ],
+        "skipped": [{"path": path, "reason": reason} for path, reason in review.skipped],
+    }
+
+
+def review_to_csv(review: Review) -> str:
+    """Return every picture as a row, flagged or not, highest score first; an empty ``decision``."""
+    stream = io.StringIO()
+    # With a byte-order mark, which spreadsheets need to read accents.
+    stream.write("\ufeff")
+    table = csv.writer(stream)
+    table.writerow(["path", "flagged", "flag", "score", "decision", *review.names])
+    for image in np.argsort(-review.scores.max(axis=1), kind="stable"):
+        name, score = review.ranked(image)[0]
+        table.writerow(
+            [
+                review.dataset.records[image].file_name,
+                "yes" if score >= review.threshold else "no",
+                name,
+                f"{score:.4f}",
+                "",
+                *(f"{value:.4f}" for value in review.scores[image]),
+            ]
+        )
+    return stream.getvalue()

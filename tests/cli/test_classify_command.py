@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Pareja
+    from tests.conftest import ColourEncoder
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, colours: ColourEncoder) -> None:
+    monkeypatch.setattr("pareja.encoders.load_dual", lambda name: colours)
+    monkeypatch.setenv("PAREJA_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def told(colour_folder: Path) -> Path:
+    """The folder of colours, with a label for each picture."""
+    metadata = colour_folder / "metadata.csv"
+    head, *rows = metadata.read_text().splitlines()
+    rows = [f"{row},{re.findall(r'/(.*)[.]png', row)[0]}" for row in rows]
+    metadata.write_text("\n".join([f"{head},label", *rows]))
+    return colour_folder
+
+
+def test_json_has_the_agreed_shape(pareja: Pareja, told: Path) -> None:
+    run = pareja("classify", told, "--labels", "red,green,blue", "--json")
+    assert (run.status, run.err) == (0, "")
+    result = json.loads(run.out)
+    assert result["labels"] == ["red", "green", "blue"]
+    first = result["images"][0]
+    assert (first["path"], first["label"]) == ("images/red.png", "red")
+    assert sum(first["scores"].values()) == pytest.approx(1)
+    assert result["evaluation"] is None
+
+
+def test_a_file_alone_is_enough(pareja: Pareja, told: Path) -> None:
+    run = pareja("classify", told / "images" / "blue.png", "--labels", "red,blue")
+    assert run.status == 0
+    assert re.match(r"blue +[01]\.\d\d  .*blue\.png\n$", run.out)
+
+
+def test_the_truth_is_measured_beside_chance(pareja: Pareja, told: Path) -> None:
+    run = pareja("classify", told, "--truth", "label", "--no-cache")
+    assert run.status == 0
+    assert "top-1 accuracy" in run.out
+    assert "1.00 [0.68, 1.00]" in run.out
+    assert "0.12" in run.out
+
+
+def test_labels_without_pictures_are_named_in_one_line(pareja: Pareja, told: Path) -> None:
+    run = pareja("classify", told, "--labels", "red,green,violet", "--truth", "label")
+    assert run.status == 0
+    assert run.err == (
+        "pareja: warning: no picture has the label violet: its recall cannot be measured\n"
+    )
+    assert "none of these: 6 pictures have another label" in " ".join(run.out.split())
+
+
+def test_a_threshold_is_found_on_other_pictures(pareja: Pareja, told: Path) -> None:
+    options = ("--labels", "red,green,blue", "--json")
+    always = json.loads(pareja("classify", told, *options).out)
+    found = json.loads(pareja("classify", told, "--unknown-from", told, *options).out)
+    assert always["threshold"] is None
+    assert 0 < found["threshold"] < 1
+    labels = {image["label"] for image in found["images"]}
+    assert None in labels
+    assert len(labels) > 1
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".html"])
+@pytest.mark.parametrize("command", ["classify", "moderate"])
+def test_results_are_written_and_nothing_is_replaced(
+    pareja: Pareja, told: Path, tmp_path: Path, suffix: str, command: str
+) -> None:
+    labels = ["--labels", "red,blue"] if command == "classify" else ["--threshold", "0"]
+    before = {path: path.read_bytes() for path in told.rglob("*") if path.is_file()}
+    out = tmp_path / f"out{suffix}"
+    run = pareja(command, told, *labels, "-o", out)
+    assert run.status == 0
+    assert "red.png" in out.read_text(encoding="utf-8-sig")
+    again = pareja(command, told, *labels, "-o", out)
+    assert again.status == 1
+    assert "--force" in again.err
+    assert pareja(command, told, *labels, "-o", out, "--force").status == 0
+    assert {path: path.read_bytes() for path in told.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", ["classify", "moderate"])
+def test_the_pictures_own_files_are_never_replaced(
+    pareja: Pareja, told: Path, command: str
+) -> None:
+    labels = ["--labels", "red,blue"] if command == "classify" else []
+    run = pareja(command, told, *labels, "-o", told / "metadata.csv", "--force")
+    assert run.status == 1
+    assert "only read" in run.err
+    assert "file_name" in (told / "metadata.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ([], 2, "no labels"),
+        (["--labels", ","], 1, "no labels"),
+        (["--labels", "red"], 1, "the only label"),
+        (["--labels", "red,Red"], 1, "given twice"),
+        (["--labels", "a,b", "--template", "a photo"], 1, "has no {}"),
+        (["--labels", "a,b", "--truth", "label"], 1, "no picture has one of the labels"),
+        (["--labels", "a,b", "--multi-label", "--unknown"], 1, "told already"),
+        (["--labels", "a,b", "-o", "x.txt"], 2, "end its name in"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    pareja: Pareja, told: Path, arguments: list[str], status: int, message: str
+) -> None:
+    run = pareja("classify", told, *arguments)
+    assert run.status == status
+    assert run.out == ""
+    assert message in run.err
+    assert run.err.count("\n") == 1
+
+
+def test_moderation_says_that_a_person_decides(pareja: Pareja, told: Path) -> None:
+    run = pareja("moderate", told, "--threshold", "0.9")
+    assert run.status == 0
+    assert "a person decides" in " ".join(run.out.split())
+    listed = json.loads(pareja("moderate", told, "--threshold", "0", "--json").out)
+    assert len(listed["flagged"]) == 8
+    assert "was not approved" in listed["notice"]
