@@ -1,0 +1,53 @@
+"""What the benchmarks of CLIP run on where no hub is: a checkpoint, and photographs of any size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+COMMONS200 = Path(__file__).parents[1] / "data" / "commons200"
+
+
+def make_checkpoint(folder: Path) -> None:
+    """Save a CLIP ViT-B/32 with random weights, a processor, and a tokenizer of single letters."""
+    import torch
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import CLIPConfig, CLIPModel, CLIPProcessor, CLIPTokenizer
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(0)
+    CLIPModel(CLIPConfig()).save_pretrained(folder)
+    letters = sorted(ByteLevel.alphabet())
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters)]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    vocabulary |= {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    CLIPProcessor(CLIPImageProcessorPil(), tokenizer).save_pretrained(folder)
+
+
+def make_pictures(folder: Path, size: tuple[int, int], count: int) -> None:
+    """Write photographs with other photographs laid on them, so that there is detail at 12 MP."""
+    random = np.random.default_rng(0)
+    photographs = sorted(
+        path for path in COMMONS200.rglob("*") if path.suffix in {".jpg", ".png", ".webp"}
+    )
+    folder.mkdir()
+    width, height = size
+    for index in range(count):
+        canvas = _open(photographs[index * 3 % len(photographs)]).resize(size)
+        for other in random.choice(len(photographs), width * height // 500_000):
+            detail = _open(photographs[other])
+            place = int(random.integers(width - 320)), int(random.integers(height - 320))
+            canvas.paste(detail.resize((2 * detail.width, 2 * detail.height)), place)
+        grain = random.normal(0, 3, (height, width, 1))
+        pixels = (np.asarray(canvas) + grain).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:03}.jpg", quality=90)
+
+
+def _open(path: Path) -> Image.Image:
+    return Image.open(path).convert("RGB")

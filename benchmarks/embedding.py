@@ -1,0 +1,420 @@
+"""From picture files to CLIP ViT-B/32 embeddings: pareja beside the usual ways, in one run.
+
+python benchmarks/embedding.py                 the table and the plot of docs/benchmarks/embedding
+python benchmarks/embedding.py --many 10000    also: memory and second run over so many files
+python benchmarks/embedding.py --print         print the table, write nothing
+
+The weights are random, made by the script in the architecture of openai/clip-vit-base-patch32: the
+arithmetic is the same. So are the pictures, of data/commons200, with the grain of a camera. Every
+contestant is a process of its own; they take turns, and medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from clip_inputs import make_checkpoint, make_pictures
+from PIL import Image
+
+DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+BATCH = 32
+# Of one picture: 49 patches and the class token, 12 layers of width 768 and inner width 3072, each
+# with four square matrices, two oblong ones and attention over 50 tokens; two operations a product.
+TOKENS, WIDTH, INNER, LAYERS, DIM = 50, 768, 3072, 12, 512
+OPERATIONS = 2 * (
+    (TOKENS - 1) * 3 * 32 * 32 * WIDTH
+    + LAYERS * (TOKENS * (4 * WIDTH**2 + 2 * WIDTH * INNER) + 2 * TOKENS**2 * WIDTH)
+    + WIDTH * DIM
+)
+SIZES = {"12 megapixels": (4000, 3000), "640x480": (640, 480)}
+CONTESTANTS = {
+    "pareja": "pareja",
+    "sentence-transformers": "sentence-transformers",
+    "transformers": "transformers, processor and model",
+    "transformers-bf16": "transformers, the same in bfloat16",
+}
+COLD = (
+    "import sys; from pathlib import Path; from pareja.encoders.opening import open_folder;"
+    "open_folder(Path(sys.argv[1]), 'clip', commit='random').encode_texts(['a red house'])"
+)
+
+Embed = Callable[[list[Path]], np.ndarray[Any, Any]]
+
+
+@dataclass
+class Timing:
+    """What was measured of one contestant on pictures of one size."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    megabytes: float = 0.0
+    embeddings: Any = None
+
+
+def open_pareja(checkpoint: Path) -> Embed:
+    from pareja.embedding import EmbeddingCache, embed_images
+    from pareja.encoders.opening import open_folder
+
+    encoder: Any = open_folder(checkpoint, "clip", commit="random")
+
+    def embed(paths: list[Path]) -> np.ndarray[Any, Any]:
+        # With a cache that starts empty, since that is what the commands do.
+        with tempfile.TemporaryDirectory() as folder, EmbeddingCache(Path(folder, "c")) as cache:
+            return embed_images(paths, encoder, batch_size=BATCH, cache=cache).embeddings
+
+    return embed
+
+
+def open_sentence_transformers(checkpoint: Path) -> Embed:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(checkpoint), device="cpu")
+
+    def embed(paths: list[Path]) -> np.ndarray[Any, Any]:
+        batches = [
+            model.encode([Image.open(path) for path in batch], batch_size=BATCH)
+            for batch in in_batches(paths)
+        ]
+        return np.concatenate(batches)
+
+    return embed
+
+
+def open_transformers(checkpoint: Path, dtype: str = "float32") -> Embed:
+    import torch
+    from transformers import AutoModel, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(checkpoint)
+    model = AutoModel.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).eval()
+
+    @torch.inference_mode()
+    def embed(paths: list[Path]) -> np.ndarray[Any, Any]:
+        rows = []
+        for batch in in_batches(paths):
+            pictures = [Image.open(path) for path in batch]
+            inputs = processor(images=pictures, return_tensors="pt").to(model.dtype)
+            rows.append(model.get_image_features(**inputs).pooler_output.float().numpy())
+        return np.concatenate(rows)
+
+    return embed
+
+
+OPEN: dict[str, Callable[[Path], Embed]] = {
+    "pareja": open_pareja,
+    "sentence-transformers": open_sentence_transformers,
+    "transformers": open_transformers,
+    "transformers-bf16": lambda checkpoint: open_transformers(checkpoint, "bfloat16"),
+}
+
+
+def in_batches(paths: list[Path]) -> Iterator[list[Path]]:
+    for start in range(0, len(paths), BATCH):
+        yield paths[start : start + BATCH]
+
+
+def peak_memory() -> float:
+    """Return the most memory that this process had at once, in MB."""
+    # The value that getrusage gives begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def work(name: str, checkpoint: Path) -> None:
+    """Answer requests, a folder of pictures a line: the process of one contestant."""
+    # What the libraries print must not get between the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    embed = OPEN[name](checkpoint)
+    for request in sys.stdin:
+        folder, out = map(Path, json.loads(request))
+        paths = sorted(folder.iterdir())
+        wall, cpu = time.perf_counter(), time.process_time()
+        embeddings = embed(paths)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        np.save(out, embeddings)
+        answer = wall / len(paths), cpu / len(paths), peak_memory()
+        print(json.dumps(answer), file=answers)
+        answers.flush()
+
+
+class Contestant:
+    """A process that embeds on request."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self._out = folder / f"{name}.npy"
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--worker", name, "--folder", folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Contestant:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def embed(self, folder: Path, timing: Timing) -> None:
+        """Embed a folder and add what it took to the timing."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise RuntimeError("the process has no pipes")
+        stdin.write(json.dumps([str(folder), str(self._out)]) + "\n")
+        stdin.flush()
+        seconds, cpu, timing.megabytes = json.loads(stdout.readline())
+        timing.seconds.append(seconds)
+        timing.cpu.append(cpu)
+        timing.embeddings = np.load(self._out)
+
+
+def race(folder: Path, repeats: int) -> dict[str, dict[str, Timing]]:
+    """Let the contestants take turns; the first turn, which warms up, does not count."""
+    timings = {size: {name: Timing() for name in CONTESTANTS} for size in SIZES}
+    for size in SIZES:
+        with ExitStack() as stack:
+            contestants = [stack.enter_context(Contestant(name, folder)) for name in CONTESTANTS]
+            for contestant in contestants:
+                contestant.embed(folder / size, Timing())
+            for _ in range(repeats):
+                for contestant in contestants:
+                    contestant.embed(folder / size, timings[size][contestant.name])
+                    print(end=".", flush=True, file=sys.stderr)
+    return timings
+
+
+def measure_encoder(checkpoint: Path, repeats: int) -> tuple[float, float]:
+    """Return a bfloat16 matrix product's best speed, in GFLOP/s, and the encoder's share of it.
+
+    The two take turns, and the share is the median of the turns' ratios.
+    """
+    import torch
+
+    from pareja.encoders.opening import open_folder
+
+    encoder: Any = open_folder(checkpoint, "clip", commit="random")
+    pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 224, 224, 3), np.uint8)
+    side = 2048
+    matrix = torch.ones(side, side, dtype=torch.bfloat16)
+    encoder.encode_pixels(pixels)
+    torch.mm(matrix, matrix)
+    peaks, speeds = [], []
+    for _ in range(4 * repeats):
+        start = time.perf_counter()
+        for _ in range(8):
+            torch.mm(matrix, matrix)
+        peaks.append(8 * 2 * side**3 / (time.perf_counter() - start) / 1e9)
+        start = time.perf_counter()
+        encoder.encode_pixels(pixels)
+        speeds.append(BATCH * OPERATIONS / (time.perf_counter() - start) / 1e9)
+    shares = (speed / peak for speed, peak in zip(speeds, peaks, strict=True))
+    return max(peaks), statistics.median(shares)
+
+
+def measure_cold_start(checkpoint: Path, repeats: int) -> float:
+    """Return the median time from starting a process to its first text embedding, in seconds."""
+    seconds = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", COLD, checkpoint], check=True)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[1:])
+
+
+def measure_many(folder: Path, count: int) -> tuple[float, float, float]:
+    """Return seconds of a first and a second `pareja embed` of many files, and its memory in MB."""
+    pictures = [path.read_bytes() for path in sorted((folder / "640x480").iterdir())]
+    many = folder / "many"
+    many.mkdir(exist_ok=True)
+    for index in range(count):
+        # What follows the end of a JPEG is ignored, and makes it another file.
+        content = pictures[index % len(pictures)] + index.to_bytes(4, "big")
+        (many / f"{index:06}.jpg").write_bytes(content)
+    runs = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, __file__, "--worker", "many", "--folder", folder],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    return runs[0][0], runs[1][0], max(run[1] for run in runs)
+
+
+def embed_many(folder: Path) -> None:
+    """Do what `pareja embed` does, and print the seconds that it took and the memory."""
+    from pareja.embedding import EmbeddingCache, embed_paths
+    from pareja.encoders.opening import open_folder
+
+    start = time.perf_counter()
+    encoder: Any = open_folder(folder / "checkpoint", "clip", commit="random")
+    cache = EmbeddingCache(folder / "many.sqlite3")
+    embed_paths([folder / "many"], encoder, folder / "many.parquet", force=True, cache=cache)
+    print(json.dumps([time.perf_counter() - start, peak_memory()]))
+
+
+def smallest_cosine(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], *, centred: bool) -> float:
+    """Return the smallest cosine of two contestants' embeddings of the same picture."""
+    a, b = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (a, b))
+    if centred:
+        a, b = (rows - rows.mean(axis=0) for rows in (a, b))
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(axis=1) / lengths).min())
+
+
+def ratio(timings: dict[str, Timing], name: str) -> float:
+    """Return the median, over the turns, of a contestant's time divided by pareja's."""
+    pairs = zip(timings[name].seconds, timings["pareja"].seconds, strict=True)
+    return statistics.median(theirs / ours for theirs, ours in pairs)
+
+
+def table(timings: dict[str, dict[str, Timing]]) -> Iterator[str]:
+    for size, by_name in timings.items():
+        yield f"**{size}**"
+        yield ""
+        yield "| | pictures/s | pareja is faster by | CPU ms a picture | peak memory |"
+        yield "| --- | ---: | ---: | ---: | ---: |"
+        for name, timing in by_name.items():
+            faster = "" if name == "pareja" else f"{ratio(by_name, name):.1f}x"
+            yield (
+                f"| {CONTESTANTS[name]} | {1 / statistics.median(timing.seconds):.1f} | {faster} "
+                f"| {1000 * statistics.median(timing.cpu):.0f} | {timing.megabytes:.0f} MB |"
+            )
+        yield ""
+        ours, theirs = by_name["pareja"].embeddings, by_name["sentence-transformers"].embeddings
+        yield (
+            f"Smallest cosine to sentence-transformers' output: "
+            f"{smallest_cosine(ours, theirs, centred=False):.5f}, and "
+            f"{smallest_cosine(ours, theirs, centred=True):.4f} once the mean of all pictures, "
+            "which random weights give a large share, is taken away."
+        )
+        yield ""
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        fields = dict(
+            line.split(":", 1) for line in listing.read_text().splitlines() if ":" in line
+        )
+        names = {name.strip(): value.strip() for name, value in fields.items()}
+        flags = {"amx_bf16", "avx512_bf16", "avx512_vnni"} & set(names.get("flags", "").split())
+        model = f"{names.get('model name', model)} ({', '.join(sorted(flags)) or 'no bfloat16'})"
+    packages = ("torch", "transformers", "sentence-transformers", "openvino", "pillow")
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores of {model}; Python {platform.python_version()}, {versions}"
+
+
+def plot(timings: dict[str, dict[str, Timing]], limit: float, path: Path) -> None:
+    """Draw pictures a second as bars, with what the matrix products alone would allow."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(timings), figsize=(9, 2.6), sharey=True)
+    for panel, (size, by_name) in zip(axes, timings.items(), strict=True):
+        speeds = [1 / statistics.median(timing.seconds) for timing in by_name.values()]
+        colours = ["#0067a9" if name == "pareja" else "#b9c2d0" for name in by_name]
+        bars = panel.barh([CONTESTANTS[name] for name in by_name], speeds, color=colours)
+        panel.bar_label(bars, fmt="%.1f", padding=3, fontsize=8.5)
+        panel.axvline(limit, color="#c24e00", linestyle="--", linewidth=1)
+        panel.set_xlim(0, 1.12 * max(limit, *speeds))
+        panel.set_title(f"{size} JPEG", loc="left", fontsize=10, fontweight="bold")
+        panel.set_xlabel("pictures a second")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=8.5)
+    axes[0].invert_yaxis()
+    axes[-1].text(limit, -0.62, "bfloat16 peak", color="#c24e00", fontsize=8, ha="right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=160)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each contestant")
+    parser.add_argument("--pictures", type=int, nargs=2, default=(32, 96), help="large and small")
+    parser.add_argument("--many", type=int, default=0, help="files of the test of memory")
+    parser.add_argument("--folder", type=Path, help="keep checkpoint and pictures here")
+    parser.add_argument("--print", action="store_true", help="write no files")
+    parser.add_argument("--worker", choices=[*OPEN, "many"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker == "many":
+        embed_many(arguments.folder)
+        return
+    if arguments.worker:
+        work(arguments.worker, arguments.folder / "checkpoint")
+        return
+    with ExitStack() as stack:
+        folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        report(folder, arguments)
+
+
+def report(folder: Path, arguments: argparse.Namespace) -> None:
+    """Measure everything and write it down."""
+    checkpoint = folder / "checkpoint"
+    # The converted network must not stay behind in the user's own cache.
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    if not checkpoint.exists():
+        make_checkpoint(checkpoint)
+    for (size, pixels), count in zip(SIZES.items(), arguments.pictures, strict=True):
+        if not (folder / size).exists():
+            make_pictures(folder / size, pixels, count)
+    with Contestant("pareja", folder) as first:
+        # Converts the network, in a process whose memory does not count.
+        first.embed(folder / "640x480", Timing())
+    timings = race(folder, arguments.repeats)
+    peak, share = measure_encoder(checkpoint, arguments.repeats)
+    cold = measure_cold_start(checkpoint, arguments.repeats)
+    limit = 1e9 * peak / OPERATIONS
+    lines = [
+        "# From files to embeddings: CLIP ViT-B/32",
+        "",
+        f"Made by `python benchmarks/embedding.py`. {machine()}. Medians of {arguments.repeats} "
+        f"turns, batches of {BATCH}, random weights (the arithmetic is that of the real ones).",
+        "",
+        "![Pictures a second](embedding.png)",
+        "",
+        *table(timings),
+        f"**The encoder alone**, in batches of {BATCH}: {share:.0%} of the speed of a bfloat16 "
+        f"matrix product of 2048 in turns with it, which reaches {peak:.0f} GFLOP/s at best. "
+        f"With nothing but matrix products at that peak, {limit:.0f} pictures a second would be "
+        "the limit of this machine, the dashed line.",
+        "",
+        f"**First text embedding of a new process**, network converted before: {cold:.2f} s.",
+        "",
+    ]
+    if arguments.many:
+        once, again, megabytes = measure_many(folder, arguments.many)
+        lines += [
+            f"**{arguments.many:,} files of 640x480** with `embed_paths`: {once:.0f} s, at most "
+            f"{megabytes:.0f} MB of memory; the second time, from the cache, {again:.1f} s.",
+            "",
+        ]
+    print("\n".join(lines))
+    if not arguments.print:
+        DOCS.mkdir(parents=True, exist_ok=True)
+        (DOCS / "embedding.md").write_text("\n".join(lines), encoding="utf-8")
+        plot(timings, limit, DOCS / "embedding.png")
+
+
+if __name__ == "__main__":
+    main()
