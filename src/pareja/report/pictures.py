@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from pareja.datasets.images import decode_image
-from pareja.datasets.records import Dataset
+from pareja.datasets.records import Dataset, Source
 from pareja.errors import ImageError
 
 # A page of hundreds of pictures stays below a few megabytes when each is smaller.
@@ -29,12 +30,16 @@ def thumbnails(dataset: Dataset) -> tuple[Thumbnail, ...]:
     A picture that can no longer be decoded is a crossed-out frame, so that the numbers stay right.
     """
     side = next(side for most, side in _SIDES if len(dataset) <= most)
-    return tuple(_thumbnail(record.source, side) for record in dataset)
+    return tuple(thumbnail(record.source, side) for record in dataset)
 
 
-def _thumbnail(source: object, side: int) -> Thumbnail:
+def thumbnail(source: Source | Path | bytes, side: int) -> Thumbnail:
+    """Return a copy of one picture whose longer side has at most `side` pixels.
+
+    A picture that cannot be decoded is a crossed-out frame.
+    """
     try:
-        image = decode_image(source, network_side=side)  # type: ignore[arg-type]
+        image = decode_image(source, network_side=side)
     except ImageError:
         image = _crossed_out(side)
     # A picture of 1 x 4000 keeps a visible breadth.
