@@ -30,14 +30,14 @@ from pareja.search.contracts import (
     VerifyReport,
 )
 from pareja.search.database import Database
-from pareja.search.indexing import Indexer, forget
+from pareja.search.indexing import Indexer
 from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
 from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
-from pareja.search.relevance import SAMPLE, gap, unrelated_gap
+from pareja.search.relevance import Calibration
 from pareja.search.vectors import SqliteVectors
+from pareja.search.verification import verify
 
 _STORE = "store"
-_GROWTH = 0.1
 
 
 class Collection:
@@ -59,8 +59,8 @@ class Collection:
         self._server = server
         self._catalogue = Catalogue(database)
         self._judgements = Judgements(database)
+        self._calibration = Calibration(self._catalogue)
         self._opened: dict[str, VectorStore] = {}
-        self._samples: dict[str, Embeddings] = {}
         self._opening = threading.Lock()
 
     @classmethod
@@ -217,7 +217,7 @@ class Collection:
         report = indexer.run(
             locations, batch_size=batch_size, progress=progress, remove_missing=remove_missing
         )
-        self._calibrate(space, encoder)
+        self._calibration.refresh(self._space(encoder), encoder, self._store(space))
         return report
 
     def search(self, query: Query, encoder: Encoder, *, k: int = 5) -> SearchResult:
@@ -256,11 +256,16 @@ class Collection:
         if query.like is not None:
             self.picture(query.like)
         vector = query_vector(query, encoder, store)
-        exclude = () if query.like is None else (query.like,)
-        with self._database.read():
-            found = store.search(vector, k, category=query.category, exclude=exclude)
-            pictures = self._catalogue.pictures_by_id([picture_id for picture_id, _ in found])
-        found = [(picture_id, score) for picture_id, score in found if picture_id in pictures]
+        exclude = [] if query.like is None else [query.like]
+        while True:
+            with self._database.read():
+                found = store.search(vector, k, category=query.category, exclude=exclude)
+                pictures = self._catalogue.pictures_by_id([picture_id for picture_id, _ in found])
+            # A server has a vector a moment before the collection has its picture.
+            strangers = [picture_id for picture_id, _ in found if picture_id not in pictures]
+            if not strangers:
+                break
+            exclude += strangers
         return SearchResult(
             query=query,
             model=encoder.name,
@@ -269,7 +274,7 @@ class Collection:
                 for rank, (picture_id, score) in enumerate(found, start=1)
             ),
             took_ms=1e3 * (time.perf_counter() - start),
-            likely_relevant=self._likely_relevant(query, space, store, vector, found),
+            likely_relevant=self._calibration.judge(query, space, store, vector, found),
         )
 
     def embeddings(
@@ -285,7 +290,7 @@ class Collection:
         found = self._space(space)
         store = self._store(found)
         with self._database.read():
-            ids = sorted(store.known([picture.id for picture in self.pictures()]))
+            ids = store.ids()
             return np.array(ids, np.int64), store.get(ids)
 
     def verify(self, *, repair: bool = False) -> VerifyReport:
@@ -294,25 +299,7 @@ class Collection:
         Rows without a picture or a file are removed; a damaged database is reported and left as it
         is.
         """
-        problems = self._database.integrity()
-        if problems:
-            return VerifyReport(tuple(problems), False, 0, 0)
-        lost = self._catalogue.orphans()
-        if lost:
-            problems.append(f"{len(lost)} pictures have no file")
-        if repair:
-            with self._database.write():
-                forget(self._catalogue, self._store, lost)
-        vectors = 0
-        for space in self._catalogue.spaces():
-            store = self._store(space)
-            ids = [picture.id for picture in self.pictures()]
-            stray = store.count() - len(store.known(ids))
-            if stray:
-                problems.append(f"{stray} vectors of {space.model} have no picture")
-            problems += store.problems(repair=repair)
-            vectors += store.count()
-        return VerifyReport(tuple(problems), repair, self.count(), vectors)
+        return verify(self._database, self._catalogue, self._store, repair=repair)
 
     def create_query_set(self, name: str, queries: Sequence[str]) -> None:
         """Keep some queries under a name, to be judged and evaluated together.
@@ -434,41 +421,3 @@ class Collection:
             raise CollectionError(
                 f"there is no category {category!r}.{hint} There are: {', '.join(names) or 'none'}."
             )
-
-    def _sample(self, space: Space, store: VectorStore) -> Embeddings:
-        """Return vectors of pictures, evenly over the collection."""
-        sample = self._samples.get(space.fingerprint)
-        if sample is None:
-            ids = self._catalogue.spread_ids(SAMPLE)
-            sample = store.get(sorted(store.known(ids)))
-            self._samples[space.fingerprint] = sample
-        return sample
-
-    def _calibrate(self, space: Space, encoder: Encoder) -> None:
-        """Measure what "unrelated" means, unless the collection is much as it was then."""
-        store = self._store(space)
-        rows = store.count()
-        current = self._space(space.fingerprint)
-        before = current.unrelated_rows
-        if not rows or encoder.image_fingerprint != encoder.text_fingerprint:
-            return
-        if before is not None and abs(rows - before) <= _GROWTH * before:
-            return
-        self._samples.pop(space.fingerprint, None)
-        level = unrelated_gap(store, encoder, self._sample(space, store))
-        self._catalogue.set_unrelated_gap(space, level, rows)
-
-    def _likely_relevant(
-        self,
-        query: Query,
-        space: Space,
-        store: VectorStore,
-        vector: NDArray[np.float32],
-        found: Sequence[tuple[int, float]],
-    ) -> bool | None:
-        # It was measured for words alone: pictures are closer to pictures than words are.
-        words_only = query.image is None and query.like is None and query.minus is None
-        if space.unrelated_gap is None or not words_only or query.category or not found:
-            return None
-        sample = self._sample(space, store)
-        return None if not len(sample) else gap(found[0][1], vector, sample) >= space.unrelated_gap

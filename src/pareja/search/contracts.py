@@ -185,6 +185,10 @@ class VectorStore(Protocol):
         """Return which of the ids have a vector."""
         ...
 
+    def ids(self) -> list[int]:
+        """Return the ids of all vectors, rising."""
+        ...
+
     def count(self) -> int:
         """Return how many vectors there are."""
         ...

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SCHEME = "qdrant://"
 _BATCH = 256
+_PAGE = 10_000
 _ATTEMPTS = 4
 _FIRST_PAUSE = 0.25
 _TIMEOUT_SECONDS = 30
@@ -238,6 +239,17 @@ class QdrantVectors:
         return np.array([found[picture_id] for picture_id in ids], np.float32).reshape(
             len(ids), self._dim
         )
+
+    def ids(self) -> list[int]:
+        """Return the ids of all vectors, rising."""
+        found: list[int] = []
+        offset: Any = None
+        while True:
+            scroll = partial(self._client.scroll, self._name, limit=_PAGE, offset=offset)
+            points, offset = self._ask(partial(scroll, with_payload=False, with_vectors=False))
+            found += [int(point.id) for point in points]
+            if offset is None:
+                return sorted(found)
 
     def count(self) -> int:
         """Return how many vectors there are."""

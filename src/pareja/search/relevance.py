@@ -13,14 +13,19 @@ collection does show.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Embeddings, Encoder
-from pareja.search.contracts import VectorStore
+from pareja.search.catalogue import Catalogue, Space
+from pareja.search.contracts import Query, VectorStore
 
 SAMPLE = 2048
 """So many pictures stand for the collection when the median is taken."""
+
+_GROWTH = 0.1
 
 BACKGROUND = tuple(
     f"a photo of {thing}"
@@ -94,26 +99,59 @@ BACKGROUND = tuple(
 """Texts about many things, few of which any one collection shows."""
 
 
-def gap(best: float, vector: NDArray[np.float32], sample: Embeddings) -> float:
-    """Return how far the best score is above the median of a sample of the pictures.
+class Calibration:
+    """What "unrelated" means in each space of a collection.
 
     Parameters
     ----------
-    best
-        The best score in the whole collection.
-    vector
-        The query, ``(dim,)``.
-    sample
-        Pictures, ``(n, dim)``, at least one.
+    catalogue
+        Keeps it.
     """
-    return best - float(np.median(sample @ vector))
 
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._samples: dict[int, Embeddings] = {}
 
-def unrelated_gap(store: VectorStore, encoder: Encoder, sample: Embeddings) -> float:
-    """Return the gap that texts reach which have nothing to do with the collection."""
-    gaps = []
-    for vector in encoder.encode_texts(BACKGROUND):
-        best = store.search(vector, 1)
-        if best:
-            gaps.append(gap(best[0][1], vector, sample))
-    return float(np.median(gaps))
+    def refresh(self, space: Space, encoder: Encoder, store: VectorStore) -> None:
+        """Measure it, unless there are about as many pictures as when it was."""
+        rows = store.count()
+        before = space.unrelated_rows
+        if not rows or encoder.image_fingerprint != encoder.text_fingerprint:
+            return
+        if before is not None and abs(rows - before) <= _GROWTH * before:
+            return
+        self._samples.pop(space.id, None)
+        gaps = [
+            self._gap(store.search(vector, 1)[0][1], vector, space, store)
+            for vector in encoder.encode_texts(BACKGROUND)
+        ]
+        self._catalogue.set_unrelated_gap(space, float(np.median(gaps)), rows)
+
+    def judge(
+        self,
+        query: Query,
+        space: Space,
+        store: VectorStore,
+        vector: NDArray[np.float32],
+        found: Sequence[tuple[int, float]],
+    ) -> bool | None:
+        """Return whether the best hit is better than what unrelated words reach.
+
+        None where that was not measured: it holds for words alone, since pictures are closer to
+        pictures than words are, and for the whole collection.
+        """
+        others = (query.image, query.like, query.minus, query.category)
+        words_alone = all(part is None for part in others)
+        if not words_alone or not found or space.unrelated_gap is None:
+            return None
+        return self._gap(found[0][1], vector, space, store) >= space.unrelated_gap
+
+    def _gap(
+        self, best: float, vector: NDArray[np.float32], space: Space, store: VectorStore
+    ) -> float:
+        """Return how far the best score is above the median over a sample of the pictures."""
+        sample = self._samples.get(space.id)
+        if sample is None:
+            ids = store.known(self._catalogue.spread_ids(SAMPLE))
+            sample = self._samples[space.id] = store.get(sorted(ids))
+        return best - float(np.median(sample @ vector)) if len(sample) else best

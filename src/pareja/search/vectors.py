@@ -99,6 +99,14 @@ class SqliteVectors:
         joined = b"".join(found[picture_id] for picture_id in ids)
         return np.frombuffer(joined, "<f2").reshape(len(ids), self._dim).astype(np.float32)
 
+    def ids(self) -> list[int]:
+        """Return the ids of all vectors, rising."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT picture FROM vector WHERE space = ? ORDER BY picture", (self._space,)
+            )
+            return [picture for (picture,) in rows]
+
     def count(self) -> int:
         """Return how many vectors there are."""
         with self._database.read() as connection:

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Pareja
+    from tests.conftest import ColourEncoder
+
+
+@pytest.fixture(autouse=True)
+def _colours_for_every_model(monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder) -> None:
+    def load(name: str) -> ColourEncoder:
+        assert name in ("starter", "colours")
+        return colours
+
+    monkeypatch.setattr("pareja.encoders.load_encoder", load)
+    monkeypatch.setattr("pareja.embedding.cache._SETTLED_NS", 0)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PAREJA_INDEX", str(tmp_path / "index"))
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def indexed(pareja: Pareja, place: Path, colour_folder: Path) -> Path:
+    assert pareja("index", colour_folder).status == 0
+    return place
+
+
+def test_index_then_search_needs_no_options(
+    pareja: Pareja, place: Path, colour_folder: Path
+) -> None:
+    run = pareja("index", colour_folder)
+    assert (run.status, run.err) == (0, "")
+    assert "8 pictures in" in run.out
+    assert "8 added" in run.out
+    assert "nothing new, 8 unchanged" in pareja("index", colour_folder).out
+    found = pareja("search", "something red", "-k", "2")
+    assert found.status == 0
+    assert "A wall painted red" in found.out
+    assert "dark" in found.out
+
+
+def test_search_as_json(pareja: Pareja, indexed: Path, colour_folder: Path) -> None:
+    run = pareja("search", "red", "-k", "3", "--json")
+    answer = json.loads(run.out)
+    assert answer["query"] == "red"
+    assert answer["model"] == "colours"
+    assert answer["took_ms"] > 0
+    assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3]
+    best = answer["hits"][0]
+    assert best["path"] == str(colour_folder / "images" / "red.png")
+    assert best["caption"] == "A wall painted red"
+    assert best["category"] == "dark"
+    assert best["score"] > 0.9
+    assert set(best) == {"rank", "id", "path", "score", "caption", "category"}
+
+
+def first(run_out: str) -> str:
+    return str(Path(json.loads(run_out)["hits"][0]["path"]).stem)
+
+
+def test_search_by_picture_likeness_and_what_it_is_not(
+    pareja: Pareja, indexed: Path, colour_folder: Path
+) -> None:
+    pink = colour_folder / "images" / "pink.png"
+    assert first(pareja("search", "--image", pink, "--json").out) == "pink"
+    number = json.loads(pareja("search", "pink", "--json").out)["hits"][0]["id"]
+    like = json.loads(pareja("search", "--like", number, "-k", "9", "--json").out)["hits"]
+    assert len(like) == 7
+    assert number not in [hit["id"] for hit in like]
+    assert first(pareja("search", "red", "--category", "bright", "--json").out) != "red"
+    assert first(pareja("search", "pink", "--minus", "pink", "--json").out) == "pink"
+    assert first(pareja("search", "yellow", "--minus", "red", "--json").out) in ("yellow", "green")
+
+
+def test_wrong_use_is_one_clear_line(pareja: Pareja, indexed: Path) -> None:
+    cases = [
+        (["search"], 2, "give words"),
+        (["search", ""], 1, "the query is empty"),
+        (["search", "x", "-k", "0"], 2, "-k"),
+        (["search", "--like", "999"], 1, "no picture 999"),
+        (["search", "x", "--category", "brigth"], 1, "Did you mean 'bright'"),
+        (["search", "x", "--index", "nowhere"], 1, "no collection in nowhere"),
+        (["search", "--image", "nowhere.jpg"], 1, "nowhere.jpg"),
+        (["index"], 2, "name the pictures"),
+        (["index", "nowhere"], 1, "nowhere does not exist"),
+        (["index", "--verify", "--index", "nowhere"], 1, "no collection in nowhere"),
+        (["index", "x", "--store", "mysql://x"], 1, "no address of a store"),
+        (["evaluate", "unheard of"], 1, "no query set 'unheard of'"),
+    ]
+    for arguments, status, message in cases:
+        run = pareja(*arguments)
+        assert (run.status, run.out) == (status, ""), arguments
+        assert message in " ".join(run.err.replace("│", " ").split())
+        assert status == 2 or run.err.count("\n") == 1, arguments
+
+
+def test_skipped_files_are_listed(pareja: Pareja, place: Path, tmp_path: Path) -> None:
+    album = tmp_path / "[album]"
+    album.mkdir()
+    (album / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a picture")
+    Image.new("RGB", (30, 30), (1, 200, 200)).save(album / "fine.png")
+    run = pareja("index", album)
+    assert f"skipped {album}/broken.jpg: " in run.out
+    assert "1 added, 1 skipped" in run.out.replace("\n", " ")
+    report = json.loads(pareja("index", album, "--json").out)
+    assert report["unchanged"] == 1
+    assert report["skipped"][0]["path"] == f"{album}/broken.jpg"
+
+
+def test_verify(pareja: Pareja, indexed: Path) -> None:
+    run = pareja("index", "--verify")
+    assert run.status == 0
+    assert "is sound: 8 pictures, 8 vectors" in run.out.replace("\n", " ")
+    (indexed / "collection.sqlite3").write_bytes(b"garbage" * 1000)
+    run = pareja("index", "--verify")
+    assert run.status == 1
+    assert "damaged" in run.err
+
+
+def test_evaluate_prints_every_query_and_the_mean(
+    pareja: Pareja, indexed: Path, colours: ColourEncoder
+) -> None:
+    from pareja.search import Collection
+
+    with Collection.open(indexed) as collection:
+        collection.create_query_set("walls", ["red", "blue"])
+        for picture in collection.pictures():
+            if picture.path.stem in ("red", "blue"):
+                collection.judge(picture.path.stem, picture.id, True)
+    run = pareja("evaluate", "walls")
+    assert run.status == 0
+    lines = {line.split()[0]: line.split()[1:] for line in run.out.splitlines() if line.strip()}
+    assert lines["red"][:3] == ["1.00", "0.33", "0.20"]
+    assert lines["mean"][0] == "1.00"
+    scores = json.loads(pareja("evaluate", "walls", "--json").out)["models"]["colours"]
+    assert scores["P@1"]["value"] == 1
+    assert scores["P@1"]["low"] < 1
+    assert [query["query"] for query in scores["queries"]] == ["red", "blue"]
+
+
+def test_the_contact_sheet_needs_no_other_file(
+    pareja: Pareja, indexed: Path, colour_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    (colour_folder / "images" / "brown.png").unlink()
+    run = pareja("search", "<b>red</b>", "-k", "8", "--open")
+    assert run.status == 0
+    page = Path(opened[0].removeprefix("file://")).read_text(encoding="utf-8")
+    assert page.count('src="data:image/jpeg;base64,') == 7
+    assert "its file is gone" in page
+    assert "&lt;b&gt;red&lt;/b&gt;" in page
+    assert "<b>red" not in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_watching_follows_the_folder(
+    pareja: Pareja,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    Image.new("RGB", (30, 30), (1, 200, 200)).save(album / "one.png")
+    away = tmp_path / "away"
+
+    def add() -> None:
+        Image.new("RGB", (30, 30), (200, 1, 1)).save(album / "two.png")
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    steps: list[Callable[[], object]] = [
+        lambda: None,
+        add,
+        lambda: album.rename(away),
+        lambda: None,
+        lambda: away.rename(album),
+        (album / "one.png").unlink,
+        stop,
+    ]
+    monkeypatch.setattr("time.sleep", lambda _: steps.pop(0)())
+    run = pareja("index", album, "--watch")
+    assert run.status == 130
+    printed = run.out.replace("\n", " ")
+    assert printed.count("1 added") == 2
+    assert printed.count("1 removed") == 1
+    assert run.err.count("does not exist") == 1

@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pareja.encoders import EncoderPair, Fingerprint
+from pareja.errors import (
+    CollectionError,
+    DatasetError,
+    FingerprintMismatchError,
+    NoSuchPictureError,
+)
+from pareja.search import Collection, Query
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+
+@pytest.fixture(params=[None, "qdrant://:memory:/test"], ids=["sqlite", "qdrant"])
+def collection(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Collection]:
+    with Collection.open(tmp_path / "collection", create=True, store=request.param) as collection:
+        yield collection
+
+
+@pytest.fixture
+def indexed(collection: Collection, colour_folder: Path, colours: ColourEncoder) -> Collection:
+    settle(colour_folder)
+    collection.index([colour_folder], colours)
+    return collection
+
+
+def settle(folder: Path) -> None:
+    """Make files old enough that their time stamps tell whether they change."""
+    for path in folder.rglob("*"):
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
+@pytest.fixture(autouse=True)
+def _old_files_are_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of change cannot be set back, so the patience is shortened instead."""
+    monkeypatch.setattr("pareja.embedding.cache._SETTLED_NS", 0)
+
+
+def names(collection: Collection, encoder: ColourEncoder, text: str, k: int = 1) -> list[str]:
+    hits = collection.search(Query(text=text), encoder, k=k).hits
+    return [hit.picture.path.stem for hit in hits]
+
+
+def test_pictures_are_found_by_words(indexed: Collection, colours: ColourEncoder) -> None:
+    for colour in ("red", "green", "blue", "yellow", "pink"):
+        result = indexed.search(Query(text=f"something {colour}"), colours, k=3)
+        assert [hit.rank for hit in result.hits] == [1, 2, 3]
+        best = result.hits[0].picture
+        assert best.path.stem == colour
+        assert best.caption == f"A wall painted {colour}"
+        assert (best.author, best.license, best.width, best.height) == ("Ana", "CC0-1.0", 400, 320)
+        assert result.model == "colours"
+        assert result.took_ms > 0
+    assert indexed.models() == ("colours",)
+    assert indexed.categories() == {"bright": 4, "dark": 4}
+    assert indexed.count() == 8
+
+
+def test_a_second_run_embeds_and_reads_nothing(
+    indexed: Collection,
+    colour_folder: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(source: object) -> None:
+        raise AssertionError(f"{source} did not change and was read")
+
+    monkeypatch.setattr("pareja.datasets.formats.folders.FileSource.read", refuse)
+    monkeypatch.setattr("pareja.datasets.formats.folders.read_file", refuse)
+    monkeypatch.setattr("pareja.datasets.images.read_file", refuse)
+    report = indexed.index([colour_folder], colours)
+    assert (report.unchanged, report.added, report.skipped) == (8, 0, ())
+
+
+def test_moved_renamed_deleted_modified_and_copied_files_are_noticed(
+    collection: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    album = tmp_path / "album"
+    shutil.copytree(colour_folder / "images", album)
+    report = collection.index([album], colours)
+    assert report.added == 8
+    red = collection.search(Query(text="red"), colours).hits[0].picture.id
+
+    (album / "trip").mkdir()
+    (album / "red.png").rename(album / "trip" / "año nuevo 紅.png")
+    (album / "green.png").unlink()
+    shutil.copy(album / "blue.png", album / "copy of blue.png")
+    Image.new("RGB", (40, 40), (110, 60, 20)).save(album / "pink.png")
+    report = collection.index([album], colours)
+    assert (report.moved, report.removed, report.duplicates, report.updated) == (1, 1, 1, 1)
+    assert (report.added, report.unchanged) == (0, 5)
+
+    assert names(collection, colours, "red") == ["año nuevo 紅"]
+    assert collection.search(Query(text="red"), colours).hits[0].picture.id == red
+    assert collection.count() == 7
+    assert "green" not in names(collection, colours, "green", k=10)
+    assert set(names(collection, colours, "brown", k=2)) == {"brown", "pink"}
+    assert collection.verify().ok
+    again = collection.index([album], colours)
+    assert (again.unchanged, again.added, again.moved, again.duplicates) == (8, 0, 0, 0)
+
+
+def test_a_copy_keeps_a_picture_when_its_first_file_goes(
+    collection: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    album = tmp_path / "album"
+    shutil.copytree(colour_folder / "images", album)
+    shutil.copy(album / "red.png", album / "zz.png")
+    assert collection.index([album], colours).duplicates == 1
+    (album / "red.png").unlink()
+    report = collection.index([album], colours)
+    assert report.removed == 0
+    assert names(collection, colours, "red") == ["zz"]
+
+
+def test_other_folders_stay_and_missing_ones_are_no_reason_to_forget(
+    indexed: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    other = tmp_path / "colours-2"  # its name begins like the first folder's
+    other.mkdir()
+    Image.new("RGB", (30, 30), (1, 200, 200)).save(other / "teal.png")
+    indexed.index([other], colours)
+    assert indexed.count() == 9
+    (other / "teal.png").rename(tmp_path / "away.png")
+    with pytest.raises(DatasetError):
+        indexed.index([other], colours)
+    assert indexed.count() == 9
+    indexed.index([colour_folder], colours)
+    assert indexed.count() == 9
+
+
+def test_missing_files_stay_on_request(
+    indexed: Collection, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    rows = (colour_folder / "metadata.csv").read_text(encoding="utf-8").splitlines()
+    (colour_folder / "metadata.csv").write_text("\n".join(rows[:-1]), encoding="utf-8")
+    assert indexed.index([colour_folder], colours, remove_missing=False).removed == 0
+    assert indexed.count() == 8
+    report = indexed.index([colour_folder], colours)
+    assert report.removed == 1
+    assert report.skipped == (("images/brown.png", "is not listed in the dataset's metadata"),)
+
+
+def test_metadata_can_change_without_the_pictures(
+    indexed: Collection, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    table = colour_folder / "metadata.csv"
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text.replace("A wall painted red,dark", "Una pared,wall"), encoding="utf-8")
+    report = indexed.index([colour_folder], colours)
+    assert (report.updated, report.unchanged, report.added) == (1, 7, 0)
+    assert indexed.categories() == {"bright": 4, "dark": 3, "wall": 1}
+    hits = indexed.search(Query(text="red", category="wall"), colours).hits
+    assert [hit.picture.caption for hit in hits] == ["Una pared"]
+    dark = indexed.search(Query(text="red", category="dark"), colours, k=9).hits
+    assert len(dark) == 3
+
+
+@dataclass(frozen=True)
+class Gloomy:
+    """Another encoder, for a second space."""
+
+    colours: ColourEncoder
+    name: str = "gloomy"
+
+    def __getattr__(self, attribute: str) -> object:
+        return getattr(self.colours, attribute)
+
+    @property
+    def image_fingerprint(self) -> Fingerprint:
+        return Fingerprint("gloomy", "1", "8x8", "mean")
+
+    text_fingerprint = image_fingerprint
+
+
+def test_encoders_live_side_by_side(
+    indexed: Collection, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    gloomy = Gloomy(colours)
+    with pytest.raises(CollectionError, match="vectors of: colours"):
+        indexed.search(Query(text="red"), gloomy)  # type: ignore[arg-type]
+    report = indexed.index([colour_folder], gloomy)  # type: ignore[arg-type]
+    assert report.added == 8
+    assert indexed.models() == ("colours", "gloomy")
+    assert indexed.count() == 8
+    for encoder in (colours, gloomy):
+        assert names(indexed, encoder, "red") == ["red"]  # type: ignore[arg-type]
+        ids, rows = indexed.embeddings(encoder)  # type: ignore[arg-type]
+        assert rows.shape == (8, 4)
+        assert ids.tolist() == [picture.id for picture in indexed.pictures()]
+    (colour_folder / "images" / "red.png").write_bytes(b"no picture any more")
+    report = indexed.index([colour_folder], gloomy)  # type: ignore[arg-type]
+    assert report.removed == 1
+    assert len(report.skipped) == 1
+    assert names(indexed, colours, "red") != ["red"]
+
+
+def test_pictures_that_do_not_decode_are_listed_with_the_reason(
+    collection: Collection, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a picture")
+    Image.new("RGB", (30, 30), (1, 200, 200)).save(album / "fine.png")
+    report = collection.index([album], colours)
+    assert report.added == 1
+    ((path, reason),) = report.skipped
+    assert path.endswith("broken.jpg")
+    assert reason
+
+
+def test_a_folder_without_pictures_is_an_error(
+    collection: Collection, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    with pytest.raises(DatasetError):
+        collection.index([tmp_path], colours)
+
+
+def test_one_picture_can_be_indexed(
+    collection: Collection, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    report = collection.index([colour_folder / "images" / "red.png"], colours)
+    assert report.added == 1
+    assert collection.index([colour_folder / "images" / "red.png"], colours).unchanged == 1
+
+
+def test_pictures_in_a_zip_are_found_and_read(
+    collection: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    archive = tmp_path / "album.zip"
+    with zipfile.ZipFile(archive, "w") as target:
+        for path in sorted(colour_folder.rglob("*.*")):
+            target.write(path, path.relative_to(colour_folder).as_posix())
+    assert collection.index([archive], colours).added == 8
+    hit = collection.search(Query(text="red"), colours).hits[0]
+    assert hit.picture.caption == "A wall painted red"
+    assert collection.read(hit.picture.id) == (colour_folder / "images" / "red.png").read_bytes()
+    assert collection.index([archive], colours).unchanged == 8
+    report = collection.index([colour_folder], colours)
+    assert report.duplicates == 8
+    assert collection.count() == 8
+    archive.unlink()
+    assert collection.count() == 8
+
+
+def test_a_file_is_read_from_where_it_is(indexed: Collection, colour_folder: Path) -> None:
+    picture = indexed.pictures()[0]
+    assert indexed.read(picture.id) == picture.path.read_bytes()
+    with pytest.raises(NoSuchPictureError, match="no picture 999"):
+        indexed.read(999)
+    with pytest.raises(NoSuchPictureError):
+        indexed.picture(999)
+
+
+def test_pages_of_pictures(indexed: Collection) -> None:
+    everything = indexed.pictures()
+    assert indexed.pictures(offset=2, limit=3) == everything[2:5]
+    assert {picture.category for picture in indexed.pictures(category="dark")} == {"dark"}
+
+
+def test_queries_of_every_kind(indexed: Collection, colours: ColourEncoder) -> None:
+    red = indexed.search(Query(text="red"), colours).hits[0].picture
+    pink = np.array(colours.encode_texts(["pink"])[0])
+    assert names(indexed, colours, "red", k=1) == ["red"]
+    by_picture = indexed.search(Query(image=pink), colours, k=1).hits
+    assert by_picture[0].picture.path.stem == "pink"
+    like = indexed.search(Query(like=red.id), colours, k=8).hits
+    assert red.id not in [hit.picture.id for hit in like]
+    assert len(like) == 7
+    both = indexed.search(Query(text="white", like=red.id), colours, k=1).hits
+    assert both[0].picture.path.stem == "pink"
+    plain = [hit.picture.path.stem for hit in indexed.search(Query(text="red"), colours, k=8).hits]
+    minus = indexed.search(Query(text="red", minus="brown"), colours, k=8).hits
+    assert [hit.picture.path.stem for hit in minus].index("brown") > plain.index("brown")
+
+
+def test_queries_that_cannot_be_answered_say_why(
+    indexed: Collection, colours: ColourEncoder
+) -> None:
+    cases: list[tuple[Query, type[Exception], str]] = [
+        (Query(), CollectionError, "nothing is looked for"),
+        (Query(text="  "), CollectionError, "empty"),
+        (Query(text="red", minus=""), CollectionError, "empty"),
+        (Query(text="red", category="drak"), CollectionError, "Did you mean 'dark'"),
+        (Query(like=999), NoSuchPictureError, "999"),
+        (Query(image=np.ones(7, np.float32)), FingerprintMismatchError, "shape"),
+    ]
+    for query, error, message in cases:
+        with pytest.raises(error, match=message):
+            indexed.search(query, colours)
+
+
+def test_no_pictures_cannot_be_asked_for(indexed: Collection, colours: ColourEncoder) -> None:
+    with pytest.raises(CollectionError, match="at least 1"):
+        indexed.search(Query(text="red"), colours, k=0)
+
+
+def test_words_cannot_search_across_two_spaces(
+    indexed: Collection, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    words = replace(colours, name="words")
+    pair = EncoderPair("colours+words", colours, words)
+    with pytest.raises(FingerprintMismatchError, match="two spaces"):
+        indexed.search(Query(text="red"), pair)
+    assert indexed.search(Query(like=indexed.pictures()[0].id), pair).hits
+
+
+def test_a_query_in_another_script_is_a_query(indexed: Collection, colours: ColourEncoder) -> None:
+    assert len(indexed.search(Query(text="赤い壁 ﷽ 🦆"), colours).hits) == 5
+
+
+def test_searches_go_on_while_indexing(
+    indexed: Collection, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 3))
+    for n, rgb in enumerate(pixels):
+        Image.new("RGB", (16, 16), tuple(rgb.tolist())).save(album / f"{n}.png")
+    failures: list[BaseException] = []
+    finished = threading.Event()
+
+    def search() -> None:
+        try:
+            while not finished.is_set():
+                result = indexed.search(Query(text="red"), colours, k=5)
+                scores = [hit.score for hit in result.hits]
+                assert len(scores) == 5
+                assert scores == sorted(scores, reverse=True)
+        except BaseException as error:
+            failures.append(error)
+
+    searchers = [threading.Thread(target=search) for _ in range(3)]
+    for thread in searchers:
+        thread.start()
+    for _ in range(3):
+        indexed.index([album], colours, batch_size=4)
+        for path in list(album.iterdir())[:15]:
+            path.unlink()
+    finished.set()
+    for thread in searchers:
+        thread.join()
+    assert not failures
+    assert indexed.verify().ok
+
+
+def test_ids_are_never_used_again(
+    collection: Collection, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    Image.new("RGB", (9, 9), (9, 9, 9)).save(album / "0.png")
+    Image.new("RGB", (9, 9), (90, 9, 9)).save(album / "1.png")
+    collection.index([album], colours)
+    last = collection.pictures()[-1]
+    last.path.unlink()
+    collection.index([album], colours)
+    Image.new("RGB", (9, 9), (9, 90, 9)).save(album / "2.png")
+    collection.index([album], colours)
+    assert collection.pictures()[-1].id > last.id
+
+
+def test_rows_that_lead_nowhere_are_found_and_removed(
+    indexed: Collection, colours: ColourEncoder
+) -> None:
+    with indexed._database.write() as connection:
+        connection.execute("DELETE FROM file WHERE picture = 1")
+        connection.execute("DELETE FROM picture WHERE id = 2")
+    report = indexed.verify()
+    assert not report.ok
+    assert len(report.problems) == 2
+    assert indexed.verify(repair=True).repaired
+    assert indexed.verify().ok
+    assert indexed.count() == 6
+
+
+def test_unrelated_words_are_told_from_related_ones(
+    collection: Collection, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    for n in range(30):
+        Image.new("RGB", (9, 9), (200 + n, 20, 30)).save(album / f"{n}.png")
+    collection.index([album], colours)
+    assert collection.search(Query(text="red"), colours).likely_relevant is not None
+    assert collection.search(Query(like=1), colours).likely_relevant is None

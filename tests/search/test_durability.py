@@ -1,0 +1,230 @@
+"""Whatever happens to a process or to its files: nothing acknowledged is lost, or it is said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pareja.errors import CollectionError
+from pareja.search import Collection, Query
+from pareja.search import database as database_module
+from pareja.search.database import FILE_NAME
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def pictures(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    colours = np.random.default_rng(0).integers(0, 256, (count, 3))
+    for n, rgb in enumerate(colours):
+        Image.new("RGB", (16, 16), tuple(rgb.tolist())).save(folder / f"{n:03}.png")
+    return folder
+
+
+def python(*arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+def test_killed_at_20_moments_of_indexing_and_20_of_judging(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("kill_moments.py")
+    run = python(script, tmp_path, pictures(tmp_path / "pictures", 60), "20")
+    err = run.communicate(timeout=120)[1]
+    assert run.returncode == 0, err
+
+
+def test_one_process_searches_while_another_indexes(tmp_path: Path, colours: ColourEncoder) -> None:
+    folder = pictures(tmp_path / "pictures", 40)
+    with Collection.open(tmp_path / "collection", create=True) as collection:
+        collection.index([folder / "000.png"], colours)
+        writer = python(
+            "-c",
+            "import sys; from tests.conftest import ColourEncoder as E\n"
+            "from pareja.search import Collection as C\n"
+            "C.open(sys.argv[1]).index([sys.argv[2]], E(), batch_size=1)",
+            tmp_path / "collection",
+            folder,
+        )
+        seen = [1]
+        while writer.poll() is None:
+            result = collection.search(Query(text="red"), colours, k=100)
+            scores = [hit.score for hit in result.hits]
+            assert scores == sorted(scores, reverse=True)
+            seen.append(len(scores))
+        assert writer.wait() == 0, writer.communicate()[1]
+        writer.communicate()
+        assert seen == sorted(seen)
+        assert len(collection.search(Query(text="red"), colours, k=100).hits) == 40
+
+
+@pytest.fixture
+def place(tmp_path: Path, colour_folder: Path, colours: ColourEncoder) -> Path:
+    with Collection.open(tmp_path / "collection", create=True) as collection:
+        collection.index([colour_folder], colours)
+    return tmp_path / "collection"
+
+
+def overwrite(path: Path, start: int, content: bytes) -> None:
+    with path.open("r+b") as stream:
+        stream.seek(start)
+        stream.write(content)
+
+
+def in_sql(place: Path, statement: str) -> None:
+    connection = sqlite3.connect(place / FILE_NAME)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def make_newer(place: Path) -> None:
+    in_sql(place, "PRAGMA user_version = 99")
+
+
+def make_foreign(place: Path) -> None:
+    in_sql(place, "PRAGMA application_id = 7")
+
+
+def make_garbage(place: Path) -> None:
+    (place / FILE_NAME).write_bytes(b"This is no database. " * 1000)
+
+
+def make_a_file(place: Path) -> None:
+    shutil.rmtree(place)
+    place.write_text("a file")
+
+
+def make_another_folder(place: Path) -> None:
+    shutil.rmtree(place)
+    place.mkdir()
+    (place / "holiday.txt").write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (make_newer, "newer pareja .format 99"),
+        (make_foreign, "no collection of pareja"),
+        (make_garbage, "damaged"),
+        (make_a_file, "is a file"),
+        (make_another_folder, "holds other files"),
+        (shutil.rmtree, "there is no collection"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(
+    place: Path, break_it: Callable[[Path], None], message: str
+) -> None:
+    break_it(place)
+    create = break_it is not shutil.rmtree
+    with pytest.raises(CollectionError, match=message) as caught:
+        Collection.open(place, create=create)
+    assert "\n" not in str(caught.value)
+
+
+def test_damage_in_the_middle_is_found(place: Path) -> None:
+    size = (place / FILE_NAME).stat().st_size
+    overwrite(place / FILE_NAME, size // 4, os.urandom(size // 2))
+    with Collection.open(place) as collection:
+        report = collection.verify(repair=True)
+    assert not report.ok
+    assert not report.repaired
+
+
+def test_a_locked_collection_says_so(
+    place: Path,
+    colour_folder: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database_module, "_WAIT_SECONDS", 0.05)
+    other = sqlite3.connect(place / FILE_NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with Collection.open(place) as collection:
+            assert collection.search(Query(text="red"), colours).hits
+            with pytest.raises(CollectionError, match="is locked"):
+                collection.judge("red", 1, True)
+    finally:
+        other.close()
+
+
+def test_a_full_disk_loses_nothing_that_was_there(
+    place: Path, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    more = pictures(tmp_path / "more", 200)
+    with Collection.open(place) as collection:
+        with collection._database.write() as connection:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        with pytest.raises(CollectionError, match="no room left"):
+            collection.index([more], colours, batch_size=50)
+    with Collection.open(place) as collection:
+        assert collection.verify().ok
+        assert collection.search(Query(text="red"), colours).hits[0].picture.path.stem == "red"
+        assert collection.index([more], colours).added + collection.count() >= 208
+
+
+def test_reading_only_never_writes(place: Path, tmp_path: Path, colours: ColourEncoder) -> None:
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    with Collection.open(place, read_only=True) as collection:
+        assert collection.search(Query(text="red"), colours).hits[0].picture.path.stem == "red"
+        with pytest.raises(CollectionError, match="for reading only"):
+            collection.judge("red", 1, True)
+        with pytest.raises(CollectionError, match="for reading only"):
+            collection.index([pictures(tmp_path / "more", 1)], colours)
+    after = {name: (place / name).read_bytes() for name in before}
+    assert after == before
+
+
+def test_a_medium_that_cannot_be_written_to_is_read(
+    place: Path, colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def refuse_without_immutable(target: str, **options: object) -> sqlite3.Connection:
+        # What SQLite says of a database with a log in a folder without permission to write.
+        if "immutable" not in target:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(target, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", refuse_without_immutable)
+    with Collection.open(place, read_only=True) as collection:
+        assert collection.search(Query(text="red"), colours).hits[0].picture.path.stem == "red"
+
+
+def test_a_closed_collection_says_so(place: Path, colours: ColourEncoder) -> None:
+    collection = Collection.open(place)
+    collection.close()
+    with pytest.raises(CollectionError, match="has been closed"):
+        collection.count()
+    with pytest.raises(CollectionError, match="has been closed"):
+        collection.judge("red", 1, True)
+
+
+def test_a_folder_with_an_unusual_name_holds_a_collection(
+    tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    place = tmp_path / "Índice #1 ?x=%20 紅"
+    with Collection.open(place, create=True) as collection:
+        collection.index([colour_folder], colours)
+    with Collection.open(place, read_only=True) as collection:
+        assert collection.count() == 8

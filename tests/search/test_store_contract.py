@@ -1,0 +1,269 @@
+"""What every place for vectors promises; the same tests for all of them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pareja.encoders import Embeddings
+from pareja.errors import CollectionError
+from pareja.search.contracts import VectorStore
+from pareja.search.database import Database
+from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.vectors import SqliteVectors
+
+DIM = 16
+SERVER = os.environ.get("QDRANT_URL")
+StoreFactory = Callable[[], VectorStore]
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        "sqlite-graph",
+        "qdrant-memory",
+        pytest.param(
+            "qdrant-server",
+            marks=pytest.mark.skipif(SERVER is None, reason="QDRANT_URL names no server"),
+        ),
+    ]
+)
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreFactory]:
+    """Make empty stores of one kind."""
+    closing: list[Callable[[], None]] = []
+
+    def sqlite() -> VectorStore:
+        database = Database(tmp_path / uuid.uuid4().hex, create=True)
+        closing.append(database.close)
+        few = 8 if request.param == "sqlite-graph" else 10_000
+        return SqliteVectors(database, 1, DIM, graph_from=few)
+
+    def qdrant() -> VectorStore:
+        address = "qdrant://:memory:/test" if request.param == "qdrant-memory" else SERVER
+        server = QdrantServer(QdrantAddress.parse(str(address)))
+        name = uuid.uuid4().hex
+        store = QdrantVectors(server, name, DIM)
+        closing.append(server.close)
+        closing.append(lambda: drop(server, f"{server.address.name}-{name}"))
+        return store
+
+    yield sqlite if request.param.startswith("sqlite") else qdrant
+    for close in reversed(closing):
+        close()
+
+
+def drop(server: QdrantServer, name: str) -> None:
+    server.client.delete_collection(name)
+
+
+@pytest.fixture
+def store(new_store: StoreFactory) -> VectorStore:
+    return new_store()
+
+
+def unit(seed: int, count: int = 1) -> Embeddings:
+    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def put(
+    store: VectorStore, ids: list[int], rows: Embeddings, categories: list[str | None] | None = None
+) -> None:
+    named = categories or [None] * len(ids)
+    store.upsert(ids, rows, [{"category": category} for category in named])
+
+
+def nearest(rows: dict[int, NDArray[np.float32]], query: NDArray[np.float32], k: int) -> list[int]:
+    """Compare with every vector, as slowly and plainly as can be."""
+    scores = {key: float(row @ query) for key, row in rows.items()}
+    return sorted(scores, key=lambda key: (-scores[key], key))[:k]
+
+
+def test_an_empty_store_answers_with_nothing(store: VectorStore) -> None:
+    assert store.count() == 0
+    assert store.search(unit(0)[0], 5) == []
+    assert store.known([1, 2]) == set()
+    assert store.get([]).shape == (0, DIM)
+    store.remove([1])
+    store.upsert([], np.empty((0, DIM), np.float32), [])
+    store.optimise()
+
+
+def test_what_was_added_is_found_best_first(store: VectorStore) -> None:
+    rows = unit(1, 30)
+    put(store, list(range(1, 31)), rows)
+    store.optimise()
+    for query in unit(2, 5):
+        found = store.search(query, 7)
+        assert [key for key, _ in found] == nearest(dict(enumerate(rows, start=1)), query, 7)
+        for key, score in found:
+            assert score == pytest.approx(float(rows[key - 1] @ query), abs=2e-3)
+
+
+def test_a_picture_finds_itself_with_a_cosine_of_one(store: VectorStore) -> None:
+    rows = unit(3, 4)
+    put(store, [10, 20, 30, 40], rows)
+    key, score = store.search(rows[2], 1)[0]
+    assert key == 30
+    assert 0.998 < score <= 1.0
+
+
+def test_k_beyond_the_store_gives_all(store: VectorStore) -> None:
+    put(store, [1, 2, 3], unit(4, 3))
+    assert len(store.search(unit(5)[0], 100)) == 3
+
+
+def test_only_the_category_that_is_asked_for(store: VectorStore) -> None:
+    rows = unit(6, 20)
+    put(store, list(range(20)), rows, ["a" if n % 4 else "b" for n in range(20)])
+    store.optimise()
+    found = store.search(rows[1], 20, category="b")
+    assert sorted(key for key, _ in found) == [0, 4, 8, 12, 16]
+    assert store.search(rows[1], 20, category="none such") == []
+
+
+def test_a_category_can_change(store: VectorStore) -> None:
+    rows = unit(7, 2)
+    put(store, [1, 2], rows, ["a", "a"])
+    assert len(store.search(rows[0], 5, category="a")) == 2
+    put(store, [1], rows[:1], ["b"])
+    assert [key for key, _ in store.search(rows[0], 5, category="a")] == [2]
+    assert [key for key, _ in store.search(rows[0], 5, category="b")] == [1]
+
+
+def test_excluded_pictures_make_room_for_others(store: VectorStore) -> None:
+    rows = unit(8, 12)
+    put(store, list(range(12)), rows)
+    store.optimise()
+    first = [key for key, _ in store.search(rows[0], 4)]
+    second = [key for key, _ in store.search(rows[0], 4, exclude=first)]
+    assert len(second) == 4
+    assert not set(first) & set(second)
+
+
+def test_removed_and_replaced_vectors_are_gone_at_once(store: VectorStore) -> None:
+    rows = unit(9, 12)
+    put(store, list(range(12)), rows)
+    store.optimise()
+    assert store.search(rows[3], 1)[0][0] == 3
+    store.remove([3])
+    assert store.search(rows[3], 1)[0][0] != 3
+    put(store, [5], rows[3:4])
+    key, score = store.search(rows[3], 1)[0]
+    assert key == 5
+    assert score == pytest.approx(1, abs=2e-3)
+    assert store.count() == 11
+    assert store.known([3, 5, 99]) == {5}
+
+
+def test_vectors_come_back_in_the_order_asked_for(store: VectorStore) -> None:
+    rows = unit(10, 3)
+    put(store, [1, 2, 3], rows)
+    np.testing.assert_allclose(store.get([3, 1]), rows[[2, 0]], atol=1e-3)
+    with pytest.raises(KeyError):
+        store.get([1, 4])
+
+
+def test_equal_vectors_come_in_the_order_of_their_ids(store: VectorStore) -> None:
+    row = unit(11)
+    put(store, [9, 3, 7, 1], np.repeat(row, 4, axis=0))
+    found = store.search(row[0], 4)
+    assert [key for key, _ in found] == [1, 3, 7, 9]
+    assert len({score for _, score in found}) == 1
+
+
+def test_vectors_that_are_none_are_refused(store: VectorStore) -> None:
+    with pytest.raises(CollectionError, match="another encoder"):
+        put(store, [1], np.ones((1, DIM + 1), np.float32))
+    with pytest.raises(CollectionError, match="not finite"):
+        put(store, [1], np.full((1, DIM), np.nan, np.float32))
+    with pytest.raises(CollectionError, match="another encoder"):
+        store.search(np.ones(DIM - 1, np.float32), 1)
+    assert store.count() == 0
+
+
+def test_many_vectors_take_several_requests(store: VectorStore) -> None:
+    rows = unit(12, 1200)
+    put(store, list(range(1200)), rows)
+    assert store.count() == 1200
+    assert store.ids() == list(range(1200))
+    assert len(store.known(list(range(2000)))) == 1200
+    np.testing.assert_allclose(store.get(list(range(1200))), rows, atol=1e-3)
+
+
+def test_there_is_nothing_wrong_with_it(store: VectorStore) -> None:
+    put(store, list(range(20)), unit(13, 20))
+    store.optimise()
+    assert store.problems(repair=False) == []
+
+
+Step = tuple[str, list[int]]
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.lists(st.integers(0, 40), unique=True, max_size=12)),
+        st.tuples(st.just("remove"), st.lists(st.integers(0, 40), unique=True, max_size=8)),
+        st.tuples(st.just("optimise"), st.just([0])),
+        st.tuples(st.sampled_from(["search", "exclude", "a", "b"]), st.just([0])),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(script=steps)
+def test_any_history_gives_what_comparing_with_every_vector_gives(
+    new_store: StoreFactory, script: list[Step]
+) -> None:
+    store = new_store()
+    rows: dict[int, NDArray[np.float32]] = {}
+    category: dict[int, str] = {}
+    for seed, (step, ids) in enumerate(script):
+        if step == "add":
+            fresh = unit(1000 + seed, len(ids))
+            named = ["a" if (key + seed) % 3 else "b" for key in ids]
+            put(store, ids, fresh, list(named))
+            rows.update(zip(ids, fresh, strict=True))
+            category.update(zip(ids, named, strict=True))
+        elif step == "remove":
+            store.remove(ids)
+            for key in ids:
+                rows.pop(key, None)
+        elif step == "optimise":
+            store.optimise()
+        check(store, rows, category, unit(2000 + seed)[0], step)
+    assert store.count() == len(rows)
+
+
+def check(
+    store: VectorStore,
+    rows: dict[int, NDArray[np.float32]],
+    category: dict[int, str],
+    query: NDArray[np.float32],
+    step: str,
+) -> None:
+    only = step if step in ("a", "b") else None
+    left_out = list(rows)[::2] if step == "exclude" else []
+    eligible = {
+        key: row
+        for key, row in rows.items()
+        if key not in left_out and only in (None, category[key])
+    }
+    found = store.search(query, 6, category=only, exclude=left_out)
+    assert [score for _, score in found] == pytest.approx(
+        [float(eligible[key] @ query) for key in nearest(eligible, query, 6)], abs=2e-3
+    )
+    for key, score in found:
+        assert score == pytest.approx(float(eligible[key] @ query), abs=2e-3)

@@ -1,0 +1,202 @@
+"""The graph beside the database: derived, never trusted, never stale."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pareja.search import vectors
+from pareja.search.database import Database
+from pareja.search.graph import Graph
+from pareja.search.scan import Scan
+from pareja.search.vectors import SqliteVectors
+
+DIM = 32
+ROWS = 400
+
+
+def rows_of(seed: int, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "collection", create=True)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> SqliteVectors:
+    store = SqliteVectors(database, 1, DIM, graph_from=100)
+    store.upsert(range(ROWS), rows_of(0, ROWS), [{}] * ROWS)
+    store.optimise()
+    return store
+
+
+def graphs(database: Database) -> list[Path]:
+    return sorted(database.folder.glob("*.usearch"))
+
+
+def reopened(database: Database) -> SqliteVectors:
+    return SqliteVectors(database, 1, DIM, graph_from=100)
+
+
+def test_many_vectors_get_a_graph_and_it_is_asked(
+    database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(graphs(database)) == 1
+    asked = []
+    nearest = Graph.nearest
+
+    def spy(self: Graph, vector: object, count: int) -> object:
+        asked.append(count)
+        return nearest(self, vector, count)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Graph, "nearest", spy)
+    assert store.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+    assert asked == [3]
+    store.search(rows_of(0, ROWS)[17], 3, category="any")
+    assert asked == [3]
+
+
+def test_few_vectors_get_none(database: Database) -> None:
+    store = SqliteVectors(database, 2, DIM, graph_from=100)
+    store.upsert(range(99), rows_of(0, 99), [{}] * 99)
+    store.optimise()
+    assert graphs(database) == []
+
+
+def test_a_graph_stays_while_it_knows_most_of_the_rows(
+    database: Database, store: SqliteVectors
+) -> None:
+    before = graphs(database)
+    store.upsert(range(ROWS, ROWS + 30), rows_of(1, 30), [{}] * 30)
+    store.optimise()
+    assert graphs(database) == before
+    assert store.search(rows_of(1, 30)[4], 1)[0][0] == ROWS + 4
+    store.upsert(range(ROWS + 30, ROWS + 100), rows_of(2, 70), [{}] * 70)
+    store.optimise()
+    assert graphs(database) != before
+    assert len(graphs(database)) == 1
+    assert store.search(rows_of(2, 70)[4], 1)[0][0] == ROWS + 34
+
+
+def test_a_graph_of_removed_rows_is_built_anew(database: Database, store: SqliteVectors) -> None:
+    before = graphs(database)
+    store.remove(range(150))
+    found = store.search(rows_of(0, ROWS)[10], 10)
+    assert len(found) == 10
+    assert min(key for key, _ in found) >= 150
+    store.optimise()
+    assert graphs(database) != before
+    assert len(Graph(graphs(database)[0], DIM)) == ROWS - 150
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "flipped", "missing"])
+def test_a_graph_that_is_not_what_was_written_is_never_read(
+    database: Database, store: SqliteVectors, damage: str
+) -> None:
+    graph = graphs(database)[0]
+    content = graph.read_bytes()
+    if damage == "cut":
+        graph.write_bytes(content[: len(content) // 2])
+    elif damage == "foreign":
+        graph.write_bytes(b"not a graph at all")
+    elif damage == "flipped":
+        graph.write_bytes(content[:5000] + bytes(300) + content[5300:])
+    else:
+        graph.unlink()
+    fresh = reopened(database)
+    assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+    problems = fresh.problems(repair=True)
+    assert len(problems) == 1
+    assert graph.name in problems[0]
+    assert fresh.problems(repair=False) == []
+    assert graphs(database) != [graph]
+    assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+
+
+def test_a_copied_collection_keeps_its_graph(
+    database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graphs(database)[0]
+    graph.write_bytes(graph.read_bytes())  # another time stamp, the same content
+    monkeypatch.setattr(vectors, "Scan", _RefusesToLoadAll)
+    assert reopened(database).search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+
+
+class _RefusesToLoadAll(Scan):
+    def reserve(self, rows: int) -> None:
+        assert rows == 0, "the vectors were loaded although the graph has them"
+
+
+def test_two_spaces_do_not_see_each_other(database: Database, store: SqliteVectors) -> None:
+    other = SqliteVectors(database, 2, DIM)
+    other.upsert([1], rows_of(5, 1), [{}])
+    assert [key for key, _ in other.search(rows_of(0, 1)[0], 5)] == [1]
+    assert store.count() == ROWS
+    assert other.search(rows_of(0, 1)[0], 5)[0][1] < 0.99
+
+
+def test_another_connection_sees_what_is_new_at_once(
+    database: Database, store: SqliteVectors
+) -> None:
+    elsewhere = Database(database.folder)
+    try:
+        reader = SqliteVectors(elsewhere, 1, DIM, graph_from=100)
+        assert reader.search(rows_of(0, ROWS)[3], 1)[0][0] == 3
+        store.upsert([5000], rows_of(6, 1), [{"category": "new"}])
+        assert reader.search(rows_of(6, 1)[0], 1)[0][0] == 5000
+        assert reader.search(rows_of(6, 1)[0], 1, category="new")[0][0] == 5000
+        store.remove([5000])
+        assert reader.search(rows_of(6, 1)[0], 1)[0][0] != 5000
+        assert reader.search(rows_of(6, 1)[0], 1, category="new") == []
+    finally:
+        elsewhere.close()
+
+
+def test_a_failed_write_leaves_nothing(database: Database, store: SqliteVectors) -> None:
+    def fail_halfway() -> None:
+        with database.write():
+            store.upsert([7000], rows_of(7, 1), [{}])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
+    assert store.known([7000]) == set()
+    assert store.search(rows_of(7, 1)[0], 1)[0][0] != 7000
+
+
+def test_the_exact_scan_returns_every_row_that_could_be_among_the_nearest() -> None:
+    rows = rows_of(8, 3000)
+    halves = rows.astype("<f2")
+    scan = Scan(DIM)
+    scan.extend(list(range(1, 3001)), [row.tobytes() for row in halves])
+    for query in rows_of(9, 20):
+        exact = halves.astype(np.float64) @ query
+        best = np.argsort(-exact)[:10] + 1
+        near = scan.nearest(query, 10)
+        assert set(best) <= set(near.keys.tolist())
+        assert len(near.keys) < 30
+        others = np.setdiff1d(np.arange(1, 3001), near.keys) - 1
+        assert exact[others].max() < near.floor
+
+
+def test_rows_that_a_scan_has_are_not_added_twice() -> None:
+    scan = Scan(DIM)
+    blobs = [row.tobytes() for row in rows_of(8, 4).astype("<f2")]
+    scan.extend([1, 2], blobs[:2])
+    scan.extend([1, 2, 3, 4], blobs)
+    assert sorted(scan.nearest(rows_of(9, 1)[0], 9).keys.tolist()) == [1, 2, 3, 4]
+
+
+def test_vectors_are_float16_on_disk(database: Database, store: SqliteVectors) -> None:
+    with sqlite3.connect(database.folder / "collection.sqlite3") as connection:
+        assert connection.execute("SELECT max(length(vector)) FROM vector").fetchone() == (2 * DIM,)
+    connection.close()
