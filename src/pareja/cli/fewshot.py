@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from pareja.cli.console import (
     stderr,
     stdout,
 )
+from pareja.files import staged_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +107,7 @@ def fewshot(
     """
     from pareja.datasets import load_dataset
     from pareja.encoders import load
-    from pareja.tasks.classifiers import save_classifier
+    from pareja.tasks.classifiers import serialise
     from pareja.tasks.examples import fit_classifier, gather_examples, usable_methods
     from pareja.tasks.few_shot_export import curves_to_json
     from pareja.tasks.learning_curves import learning_curves
@@ -118,7 +120,11 @@ def fewshot(
     templates = read_templates(template)
     loaded = load_dataset(dataset)
     learned_from = None if features is None else load(features)
-    with progress_bars() as progress, opened_cache(cache) as kept:
+    with (
+        progress_bars() as progress,
+        opened_cache(cache) as kept,
+        nullcontext() if save is None else staged_file(save, force=force) as target,
+    ):
         examples = gather_examples(
             loaded,
             load(model or "starter"),
@@ -131,9 +137,8 @@ def fewshot(
             progress=partial(progress, "embed"),
         )
         methods = usable_methods(examples, [way.value for way in method or []])
-        classifier = None if save is None else fit_classifier(examples, methods[0])
-        if save is not None and classifier is not None:
-            save = save_classifier(classifier, save, force=force)
+        if target is not None:
+            target.write(serialise(fit_classifier(examples, methods[0])))
         curves = learning_curves(
             examples.images,
             examples.answers,
@@ -148,7 +153,7 @@ def fewshot(
     warn_of_skipped(examples.skipped)
     if as_json:
         found = {"dataset": loaded.name, "model": model, "truth": truth}
-        written = None if save is None else str(save)
+        written = None if save is None else str(save.resolve())
         print_json({**found, **curves_to_json(curves, examples), "classifier": written})
         return
     print_curves(curves, examples)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pareja.cli.fewshot import Way
+from pareja.tasks.classifiers import load_classifier
+from pareja.tasks.few_shot import Method
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Pareja
+    from tests.conftest import ColourEncoder
+
+
+@pytest.fixture
+def kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder) -> Path:
+    """Folders of red, green and blue pictures, five each, and one owl; seen by their colour."""
+    generator = np.random.default_rng(0)
+    for n, name in enumerate(("red", "green", "blue", "owl")):
+        (tmp_path / "kinds" / name).mkdir(parents=True)
+        for i in range(1 if name == "owl" else 5):
+            rgb = np.clip(generator.normal(np.eye(4)[n, :3] * 160 + 40, 30), 0, 255)
+            colour = tuple(int(v) for v in rgb)
+            Image.new("RGB", (12, 12), colour).save(tmp_path / "kinds" / name / f"{i}.png")
+    monkeypatch.setattr("pareja.encoders.load", lambda name, **_: colours)
+    return tmp_path / "kinds"
+
+
+QUICK = ("--no-cache", "--truth", "category", "--seeds", "2")
+
+
+def test_the_ways_are_the_methods() -> None:
+    assert tuple(way.value for way in Way) == get_args(Method)
+
+
+def test_curves_as_a_table_and_as_json(pareja: Pareja, kinds: Path) -> None:
+    printed = pareja("fewshot", kinds, *QUICK, "--method", "knn", "--method", "prototype")
+    assert printed.status == 0, printed.err
+    for word in ("zero-shot", "knn", "prototype", "4 shots", "left out", "owl (1)"):
+        assert word in printed.out
+    run = pareja("fewshot", kinds, *QUICK, "--shots", "1,2", "--json")
+    found = json.loads(run.out)
+    assert set(found["curves"]) == set(get_args(Method))
+    assert found["labels"] == ["blue", "green", "red"]
+    assert found["left_out"] == [{"label": "owl", "images": 1}]
+    assert found["shots"] == [1, 2]
+    assert found["classifier"] is None
+    (first, second) = found["curves"]["knn"]
+    assert second["shots"] == 2
+    assert 0 <= first["balanced_accuracy"]["value"] <= 1
+    assert len(first["balanced_accuracy"]["ci"]) == len(first["settings"]) == 2
+    assert found["zero_shot"]["accuracy"]["value"] > 0.5
+
+
+def test_a_saved_classifier(pareja: Pareja, kinds: Path, colours: ColourEncoder) -> None:
+    command = ("fewshot", kinds, *QUICK, "--method", "tip-adapter", "--save", "c.safetensors")
+    run = pareja(*command)
+    assert run.status == 0, run.err
+    assert "15 pictures" in run.err
+    classifier = load_classifier("c.safetensors", colours.image_fingerprint)
+    assert classifier.labels == ("blue", "green", "red")
+    again = pareja(*command)
+    assert again.status == 1
+    assert "--force" in again.err
+    assert pareja(*command, "--force").status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (("--shots", "5"), 1, "more shots than pictures: 5 shots"),
+        (("--shots", "0"), 2, "from 1 on"),
+        (("--shots", "two"), 2, "from 1 on"),
+        (("--labels", "red,zebra"), 1, "no picture has the label 'zebra'"),
+        (("--labels", "red"), 1, "only label"),
+        (("--template", "a photo"), 1, "{}"),
+        (("--save", "c.safetensors"), 2, "name one --method"),
+        (("--truth", "label"), 1, "no picture has a label"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    pareja: Pareja, kinds: Path, options: tuple[str, ...], status: int, says: str
+) -> None:
+    run = pareja("fewshot", kinds, *QUICK, *options)
+    assert run.status == status
+    assert run.out == ""
+    assert says in run.err
+    assert run.err.count("\n") == 1
+    assert not Path("c.safetensors").exists()
