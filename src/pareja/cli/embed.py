@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -59,8 +60,10 @@ def embed(
     if no_cache and cache is not None:
         raise typer.BadParameter("choose one of --cache and --no-cache", param_hint="--no-cache")
     encoder = load(model, device=device)
-    store = None if no_cache else EmbeddingCache(cache)
-    with progress_bars() as progress:
+    with (
+        nullcontext() if no_cache else EmbeddingCache(cache) as store,
+        progress_bars() as progress,
+    ):
         result = embed_paths(
             paths,
             encoder,
