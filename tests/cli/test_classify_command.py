@@ -132,3 +132,22 @@ def test_moderation_says_that_a_person_decides(pareja: Pareja, told: Path) -> No
     listed = json.loads(pareja("moderate", told, "--threshold", "0", "--json").out)
     assert len(listed["flagged"]) == 8
     assert "was not approved" in listed["notice"]
+
+
+def test_models_and_prompts_are_compared(pareja: Pareja, told: Path, tmp_path: Path) -> None:
+    run = pareja("compare", told, "--price", "0.1", "-o", tmp_path / "out")
+    assert run.status == 0
+    assert "colours · photo minus colours · bare" in " ".join(run.out.split())
+    assert (tmp_path / "out" / "report.pdf").read_bytes().startswith(b"%PDF")
+    saved = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert saved["settings"]["price"] == 0.1
+    again = pareja("compare", told, "-o", tmp_path / "out")
+    assert again.status == 1
+    assert "--force" in again.err
+
+
+def test_a_comparison_needs_two_things(pareja: Pareja, told: Path) -> None:
+    run = pareja("compare", told, "--template", "photo")
+    assert (run.status, run.out) == (1, "")
+    assert "nothing to compare" in run.err
+    assert run.err.count("\n") == 1

@@ -16,6 +16,7 @@ import typer
 from pareja.cli import (
     check,
     classify,
+    compare,
     demo,
     embed,
     evaluate,
@@ -44,6 +45,7 @@ for command in (
     check.check,
     pack.pack,
     study.study,
+    compare.compare,
     embed.embed,
     index.index,
     search.search,

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Literal
 
 from pareja.report.content import build_document
+from pareja.report.document import Document
+from pareja.report.drawing import Drawing
 from pareja.report.figures import draw_figures, save_drawings
 from pareja.report.frame import Frame
 from pareja.report.html import render_html
 from pareja.report.markdown import render_markdown
 from pareja.report.pdf import render_pdf
-from pareja.report.pictures import thumbnails
+from pareja.report.pictures import Thumbnail, thumbnails
 from pareja.report.wording import Lang
 from pareja.studies.study import StudyResult
 
 Format = Literal["html", "md", "pdf"]
 
-NAMES: dict[Lang, tuple[str, str]] = {"en": ("report", "figures"), "es": ("memoria", "figuras")}
+NAMES: dict[str, tuple[str, str]] = {"en": ("report", "figures"), "es": ("memoria", "figuras")}
 """The stem of the report's files and the folder of its figures: two languages share a folder."""
 
 
@@ -50,11 +52,39 @@ def write_report(
     Mapping
         The path of each file by its name relative to ``out``.
     """
-    stem, folder = NAMES[lang]
     frame = Frame.of(result, lang)
     pictures = thumbnails(result.dataset)
     drawings = draw_figures(frame, pictures)
-    document = build_document(frame)
+    return write_document(build_document(frame), drawings, pictures, out, formats=formats)
+
+
+def write_document(
+    document: Document,
+    drawings: Mapping[str, Drawing],
+    pictures: Sequence[Thumbnail],
+    out: Path,
+    *,
+    formats: Sequence[Format] = ("html", "md", "pdf"),
+) -> Mapping[str, Path]:
+    """Write a document, its figures and its pictures.
+
+    Parameters
+    ----------
+    document
+        What it says, and in which language.
+    drawings
+        The figures that it names.
+    pictures
+        Thumbnails, in the dataset's order.
+    out, formats
+        As `write_report` takes them.
+
+    Returns
+    -------
+    Mapping
+        The path of each file by its name relative to ``out``.
+    """
+    stem, folder = NAMES[document.lang]
     written = {
         f"{folder}/{name}": path for name, path in save_drawings(drawings, out / folder).items()
     }

@@ -92,7 +92,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "outside": evaluation.outside,
         "unlabelled": evaluation.unlabelled,
         "empty": list(evaluation.empty),
-        **(_scores(evaluation.scores) if evaluation.scores else {}),
+        **(scores_to_json(evaluation.scores) if evaluation.scores else {}),
         **(_several(evaluation.several) if evaluation.several else {}),
         "unknown": evaluation.rejection and _rejection(evaluation.rejection),
     }
@@ -105,7 +105,8 @@ def estimate_to_json(estimate: Estimate | None) -> dict[str, Any] | None:
     )
 
 
-def _scores(scores: ClassificationScores) -> dict[str, Any]:
+def scores_to_json(scores: ClassificationScores) -> dict[str, Any]:
+    """Return the measures of a classification as plain values."""
     bins = scores.reliability
     return {
         "images": scores.n_images,

@@ -179,21 +179,15 @@ class ZeroShot:
         FingerprintMismatchError
             If they are not the encoder's.
         """
-        encoder = self.encoder
-        if images.ndim != 2 or images.shape[1] != encoder.image_dim:
-            raise FingerprintMismatchError(
-                f"embeddings of shape {images.shape} are not those of {encoder.name}, which have "
-                f"{encoder.image_dim} numbers. Embed the pictures with it."
-            )
         probabilities = np.empty((len(images), len(self.labels)), np.float32)
         certainty = np.empty(len(images))
         for part in _stretches(len(images)):
-            logits = encoder.logits(images[part] @ self.prompts.T).astype(np.float64)
-            rivals = encoder.logits(images[part] @ self.background.T).astype(np.float64)
+            logits = self.logits(images[part])
+            rivals = self._scaled(images[part], self.background)
             # The mean of the exponentials: a second text must not count as a second rival.
             rival = logsumexp(rivals, axis=1, keepdims=True) - np.log(len(self.background))
             certainty[part] = softmax(np.hstack([rival, logits]), axis=1)[:, 1:].max(axis=1)
-            if encoder.loss == "sigmoid":
+            if self.encoder.loss == "sigmoid":
                 probabilities[part] = expit(logits)
             elif self.multi_label:
                 probabilities[part] = expit(logits - rival)
@@ -206,6 +200,24 @@ class ZeroShot:
             multi_label=self.multi_label,
             threshold=self.threshold,
         )
+
+    def logits(self, images: Embeddings) -> NDArray[np.float64]:
+        """Return the encoder's logits of each picture and label, ``(n_images, n_labels)``.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If the embeddings are not the encoder's.
+        """
+        if images.ndim != 2 or images.shape[1] != self.encoder.image_dim:
+            raise FingerprintMismatchError(
+                f"embeddings of shape {images.shape} are not those of {self.encoder.name}, which "
+                f"have {self.encoder.image_dim} numbers. Embed the pictures with it."
+            )
+        return self._scaled(images, self.prompts)
+
+    def _scaled(self, images: Embeddings, texts: Embeddings) -> NDArray[np.float64]:
+        return self.encoder.logits(images @ texts.T).astype(np.float64)
 
 
 def zero_shot(

@@ -1,0 +1,165 @@
+"""``pareja compare``: which model, and which prompts, are better on one's own pictures."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pareja.cli.classify import (
+    CacheOption,
+    Truth,
+    as_text,
+    interval,
+    opened_cache,
+    warn_of_skipped,
+)
+from pareja.cli.console import (
+    DatasetArgument,
+    ForceOption,
+    JsonOption,
+    Language,
+    ModelsOption,
+    OutOption,
+    SeedOption,
+    print_json,
+    progress_bars,
+    stdout,
+)
+from pareja.cli.study import Languages
+
+if TYPE_CHECKING:
+    from pareja.tasks.compare import ModelComparison
+
+
+def compare(
+    dataset: DatasetArgument,
+    models: ModelsOption = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Prompts to compare, as classify takes them; several times for several sets."
+            "  [default: photo, bare]",
+            show_default=False,
+        ),
+    ] = None,
+    truth: Annotated[
+        Truth, typer.Option(help="The column that says what a picture shows.")
+    ] = "label",
+    labels: Annotated[
+        str | None,
+        typer.Option(help="The choices; left out, every label of the dataset.", show_default=False),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(min=0, help="What one core costs an hour, to price 1,000 pictures."),
+    ] = None,
+    out: OutOption = None,
+    lang: Annotated[
+        list[Languages] | None,
+        typer.Option("--lang", help="Language of the report; give it twice for both."),
+    ] = None,
+    seed: SeedOption = 0,
+    cache: CacheOption = True,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find out which model and which prompts are better on one's own labelled pictures.
+
+    Accuracy, calibration, retrieval, speed and cost side by side, with tests; -o names a folder
+    for the report (HTML, Markdown, PDF), which also explains softmax and sigmoid on the pictures.
+    """
+    from pareja.datasets import load_dataset
+    from pareja.encoders import load_dual
+    from pareja.files import staged_directory
+    from pareja.report.models import write_model_report
+    from pareja.tasks.compare import compare_models
+    from pareja.tasks.compare_export import comparison_to_json
+    from pareja.tasks.prompts import read_labels, read_templates
+
+    templates = {given: read_templates(given) for given in template or ("photo", "bare")}
+    choices = None if labels is None else read_labels(labels)
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_bars())
+        kept = stack.enter_context(opened_cache(cache))
+        # Before the work: a folder that may not be written to is told at once.
+        folder = stack.enter_context(staged_directory(out, force=force)) if out else None
+        comparison = compare_models(
+            load_dataset(dataset),
+            [load_dual(name) for name in models or ("starter",)],
+            templates,
+            truth=truth,
+            labels=choices,
+            price=price,
+            seed=seed,
+            cache=kept,
+            progress=progress,
+        )
+        if folder is not None:
+            progress("report", None)
+            command = shlex.join(["pareja", *sys.argv[1:]])
+            for wanted in lang or [Languages.en]:
+                language: Language = wanted.value
+                write_model_report(comparison, folder, lang=language, command=command)
+            document = as_text(comparison_to_json(comparison))
+            (folder / "compare.json").write_text(document, encoding="utf-8")
+    warn_of_skipped(comparison.skipped)
+    if as_json:
+        print_json(comparison_to_json(comparison))
+        return
+    print_comparison(comparison)
+    if out is not None:
+        stdout().print(f"{out}", soft_wrap=True)
+
+
+def print_comparison(comparison: ModelComparison) -> None:
+    """Print accuracy, costs and tests, to fit a terminal of 80 columns."""
+    from rich.table import Table
+
+    console = stdout()
+    first = comparison.models[0].variants[0].scores
+    table = Table(
+        title=f"{comparison.dataset.name}: {len(comparison.dataset)} pictures, "
+        f"{len(comparison.labels)} labels",
+        caption=f"Top-1 by chance {first.chance_top1:.2f}, always the commonest "
+        f"{first.majority:.2f}; 95 % intervals.",
+    )
+    table.add_column("model", overflow="fold")
+    table.add_column("prompts", overflow="fold")
+    for heading in ("top-1", "balanced", "ECE", "R@1 →text"):
+        table.add_column(heading, justify="right")
+    for model in comparison.models:
+        recall = "" if model.image_to_text is None else f"{model.image_to_text.recall[1].value:.2f}"
+        for variant in model.variants:
+            scores = variant.scores
+            table.add_row(
+                model.name,
+                variant.prompts,
+                interval(scores.top1),
+                f"{scores.balanced_accuracy.value:.2f}",
+                f"{scores.ece.value:.2f}",
+                recall,
+            )
+    console.print(table)
+    for model in comparison.models:
+        cost = model.cost
+        size = "" if cost.size_mb is None else f", {cost.size_mb:.0f} MB"
+        money = "" if cost.money is None else f", {cost.money:.4f} a 1,000 pictures"
+        console.print(
+            f"{model.name}: {cost.pictures_per_second:.1f} pictures/s, {cost.cpu_seconds:.0f} "
+            f"core-seconds a 1,000 pictures{money}{size}",
+            markup=False,
+        )
+    for found in comparison.differences:
+        agreement = found.agreement
+        console.print(
+            f"{found.a.model} · {found.a.prompts} minus {found.b.model} · {found.b.prompts}: "
+            f"{interval(agreement.difference)}, p = {agreement.p_value:.3g}",
+            markup=False,
+        )
+    if len(comparison.models) > 1:
+        pictures = len({found.image for found in comparison.disputes})
+        console.print(f"{pictures} pictures are taken for different things.")

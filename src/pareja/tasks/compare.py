@@ -1,0 +1,386 @@
+"""Which model, and which prompts, are better on these pictures, and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from pareja.analysis.classification import (
+    ClassificationScores,
+    classification,
+    compare_classifiers,
+)
+from pareja.analysis.comparison import Agreement
+from pareja.analysis.retrieval import RetrievalScores, retrieval
+from pareja.analysis.similarity import cosine_similarity
+from pareja.datasets.records import Dataset
+from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.pipeline import Progress, embed_images, embed_texts
+from pareja.encoders.catalogue import find_card
+from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
+from pareja.errors import DatasetError, EncoderError
+from pareja.tasks.evaluation import Truth, distinct, true_labels
+from pareja.tasks.prompts import checked_labels
+from pareja.tasks.zero_shot import zero_shot
+
+_TIMED_PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model takes, measured on this machine when the comparison ran.
+
+    Parameters
+    ----------
+    pictures_per_second
+        From file to embedding, wall clock.
+    cpu_seconds
+        Seconds of one core for 1,000 pictures.
+    money
+        Price of these at the price of a core-hour that was given; None where none was.
+    size_mb
+        Of the weights, in MB (10^6 bytes); None where nobody says.
+    timed
+        How many pictures were timed.
+    """
+
+    pictures_per_second: float
+    cpu_seconds: float
+    money: float | None
+    size_mb: float | None
+    timed: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model with one set of prompt templates.
+
+    Parameters
+    ----------
+    model, prompts
+        Their names.
+    scores
+        Against the truth, probabilities as the model was trained to give them.
+    """
+
+    model: str
+    prompts: str
+    scores: ClassificationScores
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """One model on the dataset.
+
+    Parameters
+    ----------
+    name, loss, fingerprint
+        What it is.
+    variants
+        Its results by set of templates, in the order asked for.
+    softmax, sigmoid
+        Both probabilities of the first variant, ``(n_images, n_labels)``, whichever way the model
+        was trained.
+    softmax_scores, sigmoid_scores
+        What each is worth.
+    image_to_text, text_to_image
+        Retrieval with the dataset's captions; None where fewer than two pictures have one.
+    cost
+        Speed and size.
+    """
+
+    name: str
+    loss: Literal["softmax", "sigmoid"]
+    fingerprint: Fingerprint
+    variants: tuple[Variant, ...]
+    softmax: NDArray[np.float64]
+    sigmoid: NDArray[np.float64]
+    softmax_scores: ClassificationScores
+    sigmoid_scores: ClassificationScores
+    image_to_text: RetrievalScores | None
+    text_to_image: RetrievalScores | None
+    cost: Cost
+
+    @property
+    def trained(self) -> NDArray[np.float64]:
+        """The probabilities as the model was trained to give them."""
+        return self.softmax if self.loss == "softmax" else self.sigmoid
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two variants on the same pictures that differ in the model or in the prompts, not both."""
+
+    a: Variant
+    b: Variant
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """A picture that two models take for different things.
+
+    ``image`` indexes the pictures; ``a`` and ``b`` are label and probability of each model.
+    """
+
+    image: int
+    model_a: str
+    model_b: str
+    a: tuple[str, float]
+    b: tuple[str, float]
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Models and prompts side by side.
+
+    Parameters
+    ----------
+    dataset
+        The pictures that were compared on: decoded, and with a true label.
+    labels
+        The choices.
+    truth
+        Index of each picture's label, ``(n_images,)``.
+    models
+        In the order they were named.
+    differences
+        Every pair of variants that differ in one thing.
+    disputes
+        Where two models differ, first those that only one gets right, surest first.
+    skipped
+        ``(name, reason)`` of pictures that did not decode.
+    left_out
+        How many pictures have no label among the choices.
+    price
+        Of a core-hour; None where none was given.
+    resamples, seed
+        Of the bootstrap.
+    """
+
+    dataset: Dataset
+    labels: tuple[str, ...]
+    truth: NDArray[np.intp]
+    models: tuple[ModelResult, ...]
+    differences: tuple[Difference, ...]
+    disputes: tuple[Dispute, ...]
+    skipped: tuple[tuple[str, str], ...]
+    left_out: int
+    price: float | None
+    resamples: int
+    seed: int
+
+
+def compare_models(
+    dataset: Dataset,
+    encoders: Sequence[DualEncoder],
+    templates: Mapping[str, Sequence[str]],
+    *,
+    truth: Truth = "label",
+    labels: Sequence[str] | None = None,
+    price: float | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    cache: EmbeddingCache | None = None,
+    progress: Callable[[str, Progress | None], None] = lambda title, progress: None,
+) -> ModelComparison:
+    """Compare models and prompts on the same labelled pictures.
+
+    Parameters
+    ----------
+    dataset
+        Pictures with a label or a category.
+    encoders
+        One or more dual encoders.
+    templates
+        One or more sets of templates, by name.
+    truth
+        The column that says what a picture shows.
+    labels
+        The choices; by default every label that occurs.
+    price
+        Of one core for one hour, in any currency.
+    resamples, seed
+        Of the bootstrap behind every interval.
+    cache
+        Embeddings of earlier runs. Speed is measured on pictures that are embedded anew.
+    progress
+        Called with the title of each stage, and with its progress where it has a length.
+
+    Raises
+    ------
+    DatasetError
+        If no picture has one of the labels, or none of those decodes.
+    EncoderError
+        If there is nothing to compare, or a model is named twice.
+    """
+    repeated = [name for name, n in Counter(e.name for e in encoders).items() if n > 1]
+    if repeated:
+        raise EncoderError(f"model {repeated[0]!r} is given twice. Name each model once.")
+    if len(encoders) * len(templates) < 2:
+        raise EncoderError(
+            "one model with one set of templates leaves nothing to compare. Name a second model "
+            "with -m, or a second set with --template."
+        )
+    answers = true_labels(dataset, truth)
+    choices = checked_labels(distinct(answers) if labels is None else labels)
+    column = {label.casefold(): i for i, label in enumerate(choices)}
+    places = [column.get((answer or "").casefold()) for answer in answers]
+    told = [i for i, place in enumerate(places) if place is not None]
+    if not told:
+        raise DatasetError(f"{dataset.name}: no picture has one of the labels {choices[:5]}.")
+    labelled = replace(dataset, records=tuple(dataset.records[i] for i in told))
+    sources = [record.source for record in labelled]
+    kept = labelled
+    answers_kept = np.array([places[i] for i in told], dtype=np.intp)
+    skipped: tuple[tuple[str, str], ...] = ()
+    embedded: list[tuple[DualEncoder, Embeddings, Cost]] = []
+    for encoder in encoders:
+        progress(f"time · {encoder.name}", None)
+        cost = _timed(sources[:_TIMED_PICTURES], encoder, price)
+        found = embed_images(
+            sources, encoder, cache=cache, progress=partial(progress, f"embed · {encoder.name}")
+        )
+        if not embedded:
+            skipped = found.skipped
+            kept = replace(labelled, records=tuple(labelled.records[i] for i in found.indices))
+            answers_kept = answers_kept[found.indices]
+            if not len(kept):
+                raise DatasetError(f"{dataset.name}: none of {len(told)} pictures can be decoded.")
+            sources = [record.source for record in kept]
+        elif found.skipped:
+            raise DatasetError("{}: {}; it could be read before.".format(*found.skipped[0]))
+        embedded.append((encoder, found.embeddings, cost))
+    measure = partial(
+        _measure,
+        dataset=kept,
+        labels=choices,
+        truth=answers_kept,
+        templates=templates,
+        resamples=resamples,
+        seed=seed,
+        cache=cache,
+    )
+    models = []
+    for encoder, images, cost in embedded:
+        progress(f"measure · {encoder.name}", None)
+        models.append(measure(encoder, images, cost))
+    variants = [variant for model in models for variant in model.variants]
+    return ModelComparison(
+        dataset=kept,
+        labels=choices,
+        truth=answers_kept,
+        models=tuple(models),
+        differences=tuple(
+            Difference(
+                a,
+                b,
+                compare_classifiers(
+                    a.scores.correct, b.scores.correct, resamples=resamples, seed=seed
+                ),
+            )
+            for a, b in combinations(variants, 2)
+            if (a.model == b.model) != (a.prompts == b.prompts)
+        ),
+        disputes=_disputes(models, choices, answers_kept),
+        skipped=skipped,
+        left_out=len(dataset) - len(told),
+        price=price,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _timed(sources: Sequence[Any], encoder: DualEncoder, price: float | None) -> Cost:
+    """Embed pictures once for the networks to be loaded, then once by the clock."""
+    embed_images(sources[:2], encoder)
+    wall, cpu = time.perf_counter(), time.process_time()
+    embed_images(sources, encoder)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    seconds = 1000 * cpu / len(sources)
+    card = find_card(encoder.name)
+    size = card.download_mb if card is not None else _weights_mb(Path(encoder.name))
+    return Cost(
+        pictures_per_second=len(sources) / max(wall, 1e-9),
+        cpu_seconds=seconds,
+        money=None if price is None else seconds / 3600 * price,
+        size_mb=size,
+        timed=len(sources),
+    )
+
+
+def _weights_mb(folder: Path) -> float | None:
+    """Return the size of the weights in a model's folder."""
+    sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
+    return sum(sizes) / 1e6 if sizes else None
+
+
+def _measure(
+    encoder: DualEncoder,
+    images: Embeddings,
+    cost: Cost,
+    *,
+    dataset: Dataset,
+    labels: Sequence[str],
+    truth: NDArray[np.intp],
+    templates: Mapping[str, Sequence[str]],
+    resamples: int,
+    seed: int,
+    cache: EmbeddingCache | None,
+) -> ModelResult:
+    score = partial(classification, truth=truth, labels=labels, resamples=resamples, seed=seed)
+    variants: list[Variant] = []
+    first: NDArray[np.float64] | None = None
+    for name, texts in templates.items():
+        logits = zero_shot(labels, encoder, templates=texts, cache=cache).logits(images)
+        first = logits if first is None else first
+        trained = softmax(logits, axis=1) if encoder.loss == "softmax" else expit(logits)
+        variants.append(Variant(encoder.name, name, score(trained)))
+    if first is None:
+        raise EncoderError("no templates. Give at least one set.")
+    both = {"softmax": softmax(first, axis=1), "sigmoid": expit(first)}
+    ways: tuple[RetrievalScores | None, RetrievalScores | None] = (None, None)
+    if sum(bool(record.captions) for record in dataset) > 1:
+        captions = embed_texts(dataset.captions, encoder, cache=cache)
+        similarity = cosine_similarity(images, captions)
+        ways = retrieval(similarity, dataset.owner, resamples=resamples, seed=seed)
+    return ModelResult(
+        name=encoder.name,
+        loss=encoder.loss,
+        fingerprint=encoder.image_fingerprint,
+        variants=tuple(variants),
+        softmax=both["softmax"],
+        sigmoid=both["sigmoid"],
+        softmax_scores=score(both["softmax"]),
+        sigmoid_scores=score(both["sigmoid"]),
+        image_to_text=ways[0],
+        text_to_image=ways[1],
+        cost=cost,
+    )
+
+
+def _disputes(
+    models: Sequence[ModelResult], labels: Sequence[str], truth: NDArray[np.intp]
+) -> tuple[Dispute, ...]:
+    """Return the pictures that two models take for different things, most telling first."""
+    found: list[tuple[bool, float, Dispute]] = []
+    for a, b in combinations(models, 2):
+        best_a, best_b = a.trained.argmax(axis=1), b.trained.argmax(axis=1)
+        for i in np.flatnonzero(best_a != best_b):
+            one_right = bool((best_a[i] == truth[i]) != (best_b[i] == truth[i]))
+            p_a, p_b = float(a.trained[i, best_a[i]]), float(b.trained[i, best_b[i]])
+            dispute = Dispute(
+                int(i), a.name, b.name, (labels[best_a[i]], p_a), (labels[best_b[i]], p_b)
+            )
+            found.append((not one_right, -float(a.softmax[i].max() * b.softmax[i].max()), dispute))
+    return tuple(dispute for *_, dispute in sorted(found, key=lambda item: item[:2]))

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from scipy.stats import binomtest
+
+from pareja.datasets import Dataset
+from pareja.errors import DatasetError, EncoderError, LabelError
+from pareja.tasks.compare import ModelComparison, compare_models
+from pareja.tasks.compare_export import comparison_to_json
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+TEMPLATES = {"photo": ["a photo of a {}"], "blue": ["{} beside blue"]}
+
+
+@pytest.fixture
+def labelled_colours(colour_dataset: Dataset) -> Dataset:
+    records = [replace(r, label=Path(r.file_name).stem) for r in colour_dataset]
+    return replace(colour_dataset, records=tuple(records))
+
+
+@pytest.fixture
+def comparison(labelled_colours: Dataset, colours: ColourEncoder) -> ModelComparison:
+    other = replace(colours, name="sigmoids", loss="sigmoid")
+    return compare_models(labelled_colours, [colours, other], TEMPLATES, price=0.36, resamples=200)
+
+
+def test_variants_are_tested_when_they_differ_in_one_thing(comparison: ModelComparison) -> None:
+    pairs = {((d.a.model, d.a.prompts), (d.b.model, d.b.prompts)) for d in comparison.differences}
+    assert pairs == {
+        (("colours", "photo"), ("colours", "blue")),
+        (("colours", "photo"), ("sigmoids", "photo")),
+        (("colours", "blue"), ("sigmoids", "blue")),
+        (("sigmoids", "photo"), ("sigmoids", "blue")),
+    }
+    for found in comparison.differences:
+        a, b = found.a.scores.correct, found.b.scores.correct
+        only_a, only_b = int((a > b).sum()), int((b > a).sum())
+        expected = binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+        assert found.agreement.p_value == pytest.approx(expected)
+
+
+def test_both_functions_are_given_whatever_the_training(comparison: ModelComparison) -> None:
+    first, second = comparison.models
+    np.testing.assert_allclose(first.softmax, second.softmax)
+    np.testing.assert_allclose(first.softmax.sum(axis=1), 1)
+    logits = np.log(first.sigmoid / (1 - first.sigmoid))
+    np.testing.assert_allclose(softmax(logits, axis=1), first.softmax, atol=1e-6)
+    np.testing.assert_allclose(expit(logits), second.sigmoid, atol=1e-9)
+    assert first.trained is first.softmax
+    assert second.trained is second.sigmoid
+    assert first.variants[0].scores.ece == first.softmax_scores.ece
+    assert second.variants[0].scores.ece == second.sigmoid_scores.ece
+
+
+def test_captions_are_found_and_costs_are_measured(comparison: ModelComparison) -> None:
+    model = comparison.models[0]
+    assert model.image_to_text is not None
+    assert model.image_to_text.recall[1].value == 1
+    cost = model.cost
+    assert cost.timed == 8
+    assert cost.pictures_per_second > 0
+    assert cost.money == pytest.approx(cost.cpu_seconds / 10_000)
+    assert cost.size_mb is None
+
+
+def test_models_that_see_other_things_are_in_dispute(
+    labelled_colours: Dataset, colours: ColourEncoder
+) -> None:
+    @dataclass(frozen=True)
+    class Inverted(type(colours)):  # type: ignore[misc]
+        name: str = "inverted"
+
+        def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
+            return super().encode_pixels(255 - pixels)  # type: ignore[no-any-return]
+
+    labels = ["red", "green", "blue", "black", "white"]
+    found = compare_models(
+        labelled_colours, [colours, Inverted()], {"bare": ["{}"]}, labels=labels, resamples=50
+    )
+    assert len(found.dataset) == 5
+    assert found.left_out == 3
+    disputed = {labels[found.truth[d.image]]: (d.a[0], d.b[0]) for d in found.disputes}
+    assert disputed["black"] == ("black", "white")
+    assert found.differences[0].agreement.only_a == 5
+    assert all(d.a[0] == labels[found.truth[d.image]] for d in found.disputes)
+
+
+def test_json_holds_it_all(comparison: ModelComparison) -> None:
+    written = comparison_to_json(comparison)
+    json.dumps(written, allow_nan=False)
+    assert set(written["models"]) == {"colours", "sigmoids"}
+    assert set(written["models"]["colours"]["prompts"]) == {"photo", "blue"}
+    assert written["models"]["colours"]["image_to_text"]["R@1"]["value"] == 1
+    assert len(written["differences"]) == 4
+
+
+def test_what_cannot_be_compared_is_said(labelled_colours: Dataset, colours: ColourEncoder) -> None:
+    one = {"photo": ["a photo of a {}"]}
+    with pytest.raises(EncoderError, match="nothing to compare"):
+        compare_models(labelled_colours, [colours], one)
+    with pytest.raises(EncoderError, match="'colours' is given twice"):
+        compare_models(labelled_colours, [colours, colours], one)
+    with pytest.raises(DatasetError, match="no picture has one of the labels"):
+        compare_models(labelled_colours, [colours], TEMPLATES, labels=["cat", "dog"])
+    with pytest.raises(LabelError, match="given twice"):
+        compare_models(labelled_colours, [colours], TEMPLATES, labels=["red", "red"])
