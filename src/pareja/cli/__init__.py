@@ -82,6 +82,9 @@ def root(
 def main() -> NoReturn:
     """Run the command line; what ``pareja`` calls."""
     warnings.showwarning = warn
+    # Threads of torch that wait for work would otherwise spin, and take the cores from the threads
+    # that decode pictures: half of the time of a picture. It is read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except ParejaError as error:
