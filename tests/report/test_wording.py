@@ -26,7 +26,11 @@ def test_english_numbers() -> None:
     assert words.number(-0.004) == "0.00"
     assert words.number(-1.25, 1) == "−1.2"
     assert words.number(float("nan")) == "n/a"
-    assert words.interval(Estimate(0.5, -0.25, 0.75)) == "0.50 [−0.25,\N{NO-BREAK SPACE}0.75]"
+    assert words.interval(Estimate(0.5, -0.25, 0.75)).split("\N{NO-BREAK SPACE}") == [
+        "0.50",
+        "[−0.25,",
+        "0.75]",
+    ]
     assert words.p(0.0004).replace("\N{NO-BREAK SPACE}", " ") == "p < 0.001"
     assert words.p(0.0499).replace("\N{NO-BREAK SPACE}", " ") == "p = 0.050"
     assert words.percent(0.256).replace("\N{NO-BREAK SPACE}", " ") == "26 %"
@@ -40,7 +44,11 @@ def test_english_numbers() -> None:
 
 def test_spanish_numbers_have_a_decimal_comma() -> None:
     words = Wording("es")
-    assert words.interval(Estimate(0.5, 0.25, 0.75)) == "0,50 [0,25;\N{NO-BREAK SPACE}0,75]"
+    assert words.interval(Estimate(0.5, 0.25, 0.75)).split("\N{NO-BREAK SPACE}") == [
+        "0,50",
+        "[0,25;",
+        "0,75]",
+    ]
     assert words.p(0.012).endswith("0,012")
 
 

@@ -18,7 +18,7 @@ from pareja.report.document import (
     plain,
 )
 from pareja.report.findings import compare_sentence
-from pareja.report.frame import Frame
+from pareja.report.frame import Frame, clipped
 from pareja.report.readings import DIRECTIONS, Reading, telling
 from pareja.report.verdicts import correlation_outcome
 
@@ -77,7 +77,7 @@ def _match_card(frame: Frame, reading: Reading, picture: int) -> PictureCard:
     own = _nearest_own(frame, reading, picture)
     row = reading.similarity[picture]
     lines: list[Inline] = [
-        (Span(numbers[own], "strong"), Span(f" {dataset.captions[own]}")),
+        (Span(numbers[own], "strong"), Span(f" {clipped(dataset.captions[own])}")),
         words(
             "pairs.own",
             similarity=words.number(row[own]),
@@ -93,7 +93,7 @@ def _match_card(frame: Frame, reading: Reading, picture: int) -> PictureCard:
         words(
             "pairs.rather",
             number=numbers[nearest],
-            caption=dataset.captions[nearest],
+            caption=clipped(dataset.captions[nearest], 120),
             similarity=words.number(row[nearest]),
         )
     )

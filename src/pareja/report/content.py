@@ -23,7 +23,7 @@ from pareja.report.document import (
     plain,
 )
 from pareja.report.findings import findings
-from pareja.report.frame import Frame
+from pareja.report.frame import Frame, clipped
 from pareja.report.readings import DIRECTIONS
 from pareja.report.verdicts import ALPHA, p_values
 
@@ -119,7 +119,10 @@ def _dataset(frame: Frame) -> Section:
             Paragraph(words("dataset.skipped", pictures=count)),
             frame.table(
                 ("file", "reason"),
-                [((Span(name, "code"),), plain(reason)) for name, reason in result.skipped],
+                [
+                    ((Span(name, "code"),), plain(clipped(reason)))
+                    for name, reason in result.skipped
+                ],
                 words("dataset.skipped_table"),
                 align="ll",
             ),
@@ -142,7 +145,7 @@ def _about(frame: Frame) -> Inline:
         )
     ]
     if categories:
-        listed = [f"{name} ({words.integer(counts[name])})" for name in categories]
+        listed = [f"{clipped(name, 60)} ({words.integer(counts[name])})" for name in categories]
         parts.append(
             words(
                 "dataset.categories",
@@ -159,7 +162,7 @@ def _about(frame: Frame) -> Inline:
     licences = Counter(record.license for record in dataset if record.license)
     if licences:
         listed = [
-            words.text("dataset.licence_count", licence=licence, n=words.integer(n))
+            words.text("dataset.licence_count", licence=clipped(licence, 60), n=words.integer(n))
             for licence, n in licences.most_common()
         ]
         parts.append(words("dataset.licences", list=words.listing(listed)))
@@ -173,12 +176,12 @@ def _card(frame: Frame, picture: int) -> PictureCard:
     for number, caption in frame.captions_of(picture):
         lines.append((Span(number, "strong"), Span(f" {caption}")))
     if frame.words.lang == "es" and record.caption_es:
-        lines.append((Span(record.caption_es, "emphasis"),))
+        lines.append((Span(clipped(record.caption_es), "emphasis"),))
     if record.category:
-        lines.append(plain(record.category))
+        lines.append(plain(clipped(record.category, 60)))
     credit = " · ".join(
-        [record.author or words.text("dataset.author_unknown")]
-        + ([record.license] if record.license else [])
+        [clipped(record.author or words.text("dataset.author_unknown"), 120)]
+        + ([clipped(record.license, 60)] if record.license else [])
     )
     lines.append(
         (

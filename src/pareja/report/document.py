@@ -10,6 +10,22 @@ from typing import Literal, TypeAlias
 Style = Literal["plain", "strong", "emphasis", "code", "small"]
 
 
+# Controls would make XML and Markdown invalid, and an override of the writing direction would turn
+# round whatever follows it.
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def readable(text: str) -> str:
+    r"""Return text without control characters, and with undecodable bytes of names replaced.
+
+    Examples
+    --------
+    >>> readable("caf\udce9\x00.jpg")
+    'caf?.jpg'
+    """
+    return _UNREADABLE.sub("", text).encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True)
 class Span:
     """A stretch of text in one style.
@@ -29,6 +45,7 @@ class Span:
     href: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "text", readable(self.text))
         # A dataset's source_url is anybody's text: javascript: and data: must never be clickable.
         if self.href is not None and not re.match(r"https?://[^\s]+$", self.href, re.IGNORECASE):
             object.__setattr__(self, "href", None)
@@ -140,6 +157,9 @@ class Listing:
     """Text to be typed or compared letter by letter."""
 
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", readable(self.text))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,12 @@ MANY_POINTS = 1_500
 """Above this a cloud of points says less than its histogram, and weighs more."""
 
 
+def clipped(text: str, length: int = 300) -> str:
+    """Return text on one line, cut where it is longer than a report has room for."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
 @dataclass(frozen=True)
 class Frame:
     """A study, its language, its readings, and the numbering of figures and tables.
@@ -81,13 +87,13 @@ class Frame:
         """Return number and text of each caption of a picture."""
         dataset = self.result.dataset
         return [
-            (self.caption_numbers[j], dataset.captions[j])
+            (self.caption_numbers[j], clipped(dataset.captions[j]))
             for j in np.flatnonzero(dataset.owner == picture)
         ]
 
     def alt(self, picture: int) -> str:
         """Return the text that stands for a picture where it cannot be seen."""
-        caption = self.result.dataset.records[picture].caption
+        caption = clipped(self.result.dataset.records[picture].caption, 120)
         return self.words.text("dataset.picture_alt", number=picture + 1, caption=caption)
 
     def chance(self, reading: Reading) -> str:

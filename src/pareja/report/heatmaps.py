@@ -61,11 +61,13 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
             bare(axes)
             axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
             axes.set_aspect("equal" if 0.5 <= len(rows) / len(columns) <= 2 else "auto")
-            axes.set_xlabel(words.text("figure.captions"))
+            axes.set_xlabel(words.text(f"figure.{'' if few else 'many_'}captions"))
             axes.set_title(short(reading.label, 44 if several else 60), fontsize=8.5)
             categories = [dataset.records[i].category for i in rows]
-            label = words.text("figure.pictures") if axes is panels[0] else ""
-            _name_rows(axes, categories, few, label)
+            label = words.text(f"figure.{'' if few else 'many_'}pictures")
+            _name_rows(
+                axes, categories, few, label if axes is panels[0] else "", 34 if several else 50
+            )
             bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=24, pad=0.02)
             bar.outline.set_visible(False)
             bar.ax.tick_params(length=2, labelsize=7)
@@ -103,8 +105,10 @@ def _mark_band(axes: Axes, matched: Sequence[tuple[int, int]], rows: int) -> Non
         axes.plot(across, down + offset, color=ON_DARK, linewidth=0.8, alpha=0.9)
 
 
-def _name_rows(axes: Axes, categories: Sequence[str | None], few: bool, label: str) -> None:
-    """Label the rows, and name the categories with thin lines between them."""
+def _name_rows(
+    axes: Axes, categories: Sequence[str | None], few: bool, label: str, letters: int
+) -> None:
+    """Label the rows, and name the categories, ``letters`` in all, with thin lines between."""
     start = 0
     centres: list[float] = []
     names: list[str] = []
@@ -116,9 +120,10 @@ def _name_rows(axes: Axes, categories: Sequence[str | None], few: bool, label: s
                 # Columns follow the pictures only where each has one caption.
                 if line is axes.axhline or axes.get_xlim()[1] == total:
                     line(start, color=ON_DARK, linewidth=0.9 if few else 0.5, alpha=0.8)
-        if category and size / total > 0.03:
+        room = round(letters * size / total)
+        if category and room >= 3:
             centres.append(start + size / 2)
-            names.append(short(category, max(4, round(52 * size / total))))
+            names.append(short(category, room))
         start += size
     if len(names) < 2:
         axes.set_ylabel(label)

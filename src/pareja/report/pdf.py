@@ -17,7 +17,7 @@ from pareja.report.formulas import load_formulas
 from pareja.report.pictures import Thumbnail
 
 # A word longer than a line has no place to break, and would run off the page.
-_ENDLESS = re.compile(r"\S{28}(?=\S{4})")
+_ENDLESS = re.compile(r"\S{18}(?=\S{4})")
 
 
 def render_pdf(
@@ -63,9 +63,12 @@ def _as_tree(document: Document) -> dict[str, Any]:
 
 def _breakable(tree: Any) -> Any:
     """Put invisible places to break into endless words, wherever text is shown."""
+    # What is there to be copied has to stay as it is.
+    if isinstance(tree, dict) and tree.get("kind") == "Listing":
+        return tree
     if isinstance(tree, dict):
         return {
-            key: value if key in ("href", "formulas", "kind") else _breakable(value)
+            key: value if key in ("href", "formulas", "kind", "name", "key") else _breakable(value)
             for key, value in tree.items()
         }
     if isinstance(tree, list | tuple):

@@ -154,7 +154,7 @@ def _put_thumbnails(
             np.asarray(picture.image.resize((round(width * 2.2), round(height * 2.2)))),
             extent=(left, left + width, bottom, bottom + height),
             zorder=2,
-            interpolation="nearest",
+            interpolation="none",
         )
         colour, _ = series(kind)
         axes.add_patch(
@@ -223,7 +223,11 @@ def _name_kinds(figure: Figure, result: StudyResult, *, shapes: bool) -> None:
             handles.append(
                 Line2D([], [], color=colour, marker=shape, linestyle="", label=short(name))
             )
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(names), 5))
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=min(len(names), int(figure.get_figwidth() / 1.4)),
+        )
 
 
 def draw_comparisons(frame: Frame) -> Drawing:

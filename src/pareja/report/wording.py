@@ -128,7 +128,7 @@ class Wording:
     def interval(self, estimate: Estimate, digits: int = 2) -> str:
         """Return an estimate with the ends of its interval."""
         ends = self.ends(estimate, digits)
-        return f"{self.number(estimate.value, digits)} {ends}"
+        return f"{self.number(estimate.value, digits)}\N{NO-BREAK SPACE}{ends}"
 
     def ends(self, estimate: Estimate, digits: int = 2) -> str:
         """Return the ends of an interval: ``[0.35, 0.75]``, ``[0,35; 0,75]``."""
