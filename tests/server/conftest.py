@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,13 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.fixture
-def address(make_app: Callable[..., FastAPI]) -> Iterator[str]:
+def serve() -> Iterator[Callable[[FastAPI], str]]:
+    """Start real servers for applications; each call returns an address."""
+    with ExitStack() as running:
+        yield lambda app: running.enter_context(served(app))
+
+
+@pytest.fixture
+def address(make_app: Callable[..., FastAPI], serve: Callable[[FastAPI], str]) -> str:
     """The address of a real server in front of the collection."""
-    with served(make_app()) as url:
-        yield url
+    return serve(make_app())

@@ -173,6 +173,7 @@ def judge(
         "_judged",
         query=query,
         picture=picture,
+        next=local_path(next),
         judgements=engine.collection.judgements(query),
     )
 
@@ -205,9 +206,10 @@ def side_by_side_page(
 ) -> Response:
     """Ask two encoders the same."""
     models = engine.models()
-    a, b = a or models[0], b or models[min(1, len(models) - 1)]
+    a, b = a or engine.encoder().name, b or models[min(1, len(models) - 1)]
     q = q.strip()
-    sides = [_side(engine, Ask(q=q, model=name, k=k)) for name in (a, b)] if q else []
+    words = words_of(request)
+    sides = [_side(engine, Ask(q=q, model=name, k=k), words) for name in (a, b)] if q else []
     shown = [{picture.id for picture, _ in side.entries} for side in sides]
     return render(
         request,
@@ -233,9 +235,11 @@ class _Side:
     problem: str = ""
 
 
-def _side(engine: Engine, ask: Ask) -> _Side:
+def _side(engine: Engine, ask: Ask, words: PageWording) -> _Side:
     try:
         result = engine.search(ask)
+    except Problem as problem:
+        return _Side(ask.model, [], problem=problem.text(words.lang))
     except ParejaError as error:
         return _Side(ask.model, [], problem=str(error))
     return _Side(ask.model, entries_of(result), result.likely_relevant)
