@@ -17,7 +17,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.pareja: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e .
+	$(PIP_INSTALL) -e '.[server]'
 	@touch $@
 
 $(VENV)/.develop: $(VENV)/bin/python pyproject.toml constraints.txt
@@ -28,8 +28,12 @@ runtime: $(VENV)/.pareja ## Create the virtual environment with what running it 
 
 install: $(VENV)/.develop ## Create the virtual environment with everything that development needs
 
-demo: $(VENV)/.pareja ## Check, study and report on the bundled 20 pictures; ends with where the report is
+demo: $(VENV)/.pareja ## Study and report on 20 bundled pictures, then search 220 others with ten queries
 	$(VENV)/bin/pareja demo
+	$(VENV)/bin/pareja index commons200 --index pareja-demo-index
+	$(VENV)/bin/pareja evaluate commons200-en --index pareja-demo-index
+	$(VENV)/bin/pareja search "fish in the sea" --index pareja-demo-index
+	@echo "The same in a browser: $(VENV)/bin/pareja serve --index pareja-demo-index --open"
 
 test: install lint ## Run the linters and all tests, with coverage
 	$(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term
@@ -47,7 +51,7 @@ docs: install ## Rebuild the generated pages of docs/
 	$(VENV)/bin/python docs/generate.py
 
 clean: ## Remove what the tasks have made, except the virtual environment
-	rm -rf out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf out pareja-demo pareja-demo-index dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 DOCKER ?= docker
 IMAGE ?= pareja
