@@ -66,7 +66,7 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
             categories = [dataset.records[i].category for i in rows]
             label = words.text(f"figure.{'' if few else 'many_'}pictures")
             _name_rows(
-                axes, categories, few, label if axes is panels[0] else "", 34 if several else 50
+                axes, categories, few, label if axes is panels[0] else "", 42 if several else 56
             )
             bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=24, pad=0.02)
             bar.outline.set_visible(False)
@@ -162,7 +162,7 @@ def draw_confusion(frame: Frame, slot: int, confusion: CategoryConfusion) -> Dra
                     ha="center",
                     va="center",
                     fontsize=8,
-                    color=ON_LIGHT if shares[row, column] > 0.6 else ON_DARK,
+                    color=ON_LIGHT if shares[row, column] > 0.45 else ON_DARK,
                 )
             centres = np.arange(count) + 0.5
             axes.set_xticks(centres, labels, rotation=35, ha="right", rotation_mode="anchor")

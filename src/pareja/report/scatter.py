@@ -230,6 +230,43 @@ def _name_kinds(figure: Figure, result: StudyResult, *, shapes: bool) -> None:
         )
 
 
+def freest_sides(points: Floats, reach: float = 0.03) -> Floats:
+    """Return towards which corner each point has most room for its label.
+
+    Parameters
+    ----------
+    points
+        Positions, ``(n, 2)``; either axis fills its side of the panel.
+    reach
+        How far a label is from its point, as a share of the panel.
+
+    Returns
+    -------
+    Floats
+        Steps of -1 or 1 on both axes, ``(n, 2)``.
+
+    Examples
+    --------
+    >>> freest_sides(np.array([[0.0, 0.0], [0.03, 0.03], [1.0, 1.0]]))[0]
+    array([-1.,  1.])
+    """
+    spread = np.ptp(points, axis=0)
+    placed = (points - points.min(axis=0)) / np.where(spread > 0, spread, 1.0)
+    corners = np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    sides = np.empty(placed.shape)
+    taken = placed
+    for i, point in enumerate(placed):
+        spots = point + reach * corners
+        others = np.delete(taken, i, axis=0)
+        distances = np.linalg.norm(spots[:, None] - others[None], axis=2)
+        # Beyond two reaches nothing is in the way, and the first corner is as good as any.
+        room = np.minimum(distances.min(axis=1, initial=2 * reach), 2 * reach)
+        best = int(np.argmax(np.round(room, 6)))
+        sides[i] = corners[best]
+        taken = np.vstack([taken, spots[best]])
+    return sides
+
+
 def draw_comparisons(frame: Frame) -> Drawing:
     """Draw, for every two encoders, the similarity that each gives to the same matched pair."""
     words, result, few = frame.words, frame.result, frame.few_in_scatter
@@ -257,19 +294,19 @@ def draw_comparisons(frame: Frame) -> Drawing:
                     alpha=0.9,
                 )
             if few:
-                for x, y, number in zip(
-                    comparison.matched_a,
-                    comparison.matched_b,
-                    frame.caption_numbers,
-                    strict=True,
+                points = np.column_stack([comparison.matched_a, comparison.matched_b])
+                for point, side, number in zip(
+                    points, freest_sides(points), frame.caption_numbers, strict=True
                 ):
                     axes.annotate(
                         number,
-                        (x, y),
-                        xytext=(4, 3),
+                        point,
+                        xytext=7.5 * side,
                         textcoords="offset points",
                         fontsize=6.5,
                         color=INK,
+                        ha="center",
+                        va="center",
                     )
             ends = compared(comparison, frame.every)
             labels = [
