@@ -97,20 +97,28 @@ def test_tip_adapter_is_the_papers_formula() -> None:
         np.testing.assert_allclose(row, slow, atol=1e-4)
 
 
-def test_weight_1_lets_words_and_examples_spread_alike() -> None:
-    sample = points()
+@pytest.mark.parametrize("each", [1, 6])
+def test_weight_1_lets_words_and_examples_spread_alike_over_wrong_labels(each: int) -> None:
+    sample = points(each=each)
     cache = tip_adapter(shots_of(sample), weight=1.0, beta=5.5)
-    spreads = []
-    for i, image in enumerate(sample.images):
-        others = np.delete(np.arange(len(sample.images)), i)
-        nothing = np.zeros(4)
-        keys, answers = sample.images[others], sample.answers[others]
-        spreads.append(np.std(slow_tip(image, keys, answers, nothing, cache.alpha, 5.5)))
-    assert np.mean(spreads) == pytest.approx(sample.prior.std(axis=1).mean(), rel=1e-4)
+    squares: dict[str, list[float]] = {"words": [], "examples": []}
+    for image, answer, prior in zip(sample.images, sample.answers, sample.prior, strict=True):
+        told = slow_tip(image, sample.images, sample.answers, np.zeros(4), cache.alpha, 5.5)
+        for name, logits in (("words", prior), ("examples", told)):
+            wrong = np.array([float(logits[label]) for label in range(4) if label != answer])
+            squares[name] += ((wrong - wrong.mean()) ** 2).tolist()
+    assert np.mean(squares["words"]) == pytest.approx(np.mean(squares["examples"]), rel=1e-3)
     louder = Points(sample.images, sample.answers, 5 * sample.prior, sample.words)
     assert tip_adapter(shots_of(louder), weight=1.0, beta=5.5).alpha == pytest.approx(
         5 * cache.alpha
     )
+
+
+def test_two_labels_and_silent_words_have_a_weight_too() -> None:
+    two = points(each=3, k=2)
+    assert np.isfinite(tip_adapter(shots_of(two), weight=1.0, beta=5.5).alpha)
+    silent = Points(two.images, two.answers, np.zeros((6, 2)), two.words)
+    assert tip_adapter(shots_of(silent), weight=3.0, beta=5.5).alpha == 3.0
 
 
 def test_tuned_keys_are_at_the_bottom() -> None:
@@ -124,15 +132,17 @@ def test_tuned_keys_are_at_the_bottom() -> None:
     others = torch.where(alike, 1.5, 1.0) * (1 - torch.eye(len(answers)))
 
     def loss_and_slope(given: NDArray[np.float32]) -> tuple[float, float]:
-        keys = torch.from_numpy(given).double().requires_grad_()
+        free = torch.from_numpy(given).double().requires_grad_()
+        keys = free / free.norm(dim=1, keepdim=True)
         closeness = others * torch.exp(-3.0 * (1 - images @ keys.T))
         logits = prior + start.alpha * closeness @ torch.eye(4).double()[answers]
         loss = torch.nn.functional.cross_entropy(logits, answers)
         loss = loss + 0.05 / 2 * ((keys - images) ** 2).sum()
-        (slope,) = torch.autograd.grad(loss, keys)
+        (slope,) = torch.autograd.grad(loss, free)
         return float(loss.detach()), float(slope.abs().max())
 
     (loss_before, slope_before), (loss, slope) = map(loss_and_slope, (start.keys, tuned.keys))
+    np.testing.assert_allclose(np.linalg.norm(tuned.keys, axis=1), 1, atol=1e-6)
     assert loss < 0.9 * loss_before
     assert slope < 1e-3 * slope_before
 

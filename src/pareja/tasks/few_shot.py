@@ -113,12 +113,12 @@ _RECIPES: Mapping[Method, _Recipe] = {
     "knn": _Recipe(knn, {"count": 1}, {"count": (1, 2, 4, 8, 16)}),
     "prototype": _Recipe(prototype, {"scale": 20}, {"scale": (5, 10, 20, 50, 100)}),
     "linear-probe": _Recipe(
-        linear_probe, {"strength": 100}, {"strength": (0.1, 1, 10, 100, 1000, 10_000)}
+        linear_probe, {"strength": 100}, {"strength": (1, 10, 100, 1000, 10_000, 100_000)}
     ),
     "tip-adapter": _Recipe(
         tip_adapter,
         {"weight": 1, "beta": 5.5},
-        {"weight": (0.1, 0.3, 1, 3, 10), "beta": (1, 2, 5.5, 12, 25)},
+        {"weight": (0.1, 0.3, 1, 3, 10), "beta": (1, 2, 5.5, 11)},
         uses_words=True,
     ),
     "tip-adapter-f": _Recipe(

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pareja.analysis.significance import Floats
+from pareja.analysis.similarity import unit
 from pareja.tasks.classifiers import Cache
 from pareja.tasks.linear_probe import cross_entropy, in_span
 from pareja.tasks.shots import Shots
@@ -27,21 +28,31 @@ def tip_adapter(shots: Shots, *, weight: float, beta: float) -> Cache:
         What to learn from.
     weight
         How much the examples say beside the words, above 0; with 1 the logits of both spread as
-        much over the labels.
+        much over the labels that a picture does not have.
     beta
         How fast an example's say falls with its distance, above 0; 5.5 in the paper.
 
     Notes
     -----
     The paper's alpha belongs to CLIP's logit scale of 100 and to how close CLIP's pictures lie to
-    each other. Here alpha is `weight` times the ratio of the two spreads on the examples, each of
-    which sits out its own turn, so that one `weight` means the same with every encoder.
+    each other. Here alpha is `weight` times the ratio of the two spreads, so that one `weight`
+    means the same with every encoder. An example's own label is left out of both: the example
+    itself is among its keys, and with one example it has no other.
     """
     cache = Cache(shots.images.astype(np.float32), shots.values.astype(np.float32), 1.0, beta)
-    others = cache.logits(cache.keys) - cache.values
-    spread, own = shots.prior.std(axis=1).mean(), others.std(axis=1).mean()
-    balance = float(spread / own) if spread > 0 and own > 0 else 1.0
+    spread, own = _spread(shots.prior, shots), _spread(cache.logits(cache.keys), shots)
+    balance = spread / own if spread > 0 and own > 0 else 1.0
     return replace(cache, alpha=weight * balance)
+
+
+def _spread(logits: Floats, shots: Shots) -> float:
+    """Return the standard deviation of the logits of wrong labels."""
+    wrong = np.arange(shots.n_labels) != shots.answers[:, None]
+    others = logits[wrong].reshape(len(logits), -1)
+    if shots.n_labels > 2:
+        # What all labels of a picture have in common does not count in a softmax.
+        others = others - others.mean(axis=1, keepdims=True)
+    return float(others.std())
 
 
 def tip_adapter_f(shots: Shots, *, weight: float, beta: float, anchor: float) -> Cache:
@@ -63,7 +74,8 @@ def tip_adapter_f(shots: Shots, *, weight: float, beta: float, anchor: float) ->
     So each example is told from the keys of the others, those of its own label counting
     ``n / (n - 1)`` as much to make up for the one that is missing; a label's only example keeps
     its own. Beside the mean cross entropy stands ``anchor |keys - examples|^2 / 2``, instead of
-    stopping early; L-BFGS then needs no step size, no schedule and no seed.
+    stopping early; L-BFGS then needs no step size, no schedule and no seed. Keys stay of length 1,
+    so that what is compared remains a cosine and cannot grow without limit.
     """
     start = tip_adapter(shots, weight=weight, beta=beta)
     # Every step is a combination of the examples, so the keys never leave their span.
@@ -73,19 +85,20 @@ def tip_adapter_f(shots: Shots, *, weight: float, beta: float, anchor: float) ->
     others = _counting(shots)
 
     def objective(flat: Floats) -> tuple[float, Floats]:
-        keys = flat.reshape(low.shape)
+        free = flat.reshape(low.shape)
+        lengths = np.linalg.norm(free, axis=1, keepdims=True)
+        keys = free / lengths
         closeness = start.alpha * others * np.exp(beta * (low @ keys.T - 1))
         loss, slope = cross_entropy(shots.prior + closeness @ values, values)
         moved = keys - low
-        pull = beta * (slope @ values.T) * closeness / n
-        return loss / n + anchor / 2 * float((moved**2).sum()), (
-            pull.T @ low + anchor * moved
-        ).ravel()
+        pull = (beta / n * (slope @ values.T) * closeness).T @ low + anchor * moved
+        pull -= (pull * keys).sum(axis=1, keepdims=True) * keys
+        return loss / n + anchor / 2 * float((moved**2).sum()), (pull / lengths).ravel()
 
     found = minimize(
         objective, low.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS}
     )
-    keys = found.x.reshape(low.shape) @ axes.T
+    keys = unit(found.x.reshape(low.shape)) @ axes.T
     return replace(start, keys=keys.astype(np.float32))
 
 
