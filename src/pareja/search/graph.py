@@ -25,9 +25,11 @@ GRAPH_FROM = 50_000
 """So many vectors are worth a graph; fewer are searched one by one in a few milliseconds."""
 
 # Chosen by `benchmarks/search.py`: higher values find more and cost time and disk.
-_CONNECTIVITY = 16
+_CONNECTIVITY = 32
 _EXPANSION_ADD = 128
-_EXPANSION_SEARCH = 128
+_EXPANSION_SEARCH = 192
+# Bytes find the neighbourhood, not the order in it: so many times more rows are looked up.
+_OVERSAMPLING = 4
 
 
 class Graph:
@@ -49,8 +51,9 @@ class Graph:
         return len(self._index)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> Keys:
-        """Return the keys of about the `count` nearest rows to a vector ``(dim,)``."""
-        found = self._index.search(vector.astype(np.float16), min(count, len(self._index)))
+        """Return keys of rows, in no order, with about the `count` nearest ones among them."""
+        wanted = min(_OVERSAMPLING * count, len(self._index))
+        found = self._index.search(_as_bytes(vector[None])[0], wanted)
         return found.keys.astype(np.int64)
 
 
@@ -86,7 +89,7 @@ def build(
     if start is not None:
         index.load(str(start))
     for keys, rows in batches:
-        index.add(keys, rows, threads=threads)
+        index.add(keys, _as_bytes(rows), threads=threads)
     with staged_file(path, force=True) as stream:
         index.save(stream.name)
     return len(index)
@@ -108,13 +111,25 @@ def identity(path: Path) -> str:
     return "" if stamp is None else f"{stamp.size} {stamp.modified} {stamp.changed} {stamp.inode}"
 
 
+def _as_bytes(rows: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Scale each row to the whole range of a byte; cosines stay as they are, up to rounding.
+
+    The library's own conversion takes 1 for the largest number there can be, and leaves a unit
+    vector of 512 numbers some ten steps to tell them apart.
+    """
+    largest = np.abs(rows).max(axis=1, keepdims=True).astype(np.float32)
+    largest[largest == 0] = 1
+    scaled: NDArray[np.int8] = np.rint(rows * (127 / largest)).astype(np.int8)
+    return scaled
+
+
 def _empty(dim: int) -> Index:
     from usearch.index import Index
 
     return Index(
         ndim=dim,
-        metric="ip",
-        dtype="f16",
+        metric="cos",
+        dtype="i8",
         connectivity=_CONNECTIVITY,
         expansion_add=_EXPANSION_ADD,
         expansion_search=_EXPANSION_SEARCH,
