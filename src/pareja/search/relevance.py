@@ -8,9 +8,9 @@ show, have gaps too; their median is what "unrelated" means here, and a query wi
 probably has no answer. A median, because a part of those texts will be about something that the
 collection does show.
 
-`benchmarks/relevance.py` measures how often that is right: on ``commons200`` with ``starter``, of 37
-queries about things that no picture shows 68 % are told, and of 71 about things that some picture
-shows 11 % are wrongly taken for such.
+`benchmarks/relevance.py` measures how often that is right. On ``commons200`` with ``starter`` it
+tells 68 % of 37 queries about things that no picture shows, and wrongly takes 11 % of 71 queries
+about things that some picture shows for such.
 """
 
 from __future__ import annotations
