@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -68,6 +69,35 @@ def test_a_saved_classifier(pareja: Pareja, kinds: Path, colours: ColourEncoder)
     assert again.status == 1
     assert "--force" in again.err
     assert pareja(*command, "--force").status == 0
+
+
+def test_classify_by_what_was_learned(pareja: Pareja, kinds: Path) -> None:
+    saved = ("--method", "linear-probe", "--save", "c.safetensors")
+    assert pareja("fewshot", kinds, *QUICK, *saved).status == 0
+    classify = ("classify", kinds, "--no-cache", "--classifier", "c.safetensors")
+    run = pareja(*classify, "--truth", "category", "--json")
+    assert run.status == 0, run.err
+    found = json.loads(run.out)
+    assert found["labels"] == ["blue", "green", "red"]
+    assert found["templates"] == []
+    assert found["evaluation"]["top1"]["value"] > 0.9
+    assert sum(found["images"][0]["scores"].values()) == pytest.approx(1)
+    refused = pareja(*classify, "--labels", "red,blue")
+    assert refused.status == 2
+    assert "leave out --labels" in refused.err
+
+
+def test_a_classifier_of_another_space_is_refused(
+    pareja: Pareja, kinds: Path, colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = ("--method", "knn", "--save", "c.safetensors")
+    assert pareja("fewshot", kinds, *QUICK, *saved).status == 0
+    monkeypatch.setattr("pareja.encoders.load", lambda name: replace(colours, name=name))
+    run = pareja("classify", kinds, "--no-cache", "--classifier", "c.safetensors", "-m", "other")
+    assert run.status == 1
+    assert run.out == ""
+    assert "reads embeddings of colours@" in run.err
+    assert run.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

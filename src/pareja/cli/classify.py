@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -24,7 +25,6 @@ from pareja.cli.console import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from pareja.analysis.classification import ClassificationScores
     from pareja.analysis.significance import Estimate
@@ -58,7 +58,13 @@ def classify(
             "label that --truth knows.",
         ),
     ] = None,
-    model: ModelOption = "starter",
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Use what 'pareja fewshot --save' learned, in place of labels."
+        ),
+    ] = None,
+    model: ModelOption = None,
     template: Annotated[
         str,
         typer.Option(
@@ -102,18 +108,27 @@ def classify(
 ) -> None:
     """Say what pictures show, by naming the choices: zero-shot classification.
 
-    The pictures are only read. -o writes a table (.csv), everything (.json) or a page with the
-    pictures sorted into their labels (.html).
+    With --classifier, by what was learned from examples. The pictures are only read. -o writes a
+    table (.csv), everything (.json) or a page with the pictures sorted into their labels (.html).
     """
     from pareja.datasets.gathering import load_pictures
-    from pareja.encoders import load_dual
+    from pareja.encoders import load, load_dual
+    from pareja.tasks.classifiers import load_classifier
     from pareja.tasks.evaluation import distinct, true_labels
-    from pareja.tasks.labelling import calibrated_threshold, label_pictures
+    from pareja.tasks.examples import image_encoder
+    from pareja.tasks.labelling import calibrated_threshold, label_by, label_pictures
     from pareja.tasks.labelling_export import labelled_to_json
     from pareja.tasks.prompts import read_labels, read_templates
     from pareja.tasks.zero_shot import SURE_ENOUGH
 
-    if labels is None and truth is None:
+    if classifier is not None:
+        if labels is not None or multi_label or unknown or unknown_from is not None:
+            fail(
+                "--classifier has its own labels and always gives one: leave out --labels, "
+                "--multi-label, --unknown and --unknown-from.",
+                status=2,
+            )
+    elif labels is None and truth is None:
         fail(
             "no labels. Pass --labels 'cat,dog', or --truth label for the dataset's own.", status=2
         )
@@ -122,31 +137,45 @@ def classify(
     refuses = unknown or unknown_from is not None
     dataset = load_pictures(pictures)
     refuse_own_files(out, dataset)
-    if labels is not None:
-        choices = read_labels(labels, least=1 if multi_label or refuses else 2)
-    else:
-        choices = distinct(true_labels(dataset, truth or "label"), several=multi_label)
     with progress_bars() as progress, opened_cache(cache) as kept:
-        run = partial(
-            label_pictures,
-            encoder=load_dual(model or "starter"),
-            labels=choices,
-            templates=templates,
-            multi_label=multi_label,
-            cache=kept,
-            seed=seed,
-        )
-        threshold = SURE_ENOUGH if refuses else None
-        if unknown_from is not None:
-            held_out = run(
-                load_pictures([unknown_from]),
-                unknown=threshold,
-                truth=truth or "label",
-                progress=partial(progress, "held-out"),
+        if classifier is not None:
+            learned = load_classifier(classifier)
+            labelled = label_by(
+                dataset,
+                image_encoder(load(model or learned.encoder)),
+                learned,
+                truth=truth,
+                cache=kept,
+                seed=seed,
+                progress=partial(progress, "embed"),
             )
-            threshold = calibrated_threshold(held_out)
-        labelled = run(dataset, unknown=threshold, truth=truth, progress=partial(progress, "embed"))
-    if most is None and len(choices) > _MANY_LABELS:
+        else:
+            if labels is not None:
+                choices = read_labels(labels, least=1 if multi_label or refuses else 2)
+            else:
+                choices = distinct(true_labels(dataset, truth or "label"), several=multi_label)
+            run = partial(
+                label_pictures,
+                encoder=load_dual(model or "starter"),
+                labels=choices,
+                templates=templates,
+                multi_label=multi_label,
+                cache=kept,
+                seed=seed,
+            )
+            threshold = SURE_ENOUGH if refuses else None
+            if unknown_from is not None:
+                held_out = run(
+                    load_pictures([unknown_from]),
+                    unknown=threshold,
+                    truth=truth or "label",
+                    progress=partial(progress, "held-out"),
+                )
+                threshold = calibrated_threshold(held_out)
+            labelled = run(
+                dataset, unknown=threshold, truth=truth, progress=partial(progress, "embed")
+            )
+    if most is None and len(labelled.result.labels) > _MANY_LABELS:
         most = _FEW
     warn_of_gaps(labelled)
     if out is not None:
@@ -174,8 +203,6 @@ def check_suffix(out: Path | None) -> None:
 
 def refuse_own_files(out: Path | None, dataset: Dataset) -> None:
     """Raise if a result would replace a file of the pictures' own folder, --force or not."""
-    from pathlib import Path
-
     from pareja.errors import OutputError
 
     home = Path(dataset.location).resolve()

@@ -110,8 +110,8 @@ def gather_examples(
     EncoderError
         If an encoder embeds no pictures.
     """
-    seen_by = _image_encoder(encoder)
-    learned_from = seen_by if features is None else _image_encoder(features)
+    seen_by = image_encoder(encoder)
+    learned_from = seen_by if features is None else image_encoder(features)
     given = true_labels(dataset, truth)
     names = distinct(given) if labels is None else checked_labels(labels)
     column = {name.casefold(): i for i, name in enumerate(names)}
@@ -211,10 +211,18 @@ def fit_classifier(examples: Examples, method: Method) -> Classifier:
     )
 
 
-def _image_encoder(encoder: AnyEncoder) -> ImageEncoder:
+def image_encoder(encoder: AnyEncoder) -> ImageEncoder:
+    """Return an encoder as what embeds pictures.
+
+    Raises
+    ------
+    EncoderError
+        If it embeds only texts.
+    """
+    # Not isinstance: that evaluates every property of the protocol, fingerprints included.
     if not hasattr(encoder, "encode_images"):
         raise EncoderError(
-            f"{encoder.name!r} embeds only texts, and pictures are to be learned. Name a dual "
+            f"{encoder.name!r} embeds only texts, and pictures are to be embedded. Name a dual "
             "encoder, an image encoder or a pair."
         )
     return cast(ImageEncoder, encoder)

@@ -11,11 +11,12 @@ from pareja.analysis.rejection import choose_threshold
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import OnProgress, embed_images
-from pareja.encoders.protocols import DualEncoder
+from pareja.encoders.protocols import DualEncoder, ImageEncoder
 from pareja.errors import DatasetError
+from pareja.tasks.classifiers import Classifier
 from pareja.tasks.evaluation import Evaluation, Truth, distinct, evaluate, true_labels
 from pareja.tasks.prompts import DEFAULT_TEMPLATES
-from pareja.tasks.zero_shot import Classification, zero_shot
+from pareja.tasks.zero_shot import Classification, ZeroShot, zero_shot
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Labelled:
     result
         Labels and probabilities.
     model, templates
-        What gave them.
+        What gave them; no templates where a classifier learned from examples.
     activation
         How the model's logits became probabilities.
     truth
@@ -94,9 +95,9 @@ def label_pictures(
         If no picture decodes, or the truth has none of the labels.
     """
     start = time.perf_counter()
-    answers = None if truth is None else true_labels(dataset, truth)
     if labels is None:
-        labels = distinct(answers or (), several=multi_label)
+        told = [] if truth is None else true_labels(dataset, truth)
+        labels = distinct(told, several=multi_label)
     # Before the pictures, which may take hours: a label that cannot be used is told at once.
     classifier = zero_shot(
         labels,
@@ -106,6 +107,57 @@ def label_pictures(
         unknown=unknown,
         cache=cache,
     )
+    labelled = label_by(
+        dataset,
+        encoder,
+        classifier,
+        truth=truth,
+        resamples=resamples,
+        seed=seed,
+        cache=cache,
+        progress=progress,
+    )
+    return replace(
+        labelled,
+        templates=tuple(templates),
+        activation=encoder.loss,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def label_by(
+    dataset: Dataset,
+    encoder: ImageEncoder,
+    classifier: ZeroShot | Classifier,
+    *,
+    truth: Truth | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    cache: EmbeddingCache | None = None,
+    progress: OnProgress | None = None,
+) -> Labelled:
+    """Embed pictures and give them to a classifier that is ready.
+
+    Parameters
+    ----------
+    dataset, truth, resamples, seed, cache, progress
+        As `label_pictures` takes them.
+    encoder
+        What embeds the pictures, into the space that the classifier reads.
+    classifier
+        What says what they show.
+
+    Raises
+    ------
+    FingerprintMismatchError
+        If the classifier was learned in another space.
+    DatasetError
+        If no picture decodes, or the truth has none of the labels.
+    """
+    start = time.perf_counter()
+    answers = None if truth is None else true_labels(dataset, truth)
+    if isinstance(classifier, Classifier):
+        classifier.check(encoder.image_fingerprint)
     images = embed_images(
         [record.source for record in dataset], encoder, cache=cache, progress=progress
     )
@@ -121,8 +173,8 @@ def label_pictures(
         dataset=replace(dataset, records=tuple(dataset.records[i] for i in images.indices)),
         result=result,
         model=encoder.name,
-        templates=tuple(templates),
-        activation=encoder.loss,
+        templates=(),
+        activation="softmax",
         truth=kept,
         evaluation=None if kept is None else evaluate(result, kept, resamples=resamples, seed=seed),
         skipped=images.skipped,
