@@ -11,15 +11,14 @@ from typing import Annotated
 import typer
 
 from pareja.cli.console import Language, ModelOption, stderr
+from pareja.cli.index import IndexOption, default_index
 from pareja.errors import CollectionError, MissingDependencyError, ServerError
 
 _NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 
 
 def serve(
-    index: Annotated[
-        Path, typer.Option("--index", help="The collection's folder, as 'pareja index' made it.")
-    ] = Path("pareja.index"),
+    index_folder: IndexOption = None,
     model: ModelOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8420,
@@ -55,6 +54,7 @@ def serve(
     from pareja.search import Collection
     from pareja.server import Settings, create_app
 
+    index = index_folder or default_index()
     settings = Settings(
         host=host,
         port=port,

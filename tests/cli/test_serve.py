@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from pareja.cli import app
+from pareja.errors import ParejaError
+from pareja.search import Collection
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+
+@pytest.fixture
+def index(tmp_path: Path, colour_folder: Path, colours: ColourEncoder) -> Path:
+    with Collection.open(tmp_path / "walls", create=True) as collection:
+        collection.index([colour_folder], colours)
+    return tmp_path / "walls"
+
+
+def refusal(*options: str) -> str:
+    result = CliRunner().invoke(app, ["serve", *options])
+    assert isinstance(result.exception, ParejaError)
+    return str(result.exception)
+
+
+def test_no_collection_says_which_command_makes_one(tmp_path: Path) -> None:
+    assert "pareja index" in refusal("--index", str(tmp_path / "none"), "--port", "0")
+
+
+def test_an_empty_collection_says_how_to_fill_it(tmp_path: Path) -> None:
+    Collection.open(tmp_path / "empty", create=True).close()
+    message = refusal("--index", str(tmp_path / "empty"), "--port", "0")
+    assert "holds no pictures" in message
+    assert "pareja index" in message
+
+
+def test_a_model_that_was_not_indexed_with(index: Path) -> None:
+    message = refusal("--index", str(index), "--port", "0", "-m", "starter")
+    assert "colours" in message
+    assert "-m starter" in message
+
+
+def test_a_taken_port(index: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        message = refusal("--index", str(index), "--port", str(port))
+    assert f"127.0.0.1:{port}" in message
+    assert "--port" in message
+
+
+def test_an_address_that_is_not_here(index: Path) -> None:
+    token = ["--token", "correct-horse-battery"]
+    message = refusal("--index", str(index), "--host", "192.0.2.1", "--port", "0", *token)
+    assert "cannot listen on 192.0.2.1" in message
+
+
+def test_a_public_address_without_a_token(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PAREJA_TOKEN", raising=False)
+    assert "PAREJA_TOKEN" in refusal("--index", str(index), "--host", "0.0.0.0")  # noqa: S104
+
+
+def test_it_says_where_it_serves_and_ends_when_told(index: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pareja", "serve", "--index", str(index), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PAREJA_TOKEN": "correct-horse-battery"},
+    )
+    try:
+        assert process.stderr
+        line = process.stderr.readline()
+        found = re.search(r"http://127\.0\.0\.1:\d+/", line)
+        assert found, line
+        assert httpx.get(f"{found[0]}healthz").json() == {"status": "ok"}
+        assert httpx.get(f"{found[0]}v1/models").status_code == 401
+        right = {"authorization": "Bearer correct-horse-battery"}
+        assert httpx.get(f"{found[0]}v1/models", headers=right).json() == {"models": ["colours"]}
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=20)[1]
+        assert "Traceback" not in rest
+        assert process.returncode in {0, 130}
+    finally:
+        process.kill()
+        process.communicate()
