@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, colours: ColourEncoder) -> None:
     monkeypatch.setattr("pareja.encoders.load_dual", lambda name: colours)
-    monkeypatch.setenv("PAREJA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
