@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.starter import (
     ConceptSpace,
     class_names,
+    compute_text_map,
     load_starter,
     load_starter_unaligned,
 )
@@ -295,15 +296,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--search", action="store_true", help="every combination, best first")
     parser.add_argument("--speed", action="store_true", help="pictures and texts a second")
+    parser.add_argument(
+        "--text-map", type=Path, metavar="NPZ", help="write what the encoder stores of its texts"
+    )
     options = parser.parse_args()
-    if options.speed:
+    if options.text_map:
+        centre, transform = compute_text_map(ConceptSpace.shrinkage)
+        np.savez(options.text_map, centre=centre, transform=transform)
+    elif options.speed:
         speed()
     elif options.search:
         search(Bench())
     else:
         steps(Bench())
-        if not __import__("os").environ.get("NOFINAL"):
-            final()
+        final()
 
 
 if __name__ == "__main__":

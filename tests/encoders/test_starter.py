@@ -21,6 +21,7 @@ from pareja.encoders.protocols import DualEncoder, Encoder, EncoderPair
 from pareja.encoders.starter import (
     ConceptSpace,
     class_names,
+    compute_text_map,
     hypernym_shares,
     load_starter,
     load_starter_unaligned,
@@ -219,3 +220,11 @@ def test_weights_that_would_run_code_are_refused(
     with pytest.raises(ModelUnavailableError):
         efficientnet_lite._load_network.__wrapped__()
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_stored_map_of_texts_is_what_the_class_names_give() -> None:
+    texts = UniversalSentenceEncoder().encode_texts(["a dog in the snow", "una catedral"])
+    centre, transform = compute_text_map(ConceptSpace.shrinkage)
+    computed = (texts - centre) @ transform
+    computed /= np.linalg.norm(computed, axis=1, keepdims=True)
+    np.testing.assert_allclose(ConceptSpace().project_texts(texts), computed, atol=1e-5)

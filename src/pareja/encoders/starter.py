@@ -119,9 +119,25 @@ def hypernym_shares() -> tuple[tuple[str, ...], NDArray[np.float32]]:
     return tuple(np.array(names)[above].tolist()), shares
 
 
+TextMap = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""The centre ``(512,)`` and the transform ``(512, 512)`` of texts."""
+
+
 @cache
-def _text_map(shrinkage: float | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the centre ``(512,)`` and the transform ``(512, 512)`` of texts."""
+def _text_map(shrinkage: float | None) -> TextMap:
+    """Return the map of a space; that of the default one is stored, for the first query's sake.
+
+    ``python benchmarks/starter.py --text-map FILE`` writes it.
+    """
+    if shrinkage == ConceptSpace.shrinkage:
+        with resources.files("pareja.encoders").joinpath("starter_text_map.npz").open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            return arrays["centre"], arrays["transform"]
+    return compute_text_map(shrinkage)
+
+
+def compute_text_map(shrinkage: float | None) -> TextMap:
+    """Derive the map of texts from the embeddings of the class names."""
     embeddings = UniversalSentenceEncoder().encode_texts(class_names()).astype(np.float64)
     centre = embeddings.mean(axis=0)
     if shrinkage is None:
