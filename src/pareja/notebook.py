@@ -158,6 +158,7 @@ def search(
             placeholder=words.text("found.prompt"),
             continuous_update=False,
             layout=ipywidgets.Layout(width="100%", max_width="40rem"),
+            style={"description_width": "initial"},
         )
         found = ipywidgets.HTML()
         box.observe(answer, names="value")
