@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+# What a run must have shown, besides ending without an error.
+SHOWN = {
+    "pre_clip_and_clip": (
+        "image/png",
+        "el coseno no está definido",
+        "random_projection",
+        "McNemar",
+    ),
+    "search_homework": ("data:image/jpeg", "widget-view", "✓ juzgada relevante", "nDCG@5"),
+}
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_runs_without_a_warning(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The kernel inherits them: it needs no network, and does not fight other tests for cores.
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    book = read(path)
+    client = NotebookClient(
+        book,
+        timeout=300,
+        kernel_name="python3",
+        # A line that is printed in two parts stays one text.
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(tmp_path)}},
+    )
+    client.execute()
+    outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
+    # Not all that is there: matplotlib tells when it looks at a machine's fonts for the first time.
+    complaints = [output.text for output in outputs if output.get("name") == "stderr"]
+    assert not [text for text in complaints if "Warning" in text]
+    text = repr(outputs)
+    assert [words for words in SHOWN.get(path.stem, ()) if words not in text] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_is_kept_without_results(path: Path) -> None:
+    book = read(path)
+    nbformat.validate(book)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert code
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+
+
+def test_the_notebooks_are_there() -> None:
+    assert SHOWN.keys() <= {path.stem for path in NOTEBOOKS}
