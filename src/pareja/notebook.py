@@ -205,6 +205,7 @@ def _card(
         words.text("found.score", score=words.number(hit.score, 3), id=picture.id),
         picture.category,
         None if relevant is None else words.text("found.right" if relevant else "found.wrong"),
+        " · ".join(filter(None, (picture.author, picture.license))),
     )
     return {
         "rank": hit.rank,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +14,16 @@ from pareja.cli.index import IndexOption, default_index, encoder_for
 
 if TYPE_CHECKING:
     from pareja.encoders import Encoder
-    from pareja.search import SearchResult
+    from pareja.search import Collection, SearchResult
+
+# Around what a notebook shows: a page of its own, in the colours of the browser.
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>pareja search</title>
+"""
 
 
 def search(
@@ -54,14 +65,24 @@ def search(
         )
         result = collection.search(wanted, encoder, k=k)
         if open_sheet:
-            from pareja.cli.contact_sheet import show
-
-            page = show(result, collection)
+            page = _open_page(result, collection)
             stderr().print(f"the pictures are shown in {page}", soft_wrap=True, markup=False)
     if as_json:
         print_json(search_to_json(result, image))
     else:
         print_search(result)
+
+
+def _open_page(result: SearchResult, collection: Collection) -> Path:
+    """Write what was found to the folder for temporary files, and open it in the browser."""
+    from pareja.notebook import show
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="pareja-search-", suffix=".html", encoding="utf-8", delete=False
+    ) as page:
+        page.write(_PAGE + show(result, collection)._repr_html_())
+    webbrowser.open(Path(page.name).as_uri())
+    return Path(page.name)
 
 
 def _embedded(image: Path, encoder: Encoder) -> Any:
