@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from pareja.encoders import Embeddings, Encoder
 from pareja.server.batching import MAX_BATCH, Batcher, SharedEncoder
@@ -87,3 +88,17 @@ def test_a_shared_encoder_is_an_encoder_with_the_same_answers(colours: ColourEnc
     assert shared.image_fingerprint == colours.image_fingerprint
     assert (shared.name, shared.kind, shared.image_side) == ("colours", "dual", 8)
     assert (shared.image_dim, shared.text_dim) == (4, 4)
+
+
+def test_a_text_is_embedded_once(colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pareja.server.batching.MAX_RECENT", 3)
+    runs: list[int] = []
+    shared = SharedEncoder(colours, lambda _, items: runs.append(items))
+    texts = ["red", "blue", "red"]
+    for _ in range(2):
+        np.testing.assert_array_equal(shared.encode_texts(texts), colours.encode_texts(texts))
+    assert runs == [2]
+    shared.encode_texts(["green", "pink"])
+    shared.encode_texts(["blue"])
+    np.testing.assert_array_equal(shared.encode_texts(["red"]), colours.encode_texts(["red"]))
+    assert runs == [2, 2, 1]

@@ -99,7 +99,8 @@ def _listen(host: str, port: int) -> socket.socket:
     """Open the port before anything is loaded, so that a taken one is known at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        # Connections beyond the backlog are dropped, and tried again only seconds later.
+        return socket.create_server((host, port), family=family, backlog=2_048)
     except OSError as error:
         raise ServerError(
             f"cannot listen on {host}:{port}: {error.strerror or error}. "

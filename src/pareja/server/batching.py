@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from threading import Lock
 from typing import Generic, Literal, TypeVar
@@ -18,6 +20,9 @@ OnBatch = Callable[[int, int], None]
 
 MAX_BATCH = 64
 """Most texts or pictures of several requests that an encoder gets at once."""
+
+MAX_RECENT = 4_096
+"""So many texts' embeddings are kept: whoever filters a search, or goes back, asks it again."""
 
 
 @dataclass
@@ -118,6 +123,8 @@ class SharedEncoder:
     def __init__(self, encoder: Encoder, on_batch: OnBatch | None = None) -> None:
         turn = Lock()
         self._encoder = encoder
+        self._recent: OrderedDict[str, Embeddings] = OrderedDict()
+        self._recent_lock = Lock()
         self._texts: Batcher[str] = Batcher(encoder.encode_texts, turn, on_batch)
         self._pixels: Batcher[Pixels] = Batcher(
             lambda pixels: encoder.encode_pixels(np.stack(pixels)), turn, on_batch
@@ -148,12 +155,12 @@ class SharedEncoder:
         """Side in pixels of the square that the image network sees."""
         return self._encoder.image_side
 
-    @property
+    @cached_property
     def image_fingerprint(self) -> Fingerprint:
         """The space of pictures."""
         return self._encoder.image_fingerprint
 
-    @property
+    @cached_property
     def text_fingerprint(self) -> Fingerprint:
         """The space of texts."""
         return self._encoder.text_fingerprint
@@ -174,4 +181,15 @@ class SharedEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts; returns ``(n, text_dim)``."""
-        return self._texts(texts) if texts else self._encoder.encode_texts([])
+        with self._recent_lock:
+            rows = {text: self._recent[text] for text in texts if text in self._recent}
+        missing = [text for text in dict.fromkeys(texts) if text not in rows]
+        if missing:
+            rows.update(zip(missing, self._texts(missing), strict=True))
+        with self._recent_lock:
+            for text in rows:
+                self._recent[text] = rows[text]
+                self._recent.move_to_end(text)
+            while len(self._recent) > MAX_RECENT:
+                self._recent.popitem(last=False)
+        return np.stack([rows[text] for text in texts]) if texts else self._encoder.encode_texts([])
