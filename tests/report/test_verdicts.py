@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
+from pareja.analysis.classification import Reliability
 from pareja.analysis.comparison import Agreement
+from pareja.analysis.modality import PromptScores
 from pareja.analysis.significance import Estimate, PermutationTest
 from pareja.report.content import build_document
 from pareja.report.document import Bullets, Paragraph
@@ -18,6 +21,8 @@ from pareja.studies.study import EncoderResult, StudyResult
 
 if TYPE_CHECKING:
     from tests.report.conftest import Study
+
+    from pareja.analysis.retrieval import Direction
 
 CHANCE = {"en": "within chance", "es": "en el azar"}
 
@@ -234,13 +239,72 @@ def test_geometry_is_beyond_chance_only_where_the_test_says_so(
 
 def test_every_test_is_counted_once(study: Study) -> None:
     result = study(["pair", "dual"])
-    # Five bridges, one matching, three measures of geometry each, and four of the comparison.
-    assert len(p_values(result)) == 5 + 1 + 2 * 3 + 4
-    passed = sum(p < ALPHA / 16 for p in p_values(result))
-    assert "This report holds 16 tests. If chance alone were at work, about 0.8" in texts(
-        result, "en", "limits"
+    # Five bridges, one matching, one gap, three measures of geometry each, four of the comparison.
+    assert len(p_values(result)) == 5 + 1 + 1 + 2 * 3 + 4
+    passed = sum(p < ALPHA / 17 for p in p_values(result))
+    said = texts(result, "en", "limits")
+    assert "Of 17 tests, about 0.9 would fall" in said
+    assert f"{passed} remain" in said
+
+
+def inside(result: StudyResult, **changes: Any) -> str:
+    """Return what is said inside the space once some of its measures are changed."""
+    dual = result.encoders[0].dual
+    assert dual is not None
+    return texts(with_first(result, dual=replace(dual, **changes)), "en", "inside")
+
+
+@pytest.mark.parametrize(("p_value", "shown"), [(0.01, True), (0.2, False)])
+def test_a_gap_is_one_only_where_the_test_says_so(
+    p_value: float, shown: bool, study: Study
+) -> None:
+    said = inside(study(["dual"]), gap=test_of(p_value), ece=Estimate(0.2, 0.1, 0.3))
+    assert ("There is a gap" in said) is shown
+    assert ("within chance: no gap could be shown" in said) is not shown
+
+
+@pytest.mark.parametrize(
+    ("low", "confidence", "sentence"),
+    [
+        (0.0, 0.9, "within chance: on these pictures honest confidences"),
+        # What is printed as 0.00 excludes nothing.
+        (0.004, 0.9, "within chance: on these pictures honest confidences"),
+        (0.1, 0.9, "promises more than it keeps: mean confidence 0.90, share right 0.50"),
+        (0.1, 0.3, "keeps more than it promises: mean confidence 0.30, share right 0.50"),
+    ],
+)
+def test_confidence_is_blamed_only_beyond_what_honest_ones_score(
+    low: float, confidence: float, sentence: str, study: Study
+) -> None:
+    bins = Reliability(
+        edges=np.array([0.0, 0.5, 1.0]),
+        confidence=np.array([float("nan"), confidence]),
+        accuracy=np.array([float("nan"), 0.5]),
+        count=np.array([0, 8]),
     )
-    assert f"{passed} of them are" in texts(result, "en", "limits")
+    said = inside(study(["dual"]), ece=Estimate(0.4, low, 0.6), reliability=bins)
+    assert sentence in said
+
+
+def test_a_template_stands_apart_only_where_its_interval_does(study: Study) -> None:
+    usual = Estimate(0.5, 0.3, 0.7)
+    bare: dict[Direction, Estimate] = {"image_to_text": usual, "text_to_image": usual}
+    near: dict[Direction, Estimate] = {**bare, "image_to_text": Estimate(0.6, 0.4, 0.8)}
+    far: dict[Direction, Estimate] = {**bare, "text_to_image": Estimate(0.1, 0.0, 0.2)}
+    result = study(["dual"])
+    steady = inside(result, prompts=(PromptScores("{}", bare), PromptScores("a {}", near)))
+    assert "R@1 is 0.50–0.60 (picture → caption) and 0.50 (caption → picture)" in steady
+    assert "None stands apart" in steady
+    moved = inside(
+        result,
+        prompts=(
+            PromptScores("{}", bare),
+            PromptScores("a {}", near),
+            PromptScores("no {}", far),
+        ),
+    ).replace("\N{NO-BREAK SPACE}", " ")
+    assert "“no …”, caption → picture, 0.10 [0.00, 0.20] against 0.50 [0.30, 0.70]." in moved
+    assert "“a …”" not in moved
 
 
 def test_limits_name_the_weak_opponent_and_the_starter(study: Study) -> None:

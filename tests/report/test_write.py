@@ -15,10 +15,13 @@ from pareja.report import write_folder, write_report
 from pareja.report.content import build_document
 from pareja.report.document import Gallery, plain
 from pareja.report.frame import Frame
+from pareja.report.pdf import _breakable
 from pareja.report.wording import Lang
 
 if TYPE_CHECKING:
     from tests.report.conftest import Study
+
+    from pareja.studies.study import StudyResult
 
 LANGS: tuple[Lang, ...] = ("en", "es")
 STEMS = {"en": ("report", "figures"), "es": ("memoria", "figuras")}
@@ -89,6 +92,7 @@ SECTIONS = [
     "retrieval",
     "bridges",
     "geometry",
+    "inside",
     "categories",
     "map",
     "pairs",
@@ -122,13 +126,18 @@ def test_every_section_and_number_is_in_every_format(
             assert squeezed(frame.words.interval(comparison.matched_spearman)) in text
         for encoder in result.encoders:
             assert encoder.image_fingerprint.digest in text
+        for _, _, dual in frame.duals:
+            assert squeezed(frame.words.number(dual.gap.statistic, 2)) in text
+            assert squeezed(frame.words.interval(dual.ece)) in text
+        for title in ("gap", "calibration", "prompts"):
+            assert squeezed(frame.words.text(f"inside.{title}")) in text
         for record in result.dataset:
             assert squeezed(record.caption) in text
         assert squeezed(frame.words.text("student.title")) in text
         assert "CC-BY-4.0" in text
         assert squeezed("Ana Pérez") in text
         assert squeezed(result.command) in text
-    for name in ("retrieval", "map-colours", "similarity-pictures-words", "comparison"):
+    for name in ("retrieval", "prompts", "map-2-colours", "similarity-1-pictures-words"):
         assert written[f"{figures}/{name}.png"].read_bytes().startswith(b"\x89PNG")
         assert "<svg" in written[f"{figures}/{name}.svg"].read_text("utf-8")
 
@@ -185,7 +194,7 @@ def test_a_folder_holds_the_numbers_beside_the_report(study: Study, tmp_path: Pa
     ("kinds", "left_out"),
     [
         (["dual"], {"bridges", "comparison"}),
-        (["pair"], {"comparison"}),
+        (["pair"], {"comparison", "inside"}),
         (["dual", "other"], {"bridges"}),
     ],
 )
@@ -199,7 +208,7 @@ def test_sections_follow_the_encoders(kinds: list[str], left_out: set[str], stud
 def test_only_what_was_asked_for_is_written(study: Study, tmp_path: Path) -> None:
     written = write_report(study(["dual", "other", "pair"]), tmp_path, lang="en", formats=["html"])
     assert {name for name in written if "/" not in name} == {"report.html"}
-    assert "figures/map-other-colours.svg" in written
+    assert "figures/map-2-other-colours.svg" in written
     assert not (tmp_path / "report.pdf").exists()
     Page(written["report.html"].read_text("utf-8"))
 
@@ -224,6 +233,53 @@ def test_a_dataset_without_categories_and_with_several_captions(
     assert "Author or licence unknown: 8 pictures" in page
     assert "Not studied: 1 picture." in page
     assert "Captions of the same picture are not independent" in page
+
+
+PATHS = (
+    "/home/ana/models/hugging-face/microsoft-resnet-50+/home/ana/models/sentences-" + "x" * 200,
+    "/home/ana/models/openai/clip-vit-base-patch32-finetuned-on-the-birds-of-the-world",
+    "/home/eva/models/openai/clip-vit-base-patch32-finetuned-on-the-birds-of-the-world",
+    "日本/語",
+)
+
+
+def named_by_paths(result: StudyResult) -> StudyResult:
+    """Return a study whose encoders are local folders."""
+    names = {encoder.name: path for encoder, path in zip(result.encoders, PATHS, strict=False)}
+    return replace(
+        result,
+        encoders=tuple(replace(e, name=names[e.name]) for e in result.encoders),
+        comparisons=tuple(replace(c, a=names[c.a], b=names[c.b]) for c in result.comparisons),
+    )
+
+
+def test_encoders_may_be_named_by_long_paths(study: Study, tmp_path: Path) -> None:
+    result = named_by_paths(study(["pair", "dual", "other"]))
+    written = write_report(result, tmp_path, lang="es")
+    figures = [path for name, path in written.items() if name.startswith("figuras/")]
+    assert len(figures) == len(set(figures)) >= 30
+    for figure in figures:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*\.(png|svg|jpg)", figure.name)
+        assert len(figure.name) < 70
+    page = Page(written["memoria.html"].read_text("utf-8"))
+    markdown = written["memoria.md"].read_text("utf-8")
+    pdf = pdf_text(written["memoria.pdf"])
+    for path in PATHS[:3]:
+        assert squeezed(path) in squeezed("".join(page.text))
+        assert path in markdown
+        assert squeezed(path) in pdf
+    for image in re.findall(r"!\[.*?\]\((.*?)\)", markdown):
+        assert (tmp_path / image).is_file()
+
+
+def test_no_word_of_the_pdf_is_longer_than_a_narrow_column() -> None:
+    shown = _breakable({"text": [*PATHS, "word" * 99, "R@1 0.50 [0.30, 0.70] −0.1234567"]})["text"]
+    for text, path in zip(shown, (*PATHS, "word" * 99), strict=False):
+        assert squeezed(text) == squeezed(path)
+        assert max(len(part) for part in re.split(r"[-\s\u200b]", text)) <= 22
+    assert "\u200b/" not in shown[0]
+    assert "\u200b" not in shown[-1]
+    assert _breakable({"name": PATHS[0], "kind": "FigureBlock"})["name"] == PATHS[0]
 
 
 HOSTILE = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pareja.analysis.retrieval import Direction
 from pareja.analysis.significance import Estimate, Floats
 from pareja.report.drawing import (
     INK,
@@ -188,7 +189,7 @@ def draw_bridges(frame: Frame, slot: int) -> Drawing:
             axes.set_ylim(-0.6, len(across) - 0.4)
             axes.grid(axis="x")
             bare(axes)
-        return finish(figure, f"bridges-{frame.slug(slot)}")
+        return finish(figure, frame.key("bridges", slot))
 
 
 def draw_geometry(frame: Frame) -> Drawing:
@@ -217,28 +218,52 @@ def draw_geometry(frame: Frame) -> Drawing:
 
 def draw_categories(frame: Frame) -> Drawing:
     """Draw R@1 of every category with its interval, encoders beside each other."""
-    words, encoders = frame.words, frame.result.encoders
-    categories = [scores.category for scores in encoders[0].categories]
+    encoders = frame.result.encoders
+    return draw_recalls(
+        "categories",
+        [scores.category for scores in encoders[0].categories],
+        [
+            (
+                slot,
+                encoder.name,
+                {
+                    direction: [getattr(scores, direction) for scores in encoder.categories]
+                    for direction in DIRECTIONS
+                },
+            )
+            for slot, encoder in enumerate(encoders)
+        ],
+        frame,
+    )
+
+
+def draw_recalls(
+    name: str,
+    rows: Sequence[str],
+    encoders: Sequence[tuple[int, str, Mapping[Direction, Sequence[Estimate]]]],
+    frame: Frame,
+) -> Drawing:
+    """Draw R@1 of every row in both directions; an encoder is its place, name and estimates."""
+    words = frame.words
     lane = 0.7 / len(encoders)
-    with sheet(7.2, 1.25 + len(categories) * max(0.34, 0.17 * len(encoders))) as figure:
+    with sheet(7.2, 1.25 + len(rows) * max(0.34, 0.17 * len(encoders))) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, direction in zip(panels, DIRECTIONS, strict=True):
-            for slot, encoder in enumerate(encoders):
+            for place, (slot, encoder, estimates) in enumerate(encoders):
                 colour, marker = series(slot)
-                for row, scores in enumerate(encoder.categories):
-                    height = row - 0.35 + lane * (slot + 0.5)
-                    label = short(encoder.name, 48) if row == 0 else None
-                    estimate: Estimate = getattr(scores, direction)
+                for row, estimate in enumerate(estimates[direction]):
+                    height = row - 0.35 + lane * (place + 0.5)
+                    label = short(encoder, 48) if row == 0 else None
                     _point(axes, estimate, height, colour, marker, label)
-            dash(axes, getattr(encoders[0], direction).chance_recall[1])
+            dash(axes, frame.shown[0].retrieval(direction).chance_recall[1])
             axes.set_title(f"R@1\n{words.text(f'direction.{direction}')}", fontsize=8.5)
             axes.set_xlim(-0.03, 1.03)
             axes.xaxis.set_major_formatter(lambda value, _: words.percent(value))
             axes.grid(axis="x")
             bare(axes)
-        panels[0].set_yticks(range(len(categories)), [short(category) for category in categories])
-        panels[0].set_ylim(len(categories) - 0.45, -0.55)
+        panels[0].set_yticks(range(len(rows)), [short(row) for row in rows])
+        panels[0].set_ylim(len(rows) - 0.45, -0.55)
         if len(encoders) > 1:
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        return finish(figure, "categories")
+        return finish(figure, name)

@@ -217,7 +217,6 @@ def _method(frame: Frame) -> Section:
     )
     pairs = [encoder.name for encoder in result.encoders if encoder.kind == "pair"]
     geometry = result.encoders[0].geometry
-    fewest = frame.fewest_pairings
     blocks: list[Block] = [
         Paragraph(words("method.embedding")),
         encoders,
@@ -225,17 +224,10 @@ def _method(frame: Frame) -> Section:
         *([*_formulas(frame, "conse")] if frame.has_starter else []),
         *_formulas(frame, "recall", "mrr", "auc"),
         Paragraph(
-            joined(
-                (
-                    words(
-                        "method.numbers",
-                        resamples=words.integer(result.resamples),
-                        permutations=words.integer(result.permutations),
-                    ),
-                    words("method.refits", fewest=words.integer(fewest))
-                    if fewest < result.permutations
-                    else (),
-                )
+            words(
+                "method.numbers",
+                resamples=words.integer(result.resamples),
+                permutations=words.integer(result.permutations),
             )
         ),
         *_formulas(
@@ -243,7 +235,6 @@ def _method(frame: Frame) -> Section:
             "permutation",
             "bootstrap",
             "score_interval",
-            smallest=_smallest_p(frame, result.permutations),
             z=words.number(1.96),
         ),
     ]
@@ -263,6 +254,12 @@ def _method(frame: Frame) -> Section:
             chance=words.number(geometry.mutual_knn.null_mean),
         ),
     ]
+    if frame.duals:
+        bins = words.integer(len(frame.duals[0][2].reliability.count))
+        blocks += [
+            Paragraph(words("method.inside_intro")),
+            *_formulas(frame, "gap", "ece", bins=bins),
+        ]
     if result.comparisons:
         blocks += [
             Paragraph(words("method.compare_intro")),

@@ -178,12 +178,17 @@ def dash(axes: Axes, x: float) -> None:
 def short(text: str, length: int = 22) -> str:
     """Return text for a figure: one line, cut where it is long, only glyphs that can be drawn.
 
-    The figures' font knows Latin, Greek, Cyrillic and some Arabic; matplotlib warns about every
-    other character and draws an empty box.
+    Of a path the end is kept, which is what tells it from others. The figures' font knows Latin,
+    Greek, Cyrillic and some Arabic; matplotlib warns about every other character and draws an empty
+    box.
     """
     line = " ".join(text.split())
     drawable = "".join(c if ord(c) in _glyphs() else "\N{REPLACEMENT CHARACTER}" for c in line)
-    return drawable if len(drawable) <= length else drawable[: length - 1].rstrip() + "…"
+    if len(drawable) <= length:
+        return drawable
+    if "/" in drawable:
+        return "…" + drawable[1 - length :].lstrip()
+    return drawable[: length - 1].rstrip() + "…"
 
 
 @cache

@@ -13,6 +13,7 @@ from pareja.report.charts import (
     draw_retrieval,
 )
 from pareja.report.drawing import Drawing
+from pareja.report.dual_figures import draw_prompts, draw_reliability
 from pareja.report.frame import Frame
 from pareja.report.heatmaps import draw_confusion, draw_similarity
 from pareja.report.pictures import Thumbnail, thumbnails
@@ -65,6 +66,10 @@ def _draw(frame: Frame, pictures: Sequence[Thumbnail]) -> Iterator[Drawing]:
     yield draw_geometry(frame)
     if any(encoder.categories for encoder in encoders):
         yield draw_categories(frame)
+    if frame.duals:
+        diagrams = [(slot, name, dual.reliability) for slot, name, dual in frame.duals]
+        yield draw_reliability("reliability", diagrams, frame.words)
+        yield draw_prompts(frame)
     for slot, encoder in enumerate(encoders):
         yield draw_similarity(frame, slot)
         yield draw_map(frame, slot, pictures)

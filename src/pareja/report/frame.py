@@ -10,6 +10,7 @@ from itertools import count
 
 import numpy as np
 
+from pareja.analysis.modality import DualScores
 from pareja.report.document import FigureBlock, Inline, StudentPlace, Table, plain
 from pareja.report.readings import DIRECTIONS, Reading, caption_numbers, compared, readings
 from pareja.report.wording import Lang, Wording
@@ -20,6 +21,8 @@ FEW_ON_MAP = 30
 FEW_IN_SCATTER = 60
 MANY_POINTS = 1_500
 """Above this a cloud of points says less than its histogram, and weighs more."""
+
+_KEY_LENGTH = 40
 
 
 def clipped(text: str, length: int = 300) -> str:
@@ -105,16 +108,23 @@ class Frame:
             )
         )
 
-    def slug(self, slot: int) -> str:
-        """Return the part of a file name that stands for an encoder.
+    def key(self, kind: str, slot: int) -> str:
+        """Return the name of an encoder's figure: of its file, its anchor and its ids.
 
-        An encoder may be named by a path or by owner/repo; a file may not, nor may an anchor.
+        An encoder may be named by a path, by owner/repo or by two of them; a file and an anchor may
+        not, and paths are too long for either. Its place keeps apart what is cut to the same.
         """
-        slugs = [
-            re.sub(r"[^a-z0-9]+", "-", encoder.name.lower()).strip("-") or "encoder"
-            for encoder in self.result.encoders
+        name = re.sub(r"[^a-z0-9]+", "-", self.result.encoders[slot].name.lower())
+        return f"{kind}-{slot + 1}-{name[-_KEY_LENGTH:].strip('-')}".strip("-")
+
+    @cached_property
+    def duals(self) -> list[tuple[int, str, DualScores]]:
+        """Place, name and measures of each encoder that has one space for both modalities."""
+        return [
+            (slot, encoder.name, encoder.dual)
+            for slot, encoder in enumerate(self.result.encoders)
+            if encoder.dual is not None
         ]
-        return slugs[slot] if slugs.count(slugs[slot]) == 1 else f"{slugs[slot]}-{slot + 1}"
 
     @cached_property
     def caption_numbers(self) -> list[str]:

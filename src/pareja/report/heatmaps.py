@@ -73,7 +73,7 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
             bar.ax.tick_params(length=2, labelsize=7)
             number_ticks(bar.ax.yaxis, words)
             bar.set_label(words.text("figure.similarity"), fontsize=7.5)
-        return finish(figure, f"similarity-{frame.slug(slot)}")
+        return finish(figure, frame.key("similarity", slot))
 
 
 def _mark_cells(axes: Axes, matrix: Floats, matched: Sequence[tuple[int, int]]) -> None:
@@ -172,4 +172,4 @@ def draw_confusion(frame: Frame, slot: int, confusion: CategoryConfusion) -> Dra
             axes.set_xlabel(words.text(f"figure.answer_{direction}"))
             bare(axes)
         panels[0].set_ylabel(words.text("figure.category_of_query"))
-        return finish(figure, f"confusion-{frame.slug(slot)}")
+        return finish(figure, frame.key("confusion", slot))

@@ -1,11 +1,9 @@
-"""Figures of a comparison of models: accuracy, and reliability."""
+"""The figure of a comparison of models: how often each is right."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from pareja.report.charts import series
-from pareja.report.drawing import MUTED, Drawing, bare, dash, finish, sheet, short
+from pareja.report.drawing import Drawing, bare, dash, finish, sheet, short
 from pareja.report.wording import Wording
 from pareja.tasks.compare import ModelComparison
 
@@ -29,39 +27,3 @@ def draw_accuracy(comparison: ModelComparison, words: Wording) -> Drawing:
         axes.grid(axis="x")
         bare(axes)
         return finish(figure, "accuracy")
-
-
-def draw_reliability(comparison: ModelComparison, words: Wording) -> Drawing:
-    """Draw accuracy over confidence of every model's trained probabilities."""
-    models = comparison.models
-    columns = min(3, len(models))
-    lines = -(-len(models) // columns)
-    with sheet(2.4 * max(columns, 2), 0.4 + 2.5 * lines) as figure:
-        panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
-        for slot, (axes, model) in enumerate(zip(panels, models, strict=False)):
-            bins = model.variants[0].scores.reliability
-            filled = bins.count > 0
-            colour, marker = series(slot)
-            axes.plot([0, 1], [0, 1], color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
-            axes.scatter(
-                bins.confidence[filled],
-                bins.accuracy[filled],
-                s=12 + 300 * bins.count[filled] / np.sum(bins.count),
-                color=colour,
-                marker=marker,
-                alpha=0.8,
-                linewidths=0,
-            )
-            axes.set_title(short(model.name, 28))
-            axes.set_aspect("equal")
-            axes.set_xlim(-0.03, 1.03)
-            axes.set_ylim(-0.03, 1.03)
-            axes.set_xticks([0, 0.5, 1], [words.number(tick, 1) for tick in (0, 0.5, 1)])
-            axes.set_yticks([0, 0.5, 1], [words.number(tick, 1) for tick in (0, 0.5, 1)])
-            axes.set_xlabel(words.text("models.confidence_axis"))
-            axes.grid()
-            bare(axes)
-        for axes in panels[len(models) :]:
-            axes.set_visible(False)
-        panels[0].set_ylabel(words.text("models.accuracy_axis"))
-        return finish(figure, "calibration")

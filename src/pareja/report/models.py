@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pareja.report.dual_figures import draw_reliability
 from pareja.report.model_content import build_model_document
-from pareja.report.model_figures import draw_accuracy, draw_reliability
+from pareja.report.model_figures import draw_accuracy
 from pareja.report.pictures import thumbnails
 from pareja.report.wording import Lang, Wording
 from pareja.report.write import Format, write_document
@@ -42,7 +43,14 @@ def write_model_report(
         The path of each file by its name relative to ``out``.
     """
     words = Wording(lang)
-    drawings = (draw_accuracy(comparison, words), draw_reliability(comparison, words))
+    diagrams = [
+        (slot, model.name, model.variants[0].scores.reliability)
+        for slot, model in enumerate(comparison.models)
+    ]
+    drawings = (
+        draw_accuracy(comparison, words),
+        draw_reliability("calibration", diagrams, words),
+    )
     return write_document(
         build_model_document(comparison, words, command),
         {drawing.name: drawing for drawing in drawings},

@@ -16,8 +16,9 @@ from pareja.report.drawing import Drawing
 from pareja.report.formulas import load_formulas
 from pareja.report.pictures import Thumbnail
 
-# A word longer than a line has no place to break, and would run off the page.
-_ENDLESS = re.compile(r"\S{18}(?=\S{4})")
+# A word longer than a line has no place to break, and would run off the page. Paths and names of
+# models break where their parts meet.
+_ENDLESS = re.compile(r"[/_+](?=[^\s/_+]{4})|[^\s/_+-]{18}(?=[^\s/_+-]{4})")
 
 
 def render_pdf(

@@ -10,6 +10,7 @@ from pareja.report.comparisons import comparison_section, pairs_section
 from pareja.report.document import Block, Bullets, Inline, Note, Paragraph, Section, joined, plain
 from pareja.report.findings import hits
 from pareja.report.frame import Frame
+from pareja.report.inside import inside_section
 from pareja.report.readings import DIRECTIONS, Reading
 from pareja.report.verdicts import beats_chance, geometry_tests, matches, significant
 
@@ -22,6 +23,8 @@ def sections(frame: Frame) -> Iterator[Section]:
     if any(encoder.bridges for encoder in frame.result.encoders):
         yield _bridges(frame)
     yield _geometry(frame)
+    if frame.duals:
+        yield inside_section(frame)
     if any(encoder.categories for encoder in frame.result.encoders):
         yield _categories(frame)
     yield _map(frame)
@@ -80,7 +83,7 @@ def _similarity(frame: Frame) -> Section:
             )
             for reading, count in zip(shown, counts, strict=True)
         ]
-        blocks.append(frame.figure(f"similarity-{frame.slug(slot)}", caption, " ".join(alts)))
+        blocks.append(frame.figure(frame.key("similarity", slot), caption, " ".join(alts)))
     return _section(frame, "similarity", blocks)
 
 
@@ -126,7 +129,6 @@ def _distributions(frame: Frame) -> Section:
             f"distributions.{'shown' if matches(reading) else 'not_shown'}",
             name=reading.label,
             difference=words.interval(reading.matching.difference, 3),
-            auc=words.interval(reading.matching.auc),
             p=words.p(reading.matching.test.p_value),
         )
         for reading in frame.shown
@@ -223,7 +225,7 @@ def _bridges(frame: Frame) -> Section:
         ]
         blocks += [
             frame.figure(
-                f"bridges-{frame.slug(slot)}",
+                frame.key("bridges", slot),
                 words("bridges.figure", name=encoder.name),
                 words.text("bridges.alt", name=encoder.name, list="; ".join(alts)),
             ),
@@ -369,7 +371,7 @@ def _categories(frame: Frame) -> Section:
                 words("categories.table", name=encoder.name),
             ),
             frame.figure(
-                f"confusion-{frame.slug(slot)}",
+                frame.key("confusion", slot),
                 words("categories.confusion", name=encoder.name),
                 words.text("categories.confusion_alt", name=encoder.name, **right),
             ),
@@ -395,5 +397,5 @@ def _map(frame: Frame) -> Section:
             pictures=words.count("picture", len(dataset)),
             captions=words.count("caption", len(dataset.captions)),
         )
-        blocks.append(frame.figure(f"map-{frame.slug(slot)}", caption, alt))
+        blocks.append(frame.figure(frame.key("map", slot), caption, alt))
     return _section(frame, "map", blocks)

@@ -70,7 +70,7 @@ def draw_map(frame: Frame, slot: int, pictures: Sequence[Thumbnail]) -> Drawing:
         axes.set_title(short(encoder.name, 60))
         for spine in axes.spines.values():
             spine.set(visible=True, color=RULE)
-        return finish(figure, f"map-{frame.slug(slot)}")
+        return finish(figure, frame.key("map", slot))
 
 
 def _kind(result: StudyResult, picture: int) -> int:

@@ -10,8 +10,12 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
+import numpy as np
+
 from pareja.analysis.categories import CategoryScores
+from pareja.analysis.classification import Reliability
 from pareja.analysis.comparison import Agreement, Comparison
+from pareja.analysis.modality import DualScores, PromptScores
 from pareja.analysis.retrieval import Direction
 from pareja.analysis.significance import Estimate, PermutationTest
 from pareja.report.readings import Reading
@@ -101,6 +105,32 @@ def geometry_tests(encoder: EncoderResult) -> dict[str, PermutationTest]:
     return {"rsa": geometry.rsa, "cka": geometry.cka, "mutual_knn": geometry.mutual_knn}
 
 
+def mean_confidence(reliability: Reliability) -> tuple[float, float]:
+    """Return the mean confidence over all pictures, and the share that was right."""
+    count, filled = reliability.count, reliability.count > 0
+    return (
+        float(np.average(reliability.confidence[filled], weights=count[filled])),
+        float(np.average(reliability.accuracy[filled], weights=count[filled])),
+    )
+
+
+def calibration_outcome(dual: DualScores) -> Literal["honest", "over", "under"]:
+    """Return whether the calibration error is more than honest confidences would score.
+
+    The interval of the error begins at 0 where they would often do as badly.
+    """
+    if round(dual.ece.low, 2) == 0:
+        return "honest"
+    confidence, accuracy = mean_confidence(dual.reliability)
+    return "over" if confidence > accuracy else "under"
+
+
+def moved_by(dual: DualScores, direction: Direction) -> list[PromptScores]:
+    """Return the templates whose R@1 leaves a gap to that of the bare caption."""
+    bare, *others = dual.prompts
+    return [scores for scores in others if apart(scores.recall[direction], bare.recall[direction])]
+
+
 def p_values(result: StudyResult) -> list[float]:
     """Return every p-value that the report shows, each once."""
     found: list[float] = []
@@ -108,6 +138,7 @@ def p_values(result: StudyResult) -> list[float]:
         shown = [bridge.matching for bridge in encoder.bridges] or [encoder.matching]
         found += [matching.test.p_value for matching in shown]
         found += [test.p_value for test in geometry_tests(encoder).values()]
+        found += [encoder.dual.gap.p_value] if encoder.dual else []
     for comparison in result.comparisons:
         found += [comparison.matched_p, comparison.matrix_p]
         found += [agreement.p_value for agreement in comparison.agreement.values()]
