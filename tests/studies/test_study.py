@@ -113,12 +113,14 @@ def test_csv_holds_every_matrix_and_pair(result: StudyResult, tmp_path: Path) ->
     assert all(math.isclose(float(row["rank image_to_text colours"]), 1) for row in pairs)
 
 
-def test_a_name_with_slashes_stays_inside_the_folder(
-    colour_dataset: Dataset, colours: ColourEncoder, tmp_path: Path
+@pytest.mark.parametrize("name", ["../owner/repo", "/models/" + 200 * "x" + "/clip"])
+def test_any_name_makes_files_of_its_own_inside_the_folder(
+    colour_dataset: Dataset, colours: ColourEncoder, tmp_path: Path, name: str
 ) -> None:
-    named = replace(colours, name="../owner/repo")
-    written = write_csv(small_study(colour_dataset, named), tmp_path)
-    assert all(path.parent == tmp_path for path in written.values())
+    encoders = [replace(colours, name=name), replace(colours, name=f"/other{name}")]
+    written = write_csv(small_study(colour_dataset, *encoders), tmp_path)
+    assert len(written) == 3
+    assert all(path.is_file() and path.parent == tmp_path for path in written.values())
 
 
 def test_pictures_that_cannot_take_part_are_listed(

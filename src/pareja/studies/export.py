@@ -75,12 +75,12 @@ def write_csv(result: StudyResult, out: Path) -> dict[str, Path]:
         ``similarity-NAME-BRIDGE`` for each way across its two spaces.
     """
     written = {"pairs": _write(out / "pairs.csv", _pair_rows(result))}
-    for encoder in result.encoders:
-        matrices = {encoder.name: encoder.similarity} | {
-            f"{encoder.name}-{bridge.name}": bridge.similarity for bridge in encoder.bridges[1:]
+    stems = _file_stems([encoder.name for encoder in result.encoders])
+    for stem, encoder in zip(stems, result.encoders, strict=True):
+        matrices = {f"similarity-{stem}": encoder.similarity} | {
+            f"similarity-{stem}-{bridge.name}": bridge.similarity for bridge in encoder.bridges[1:]
         }
-        for name, similarity in matrices.items():
-            key = f"similarity-{_file_stem(name)}"
+        for key, similarity in matrices.items():
             rows = _similarity_rows(result.dataset, similarity)
             written[key] = _write(out / f"{key}.csv", rows)
     return written
@@ -263,6 +263,9 @@ def _write(path: Path, rows: Iterable[Sequence[object]]) -> Path:
     return path
 
 
-def _file_stem(name: str) -> str:
-    """Make a file name of an encoder's name, which may be a path or owner/repo."""
-    return name.strip("/").replace("/", "--").replace("\\", "--")
+def _file_stems(names: Sequence[str]) -> list[str]:
+    """Make file names of encoders' names, which may be long paths or owner/repo."""
+    stems = [name.strip("/").replace("/", "--").replace("\\", "--")[-80:] for name in names]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [f"{place}-{stem}" for place, stem in enumerate(stems, start=1)]
