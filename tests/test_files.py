@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,50 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         write()
     assert (tmp_path / "a").read_text() == "theirs"
     assert entries(tmp_path) == ["a"]
+
+
+WRITER = """
+import sys, time
+from pareja.files import staged_file
+with staged_file(sys.argv[1]) as stream:
+    stream.write(b"half")
+    stream.flush()
+    print("open", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that end with a process")
+def test_what_a_killed_run_left_is_removed_and_what_another_run_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    def run(name: str) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / name)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        return child
+
+    def stop(child: subprocess.Popen[str]) -> None:
+        child.kill()
+        child.communicate()
+
+    stop(run("b"))
+    (of_another_target,) = tmp_path.iterdir()
+    stop(run("a"))
+    (left,) = set(tmp_path.iterdir()) - {of_another_target}
+    running = run("a")
+    (written,) = set(tmp_path.iterdir()) - {of_another_target, left}
+    try:
+        atomic_write(tmp_path / "a", "new")
+        assert left.exists()
+        for path in (of_another_target, left, written):
+            os.utime(path, (0, 0))
+        atomic_write(tmp_path / "a", "newer", force=True)
+        assert set(tmp_path.iterdir()) == {tmp_path / "a", of_another_target, written}
+    finally:
+        stop(running)
 
 
 def test_a_failed_run_leaves_no_file_and_no_folders(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedRandom
@@ -24,6 +25,7 @@ MARKER = ".pareja-output"
 DESKTOP_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What file browsers leave behind in folders that they show."""
 
+_QUIET_SECONDS = 60.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -87,8 +89,10 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRa
     with _explained(path):
         refuse_occupied()
         staging = _staging_path(target)
+        _remove_abandoned(staging)
     try:
         with _explained(path, staging), staging.open("x+b") as stream:
+            _lock(stream)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -168,7 +172,31 @@ def _staging_path(target: Path) -> Path:
     """Return a new hidden path on the file system that the target will be on."""
     # The nearest folder that exists, so that a failed run leaves no empty parents behind.
     anchor = next(parent for parent in target.parents if parent.exists())
-    return anchor / f".pareja-{uuid4().hex[:12]}.part"
+    # The same beginning for the same target, by which a later run finds what a killed one left.
+    name = hashlib.sha256(os.fsencode(target)).hexdigest()[:12]
+    return anchor / f".pareja-{name}-{uuid4().hex[:12]}.part"
+
+
+def _remove_abandoned(staging: Path) -> None:
+    """Delete the files of runs to the same target that were killed."""
+    for path in staging.parent.glob(f"{staging.name.rpartition('-')[0]}-*.part"):
+        with suppress(OSError):
+            # A file that another run has just made, or is just renaming, is not locked either.
+            if time.time() - path.stat().st_mtime > _QUIET_SECONDS:
+                with path.open("r+b") as stream:
+                    if _lock(stream):
+                        path.unlink()
+
+
+def _lock(stream: BufferedRandom) -> bool:
+    """Lock a file for as long as it is open, unless another process did or the system cannot."""
+    try:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _swap(staging: Path, target: Path) -> None:
