@@ -205,6 +205,17 @@ def test_a_half_stored_batch_is_not_stored(path: Path) -> None:
         cache.store(SPACE, {"aa": VECTOR})
 
 
+def test_a_full_disk_is_named_and_the_cache_goes_on_working(path: Path) -> None:
+    with EmbeddingCache(path) as cache:
+        cache._database.execute("PRAGMA max_page_count = 20")
+        many = {f"{number:064x}": np.ones(512, np.float32) for number in range(200)}
+        with pytest.raises(OutputError, match="full"):
+            cache.store(SPACE, many)
+        assert len(cache) == 0
+        cache.store(SPACE, dict(list(many.items())[:1]))
+        assert len(cache) == 1
+
+
 def test_a_file_that_is_no_database(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("something else " * 100)

@@ -48,7 +48,8 @@ class Stamp:
     """What ``stat`` says of a file; two equal stamps mean that its content is the same.
 
     The time of the last change of the inode is in it, which no program can set back: a file that
-    was replaced, and given its old length and modification time again, is noticed.
+    was replaced, and given its old length and modification time again, is noticed. (Windows has no
+    such time, and `changed` is that of the file's creation there.)
     """
 
     path: Path
@@ -261,10 +262,13 @@ class EmbeddingCache:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._database.execute("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            # On a full disk SQLite has rolled back by itself, and a second time would be an error
+            # that hides the first.
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
