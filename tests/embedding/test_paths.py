@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,21 @@ def test_rows_are_names_digests_and_embeddings(
     np.testing.assert_array_equal(
         stored.embeddings, embed_images(good, CountingEncoder()).embeddings
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("out", ["e.npz", "e.parquet"])
+def test_names_that_are_no_unicode(
+    paint: Paint, tmp_path: Path, encoder: CountingEncoder, out: str
+) -> None:
+    folder = tmp_path / os.fsdecode(b"d\xe9")
+    folder.mkdir()
+    (picture,) = paint(1)
+    shutil.copy(picture, folder / os.fsdecode(b"caf\xe9.png"))
+    for asked in (folder, folder / os.fsdecode(b"caf\xe9.png")):
+        embed_paths([asked], encoder, tmp_path / out, force=True)
+        (name,) = read_embeddings(tmp_path / out).names
+        assert name == f"{tmp_path.as_posix()}/d\ufffd/caf\ufffd.png"
 
 
 def test_a_second_run_writes_the_same_file_and_embeds_nothing(

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pareja.datasets import load_dataset
-from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture
+from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture, printable
 from pareja.datasets.records import Source
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.export import Rows, writer_for
@@ -56,7 +56,7 @@ class FoundPictures:
     Parameters
     ----------
     names
-        As the user would write them, with forward slashes.
+        As the user would write them, with forward slashes and what is no Unicode replaced.
     sources
         Where they are, in the same order; each once.
     refused
@@ -102,7 +102,11 @@ def find_pictures(paths: Iterable[str | Path]) -> FoundPictures:
                 }
             for source, name in named.items():
                 found.setdefault(source, name)
-    return FoundPictures(tuple(found.values()), tuple(found), tuple(refused.items()))
+    return FoundPictures(
+        tuple(map(printable, found.values())),
+        tuple(found),
+        tuple((printable(name), reason) for name, reason in refused.items()),
+    )
 
 
 def embed_paths(
