@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -101,6 +102,45 @@ def test_an_unknown_device_or_precision_is_one_clear_line() -> None:
         load(str(folder("clip")), device="tpu")
     with pytest.raises(EncoderError, match="unknown precision 'int4'"):
         load(str(folder("clip")), device="cpu", precision="int4")
+
+
+def test_embedded_encoders_refuse_a_device_that_no_machine_has() -> None:
+    with pytest.raises(EncoderError, match="unknown device 'tpu'"):
+        load("starter", device="tpu")
+    with pytest.raises(EncoderError, match="unknown precision 'int4'"):
+        load("starter-unaligned", precision="int4")
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "content"),
+    [
+        ("clip", "config.json", []),
+        (
+            "clip",
+            "config.json",
+            {"model_type": "clip", "text_config": 5, "vision_config": {"image_size": 32}},
+        ),
+        ("clip", "preprocessor_config.json", None),
+        (
+            "clip",
+            "preprocessor_config.json",
+            {"image_processor_type": "CLIPImageProcessor", "crop_size": "large"},
+        ),
+        ("clip", "tokenizer_config.json", {"model_max_length": -1}),
+        ("resnet", "config.json", {"model_type": "resnet", "hidden_sizes": []}),
+        ("sentence", "modules.json", []),
+        ("sentence", "modules.json", [{"path": ""}]),
+        ("sentence", "2_Dense/config.json", {}),
+    ],
+)
+def test_a_folder_whose_files_describe_nothing_is_one_clear_line(
+    kind: str, file: str, content: object, tmp_path: Path
+) -> None:
+    path = altered(kind, tmp_path / "model")
+    (path / file).write_text(json.dumps(content))
+    with pytest.raises(EncoderError, match=r"do not describe an encoder.*model\)\.$") as caught:
+        load(str(path), device="cpu")
+    assert "\n" not in str(caught.value)
 
 
 def test_prefixes_of_e5_are_in_its_card() -> None:

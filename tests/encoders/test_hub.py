@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tiny_models import altered, folder, write_json
 
 from pareja.encoders import hub
 from pareja.encoders.catalogue import find_card, load
-from pareja.errors import EncoderError, ModelUnavailableError
+from pareja.errors import EncoderError, ModelUnavailableError, OutputError, UnknownModelError
 
 NAME = "tiny/clip"
 BLOB = "model.safetensors"
@@ -140,6 +141,30 @@ def test_a_download_that_was_killed_goes_on_in_the_next_process(
     assert not partial.exists()
 
 
+@pytest.mark.parametrize("tail", [b"", b"more"])
+def test_a_process_killed_before_it_verified_a_file_blocks_nothing(
+    tail: bytes, remote: FakeHub, tmp_path: Path
+) -> None:
+    partial = tmp_path / f"cache/models--tiny--clip/blobs/{sha256(weights())}.part"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(weights() + tail)
+    if tail:
+        with pytest.raises(ModelUnavailableError, match="arrived broken"):
+            hub.fetch(NAME)
+    snapshot = hub.fetch(NAME)
+    assert remote.sent("GET", BLOB) == ([""] if tail else [])
+    assert (snapshot.folder / BLOB).read_bytes() == weights()
+
+
+def test_two_fetches_at_a_time_download_once(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(hub.fetch, [NAME, NAME])
+    assert one == two
+    assert len(remote.sent("GET", BLOB)) == 1
+
+
 def test_what_arrived_before_an_error_is_kept(
     remote: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +204,30 @@ def test_a_model_is_removed_with_all_its_versions(remote: FakeHub, tmp_path: Pat
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
     with pytest.raises(ModelUnavailableError, match="not on this machine"):
         hub.remove(NAME)
+
+
+def test_what_cannot_be_removed_is_not_said_to_be(
+    remote: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.fetch(NAME)
+
+    def locked(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("shutil.rmtree", locked)
+    with pytest.raises(OutputError, match="cannot be removed: Permission denied"):
+        hub.remove(NAME)
+
+
+@pytest.mark.parametrize("ask", [hub.status, hub.snapshot, hub.plan, hub.fetch, hub.remove])
+def test_names_that_no_model_can_have_are_unknown(ask: Any) -> None:
+    with pytest.raises(UnknownModelError, match="Did you mean 'clip-vit-b32'"):
+        ask("clip-vit-b-32")
+    for name in ("", "a b", "/models", "..", r"a\..\..", "a/b@../../c"):
+        with pytest.raises(UnknownModelError, match="unknown model"):
+            ask(name)
+    with pytest.raises(EncoderError, match=r"one after the other: resnet50, distiluse\."):
+        ask("resnet50+distiluse")
 
 
 def refuse(code: str) -> Any:

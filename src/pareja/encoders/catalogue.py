@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +14,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from pareja.encoders.protocols import DualEncoder, Encoder, EncoderPair, ImageEncoder, TextEncoder
-from pareja.errors import EncoderError, UnknownModelError
-
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+from pareja.errors import EncoderError
 
 AnyEncoder = Encoder | ImageEncoder | TextEncoder
 
@@ -149,7 +146,9 @@ def load(name: str, *, device: str | None = None, precision: str | None = None) 
     card = find_card(name)
     if card is not None and card.loader == "embedded":
         from pareja.encoders import starter
+        from pareja.encoders.backends import refuse_unknown
 
+        refuse_unknown(device, precision)
         return starter.load_starter() if name == "starter" else starter.load_starter_unaligned()
     if card is None and "+" in name and not Path(name).is_dir():
         return _load_pair(name, device, precision)
@@ -160,8 +159,6 @@ def load(name: str, *, device: str | None = None, precision: str | None = None) 
         return open_folder(folder, name, device=device, precision=precision)
     if card is None and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
-    if card is None and not _REPOSITORY.fullmatch(name):
-        raise UnknownModelError(name, suggestions(name))
     from pareja.encoders import hub
 
     local = hub.snapshot(name)

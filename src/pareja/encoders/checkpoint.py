@@ -38,8 +38,8 @@ WEIGHTS = (
 VOCABULARIES = ("vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model")
 """What a tokenizer without ``tokenizer.json`` is made from."""
 
-
 _LARGE = 10_000_000
+_READ = {".safetensors", ".bin", ".json", ".txt", ".model"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Checkpoint:
             return self.commit
         digest = hashlib.sha256()
         for path in sorted(self.folder.rglob("*")):
-            if path.suffix in (".safetensors", ".bin", ".json", ".txt", ".model"):
+            if path.suffix in _READ and path.is_file():
                 name = path.relative_to(self.folder).as_posix()
                 digest.update(f"{name} {_content_digest(path)}\n".encode())
         return f"sha256:{digest.hexdigest()[:40]}"

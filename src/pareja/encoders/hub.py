@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pareja.encoders.catalogue import find_card
+from pareja.encoders.catalogue import find_card, suggestions
 from pareja.encoders.checkpoint import WEIGHTS, require
 from pareja.encoders.transfer import RemoteFile, download, explained, stored_at
-from pareja.errors import EncoderError, ModelUnavailableError
+from pareja.errors import EncoderError, ModelUnavailableError, OutputError, UnknownModelError
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes that are here so far, and the bytes of the whole model."""
 
+# What Git allows in the name of a branch, without the parts that would lead out of a folder.
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w-][\w.-]*(/[\w-][\w.-]*)*)?")
 _MARKERS = ("config.json", "modules.json", "open_clip_config.json")
 _TOKENIZER_FILES = {"vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
 # Other folders hold the same weights for other runtimes (onnx/, openvino/); these are the parts
@@ -97,6 +99,11 @@ def status(name: str) -> Snapshot | None:
     ----------
     name
         A name of the catalogue, ``owner/repo`` or ``owner/repo@revision``.
+
+    Raises
+    ------
+    UnknownModelError
+        If nothing can have that name.
     """
     repository, revision = _target(name)
     stored = _stored(repository)
@@ -116,6 +123,8 @@ def snapshot(name: str) -> Snapshot:
 
     Raises
     ------
+    UnknownModelError
+        If nothing can have that name.
     ModelUnavailableError
         If it is not there. The message says what to download, how large it is, and how.
     """
@@ -133,6 +142,8 @@ def plan(name: str) -> Plan:
 
     Raises
     ------
+    UnknownModelError
+        If nothing can have that name.
     ModelUnavailableError
         If the hub cannot be reached, or does not have or give the model.
     EncoderError
@@ -176,6 +187,8 @@ def fetch(name: str, progress: Progress | None = None) -> Snapshot:
 
     Raises
     ------
+    UnknownModelError
+        If nothing can have that name.
     ModelUnavailableError
         If the hub cannot be reached, does not have or give the model, or sends a broken file; or
         if there is not enough disk space or memory for it, which is found out before downloading.
@@ -211,34 +224,42 @@ def remove(name: str) -> int:
 
     Raises
     ------
+    UnknownModelError
+        If nothing can have that name.
     ModelUnavailableError
         If it is not there.
+    OutputError
+        If it cannot be deleted.
     """
-    from huggingface_hub import scan_cache_dir
-
-    repository, _ = _target(name)
-    stored = _stored(repository)
+    stored = _stored(_target(name)[0])
     if not stored.is_dir():
         raise ModelUnavailableError(f"{name} is not on this machine: there is no {stored}.")
-    for partial in stored.glob("blobs/*.part"):
-        partial.unlink()
-    cache = scan_cache_dir(_cache())
-    commits = [
-        revision.commit_hash
-        for repo in cache.repos
-        if repo.repo_id == repository and repo.repo_type == "model"
-        for revision in repo.revisions
-    ]
-    deletion = cache.delete_revisions(*commits)
-    deletion.execute()
-    shutil.rmtree(stored, ignore_errors=True)
-    return deletion.expected_freed_size
+    # A snapshot is made of links to the blobs, or of files where the system has no links.
+    parts = ("blobs", "snapshots")
+    found = [path for part in parts for path in (stored / part).rglob("*")]
+    files = [path for path in found if path.is_file() and not path.is_symlink()]
+    freed = sum(path.stat().st_size for path in files)
+    try:
+        shutil.rmtree(stored)
+    except OSError as error:
+        raise OutputError(
+            f"{name} cannot be removed: {error.strerror or error} ({error.filename}). Free it, or "
+            f"delete {stored} yourself."
+        ) from error
+    return freed
 
 
 def _target(name: str) -> tuple[str, str]:
     """Return the repository and the revision that a name stands for."""
     card = find_card(name)
     if card is None:
+        if "+" in name:
+            raise EncoderError(
+                f"{name} is a pair of models. Name them one after the other: "
+                f"{', '.join(name.split('+'))}."
+            )
+        if not _REPOSITORY.fullmatch(name):
+            raise UnknownModelError(name, suggestions(name))
         repository, _, revision = name.partition("@")
         return repository, revision or "main"
     if card.repository is None:

@@ -48,6 +48,18 @@ def open_folder(
         If the folder holds no encoder, or one of its files is missing or broken.
     """
     checkpoint = Checkpoint(folder, name, model or folder.resolve().name, commit)
+    try:
+        return _open(checkpoint, text_prefix, device, precision)
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+        # Any field of a file that another program wrote may be missing or of another kind.
+        raise checkpoint.error(
+            f"its JSON files do not describe an encoder: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _open(
+    checkpoint: Checkpoint, text_prefix: str, device: str | None, precision: str | None
+) -> NetworkEncoder:
     if checkpoint.has("modules.json"):
         modules = checkpoint.read_json("modules.json")
         if not str(modules[0]["type"]).endswith(".CLIPModel"):

@@ -93,7 +93,9 @@ class Preprocessing:
             default,
             mean=_colour(config.get("image_mean"), default.mean),
             std=_colour(config.get("image_std"), default.std),
-            resample=Image.Resampling(config.get("resample", default.resample)),
+            resample=Image.Resampling(
+                default.resample if config.get("resample") is None else config["resample"]
+            ),
             scale=float(config.get("rescale_factor", default.scale)),
         )
         if config.get("do_normalize") is False:

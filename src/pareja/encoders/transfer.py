@@ -52,26 +52,33 @@ def download(
     """
     from huggingface_hub import get_token, hf_hub_download, hf_hub_url
     from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
     from huggingface_hub.utils.tqdm import silent_tqdm
 
     if file.sha256 is not None:
         blob = stored_at(cache, repository) / "blobs" / file.sha256
         partial = blob.with_suffix(".part")
         blob.parent.mkdir(parents=True, exist_ok=True)
-        if not blob.exists():
-            token = get_token()
-            with partial.open("ab") as stream:
-                count(stream.tell())
-                http_get(
-                    hf_hub_url(repository, file.path, revision=commit),
-                    cast(BinaryIO, _Counting(stream, count)),
-                    resume_size=stream.tell(),
-                    headers={"authorization": f"Bearer {token}"} if token else None,
-                    expected_size=file.size,
-                    tqdm_class=silent_tqdm,
-                )
-            _verify(repository, file, partial)
-            partial.replace(blob)
+        lock = cache / ".locks" / stored_at(cache, repository).name / f"{file.sha256}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes would both append to the file. It is the lock that huggingface_hub takes.
+        with WeakFileLock(lock):
+            if not blob.exists():
+                token = get_token()
+                with partial.open("ab") as stream:
+                    count(stream.tell())
+                    # Of a whole file that waits for its checksum the hub has no rest to send.
+                    if stream.tell() < file.size:
+                        http_get(
+                            hf_hub_url(repository, file.path, revision=commit),
+                            cast(BinaryIO, _Counting(stream, count)),
+                            resume_size=stream.tell(),
+                            headers={"authorization": f"Bearer {token}"} if token else None,
+                            expected_size=file.size,
+                            tqdm_class=silent_tqdm,
+                        )
+                _verify(repository, file, partial)
+                partial.replace(blob)
     pointer = hf_hub_download(
         repository, file.path, revision=commit, cache_dir=cache, tqdm_class=silent_tqdm
     )

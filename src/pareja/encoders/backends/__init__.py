@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,10 +107,9 @@ def choose(device: str | None = None, precision: str | None = None) -> tuple[Dev
     MissingDependencyError
         If ``openvino`` is asked for and not installed.
     """
+    refuse_unknown(device, precision)
     if device is None:
         device = _accelerator() or ("openvino" if find_spec("openvino") else "cpu")
-    elif device not in get_args(Device):
-        raise EncoderError(f"unknown device {device!r}. Devices are {_listed(Device)}.")
     elif device in ("cuda", "mps") and _accelerator() != device:
         raise EncoderError(f"this machine has no {device!r} device that torch can use. Try 'cpu'.")
     elif device == "openvino" and not find_spec("openvino"):
@@ -118,9 +117,16 @@ def choose(device: str | None = None, precision: str | None = None) -> tuple[Dev
     if precision is None:
         fast = device == "cuda" or (device == "openvino" and _cpu_has_bfloat16())
         precision = "bfloat16" if fast else "float32"
-    elif precision not in get_args(Precision):
-        raise EncoderError(f"unknown precision {precision!r}. Precisions are {_listed(Precision)}.")
     return cast(Device, device), cast(Precision, precision)
+
+
+def refuse_unknown(device: str | None, precision: str | None) -> None:
+    """Raise `EncoderError` for a device or precision that no machine has."""
+    for what, given, known in (("device", device, Device), ("precision", precision, Precision)):
+        if given is not None and given not in get_args(known):
+            raise EncoderError(
+                f"unknown {what} {given!r}. {what.capitalize()}s are {', '.join(get_args(known))}."
+            )
 
 
 def open_tower(network: Network, device: Device, precision: Precision) -> Tower:
@@ -150,7 +156,3 @@ def _cpu_has_bfloat16() -> bool:
     """Whether OpenVINO multiplies bfloat16 on this CPU (AMX or AVX512-BF16)."""
     openvino = import_module("openvino")
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def _listed(choices: Any) -> str:
-    return ", ".join(get_args(choices))
