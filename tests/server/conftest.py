@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import threading
@@ -21,9 +22,11 @@ from pareja.search import Collection
 from pareja.server import Settings, create_app
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
     from tests.conftest import ColourEncoder
 
 ADDRESS = "http://127.0.0.1:8420"
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +106,41 @@ def serve() -> Iterator[Callable[[FastAPI], str]]:
 def address(make_app: Callable[..., FastAPI], serve: Callable[[FastAPI], str]) -> str:
     """The address of a real server in front of the collection."""
     return serve(make_app())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser without a window."""
+    if not Path(CHROMIUM).exists() and "CI" not in os.environ:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+    """Somebody who reads English, at a desk."""
+    opened = browser.new_context(
+        base_url=address, locale="en-GB", viewport={"width": 1280, "height": 800}
+    )
+    opened.set_default_timeout(15_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page; nothing may be missing, break a policy or fail in a script."""
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    yield opened
+    assert problems == []

@@ -4,59 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from pareja.search import Collection
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-
-pytestmark = pytest.mark.skipif(
-    not Path(CHROMIUM).exists() and "CI" not in os.environ,
-    reason="chromium is not installed: apt-get install chromium",
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
-    opened = browser.new_context(
-        base_url=address, locale="en-GB", viewport={"width": 1280, "height": 800}
-    )
-    opened.set_default_timeout(15_000)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """A page; nothing may be missing, break a policy or fail in a script."""
-    opened = context.new_page()
-    problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-    yield opened
-    assert problems == []
 
 
 def captions(page: Page) -> list[str]:
@@ -330,6 +290,8 @@ def test_pages_are_accessible_and_fit(
         "/side-by-side?q=red",
         "/evaluation",
         "/evaluation/judge?set=Walls",
+        "/classify",
+        "/classify?picture=1&labels=red,blue",
         "/docs",
         "/login",
     ):

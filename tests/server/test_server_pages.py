@@ -30,6 +30,8 @@ PAGES = (
     "/side-by-side",
     "/side-by-side?q=red",
     "/evaluation",
+    "/classify",
+    "/classify?picture=1&labels=red,blue",
     "/docs",
     "/login",
     "/nowhere",

@@ -278,19 +278,25 @@ class Collection:
         )
 
     def embeddings(
-        self, space: Encoder | Fingerprint | str
+        self, space: Encoder | Fingerprint | str, ids: Sequence[int] | None = None
     ) -> tuple[NDArray[np.int64], Embeddings]:
-        """Return the ids ``(n,)`` and the vectors ``(n, dim)`` of all pictures in one space.
+        """Return the ids ``(n,)`` and the vectors ``(n, dim)`` of pictures in one space.
 
         Parameters
         ----------
         space
             An encoder, its image fingerprint, or that one's digest.
+        ids
+            The pictures; those that have no vector there are left out. None for all.
         """
         found = self._space(space)
         store = self._store(found)
         with self._database.read():
-            ids = store.ids()
+            if ids is None:
+                ids = store.ids()
+            else:
+                known = store.known(ids)
+                ids = [picture_id for picture_id in ids if picture_id in known]
             return np.array(ids, np.int64), store.get(ids)
 
     def verify(self, *, repair: bool = False) -> VerifyReport:

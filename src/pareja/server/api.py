@@ -33,9 +33,11 @@ router = APIRouter(prefix="/v1", responses=errors(400, 404, 413, 422))
 
 
 @router.get("/search", tags=["search"])
-def search(engine: EngineHere, ask: Asked) -> SearchBody:
+async def search(engine: EngineHere, ask: Asked) -> SearchBody:
     """Search by words, by a picture of the collection, or by one that was uploaded."""
-    return SearchBody.of(engine.search(ask), ask.q)
+    # A route that is not async would wait for a second thread to write its answer down, and under
+    # load no answer would leave before every search is done.
+    return SearchBody.of(await to_thread.run_sync(engine.search, ask), ask.q)
 
 
 @router.post("/search", tags=["search"])

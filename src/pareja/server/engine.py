@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pareja.analysis.projection import plane
-from pareja.encoders.protocols import Embeddings, Encoder
+from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.server.batching import SharedEncoder
+from pareja.server.dual import SharedDualEncoder
 from pareja.server.metrics import Metrics
 from pareja.server.settings import Settings
 from pareja.server.thumbnails import Thumbnails
@@ -35,7 +36,21 @@ MAX_CAPTIONS = 2_000
 
 
 @dataclass(frozen=True)
-class Ask:
+class Addressed:
+    """What a page shows, as its URL says it."""
+
+    def url(self, path: str = "/", **changes: object) -> str:
+        """Return the URL that asks this, without what is left at its default."""
+        asked = replace(self, **changes)
+        default = type(self)()
+        fields = {
+            name: value for name, value in vars(asked).items() if value != getattr(default, name)
+        }
+        return f"{path}?{urlencode(fields)}" if fields else path
+
+
+@dataclass(frozen=True)
+class Ask(Addressed):
     """What somebody looks for, as a URL says it.
 
     Parameters
@@ -64,15 +79,6 @@ class Ask:
     def is_empty(self) -> bool:
         """Whether nothing is looked for."""
         return not (self.q or self.image or self.like)
-
-    def url(self, path: str = "/", **changes: object) -> str:
-        """Return the URL that asks this, without what is left at its default."""
-        asked = replace(self, **changes)  # type: ignore[arg-type]
-        default = Ask()
-        fields = {
-            name: value for name, value in vars(asked).items() if value != getattr(default, name)
-        }
-        return f"{path}?{urlencode(fields)}" if fields else path
 
 
 @dataclass(frozen=True)
@@ -166,8 +172,44 @@ class Engine:
             raise Problem(404, "unknown_model", model=wanted, models=", ".join(names) or "-")
         with self._lock:
             if wanted not in self._encoders:
-                self._encoders[wanted] = SharedEncoder(self._load(wanted), self.metrics.count_batch)
+                loaded, count = self._load(wanted), self.metrics.count_batch
+                self._encoders[wanted] = (
+                    SharedDualEncoder(loaded, count)
+                    if isinstance(loaded, DualEncoder)
+                    else SharedEncoder(loaded, count)
+                )
             return self._encoders[wanted]
+
+    def dual(self, name: str = "") -> SharedDualEncoder:
+        """Return an encoder of the collection whose words and pictures share a space.
+
+        Raises
+        ------
+        Problem
+            If the collection has no vectors of it, or it is a pair of networks.
+        """
+        encoder = self.encoder(name)
+        if not isinstance(encoder, SharedDualEncoder):
+            raise Problem(422, "pair", model=encoder.name)
+        return encoder
+
+    def duals(self) -> tuple[str, ...]:
+        """Return the encoders whose words and pictures share a space, the default first."""
+        return tuple(name for name in self.models() if self.encoder(name).kind == "dual")
+
+    def embedding(self, picture_id: int, encoder: Encoder) -> Embeddings:
+        """Return the embedding of a picture of the collection, ``(1, dim)``.
+
+        Raises
+        ------
+        Problem
+            If the picture is there, but was not embedded by this encoder.
+        """
+        picture = self.collection.picture(picture_id)
+        _, vectors = self.collection.embeddings(encoder, [picture.id])
+        if not len(vectors):
+            raise Problem(404, "not_embedded", id=picture.id, model=encoder.name)
+        return vectors
 
     def warm_up(self) -> None:
         """Have the default encoder in memory; what is wrong with it is said when it is used."""
@@ -228,17 +270,11 @@ class Engine:
         best, worst
             Best first, and worst first.
         """
-        encoder = self.encoder(model)
-        if encoder.kind != "dual":
-            raise Problem(422, "pair", model=encoder.name)
+        encoder = self.dual(model)
         pictures, texts = self._caption_embeddings(encoder)
         if not pictures:
             return [], []
-        ids, vectors = self.collection.embeddings(encoder)
-        rows = np.flatnonzero(ids == picture.id)
-        if not len(rows):
-            return [], []
-        scores = texts @ vectors[rows[0]]
+        scores = texts @ self.embedding(picture.id, encoder)[0]
         order = np.argsort(-scores, kind="stable")
         matches = [
             CaptionMatch(pictures[i].caption or "", pictures[i], float(scores[i])) for i in order

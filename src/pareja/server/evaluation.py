@@ -103,11 +103,7 @@ def evaluate(engine: Engine, name: str, models: Sequence[str]) -> list[QuerySetS
 def pooled(engine: Engine, query: str) -> list[tuple[Picture, None]]:
     """Return the best of every encoder, in turns: judging one's results alone would favour it."""
     found: dict[int, Picture] = {}
-    answers = [
-        engine.search(Ask(q=query, model=model, k=_POOLED)).hits
-        for model in engine.models()
-        if engine.encoder(model).kind == "dual"
-    ]
+    answers = [engine.search(Ask(q=query, model=model, k=_POOLED)).hits for model in engine.duals()]
     for rank in range(_POOLED):
         for hits in answers:
             if rank < len(hits):
@@ -127,7 +123,7 @@ def evaluation_page(
     names = collection.query_sets()
     chosen = set or (names[0] if names else "")
     queries = collection.queries(chosen) if chosen else ()
-    duals = [name for name in engine.models() if engine.encoder(name).kind == "dual"]
+    duals = engine.duals()
     models = [name for name in model or duals if name in duals]
     scores = evaluate(engine, chosen, models) if chosen else []
     return render(

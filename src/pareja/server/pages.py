@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -17,6 +17,7 @@ from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, P
 from pareja.server.rendering import LANG_COOKIE, THEME_COOKIE, is_partial, render, words_of
 from pareja.server.security import local_path
 from pareja.server.settings import MAX_QUERY
+from pareja.server.uploads import Upload
 from pareja.server.wording import PageWording, Problem
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -87,14 +88,19 @@ def summary(words: PageWording, ask: Ask, result: SearchResult | None, count: in
     )
 
 
-@router.post("/search-by-picture")
-async def search_by_picture(
-    request: Request, engine: EngineHere, picture: UploadFile
-) -> RedirectResponse:
-    """Keep a picture for a while, and search by it."""
+async def kept_upload(request: Request, engine: EngineHere, picture: UploadFile) -> Upload:
+    """Keep the picture of a form for a while."""
     encoded = await picture.read()
     name = (picture.filename or "").rpartition("/")[2][:80] or words_of(request).text("nav.picture")
-    upload = await run_in_threadpool(engine.uploads.add, encoded, name)
+    return await run_in_threadpool(engine.uploads.add, encoded, name)
+
+
+KeptUpload = Annotated[Upload, Depends(kept_upload)]
+
+
+@router.post("/search-by-picture")
+async def search_by_picture(upload: KeptUpload) -> RedirectResponse:
+    """Search by a picture that somebody gives."""
     return RedirectResponse(Ask(image=upload.id).url(), 303)
 
 

@@ -18,7 +18,12 @@ def engine_of(request: Request) -> Engine:
     return cast(Engine, request.app.state.engine)
 
 
-def ask_of(
+async def _engine(request: Request) -> Engine:
+    # Not `engine_of` itself: what is not async waits for a thread, in line behind whole searches.
+    return engine_of(request)
+
+
+async def ask_of(
     q: Annotated[str, Query(max_length=MAX_QUERY, description="Words to look for.")] = "",
     minus: Annotated[str, Query(max_length=MAX_QUERY, description="Words to move away from.")] = "",
     category: Annotated[
@@ -39,7 +44,7 @@ def ask_of(
     return Ask(q.strip(), minus.strip(), category, model, like, image, k)
 
 
-EngineHere = Annotated[Engine, Depends(engine_of)]
+EngineHere = Annotated[Engine, Depends(_engine)]
 Asked = Annotated[Ask, Depends(ask_of)]
 PictureId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A picture of the collection.")]
 ModelName = Annotated[

@@ -24,6 +24,7 @@ NAVIGATION = (
     ("map", "/map"),
     ("side_by_side", "/side-by-side"),
     ("evaluation", "/evaluation"),
+    ("classify", "/classify"),
 )
 """The pages that every page leads to: ``nav.`` key of the wording, and path."""
 

@@ -11,7 +11,7 @@ from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
 from pareja.server.engine import DEFAULT_HITS, CaptionMatch
 from pareja.server.parameters import LARGEST_ID
-from pareja.server.settings import MAX_HITS, MAX_QUERY, MAX_TEXT
+from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_QUERY, MAX_TEXT
 
 QueryText = Annotated[str, Field(max_length=MAX_QUERY)]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
@@ -268,6 +268,48 @@ class EmbeddingsRequest(BaseModel):
     input: Text | ImageInput | list[Text | ImageInput]
     model: QueryText = ""
     encoding_format: Literal["float", "base64"] = "float"
+
+
+class PictureInput(Sent):
+    """A picture of the collection."""
+
+    id: Id
+
+
+class ClassifyRequest(Sent):
+    """Pictures, and what they may show."""
+
+    images: Annotated[list[ImageInput | PictureInput], Field(min_length=1)]
+    labels: Annotated[list[QueryText], Field(min_length=1)]
+    template: QueryText = Field(
+        DEFAULT_TEMPLATE, description="The name of a set of templates, or one with {}."
+    )
+    model: QueryText = ""
+    multi_label: bool = Field(False, description="A picture may show several labels, or none.")
+    unknown: float | None = Field(
+        None, ge=0, le=1, description="Certainty below which a picture shows none of the labels."
+    )
+
+
+class ClassifiedBody(BaseModel):
+    """What a picture was taken for."""
+
+    path: str = Field(description="Of the file; the place in the request if it came with that.")
+    id: int | None
+    label: str | None = Field(description="Null where it shows none of them.")
+    labels: list[str]
+    scores: dict[str, float] = Field(description="Probabilities in [0, 1], highest first.")
+    certainty: float = Field(description="The best label's share, beside none of them, in [0, 1].")
+
+
+class ClassifyBody(BaseModel):
+    """What the pictures were taken for, in the order of the request."""
+
+    model: str
+    templates: list[str]
+    labels: list[str]
+    threshold: float | None
+    images: list[ClassifiedBody]
 
 
 class EmbeddingBody(BaseModel):

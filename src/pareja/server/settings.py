@@ -18,6 +18,12 @@ MAX_QUERY = 1_000
 MAX_TEXT = 8_000
 """Most characters of a text that is embedded."""
 
+MAX_LABELS = 100
+"""Most labels that one request chooses among."""
+
+DEFAULT_TEMPLATE = "photo"
+"""The set of templates that labels are put into unless another is named."""
+
 MAX_HITS = 200
 """Most hits that one search returns."""
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from pareja.analysis.classification import (
     ClassificationScores,
@@ -31,7 +30,7 @@ from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import DatasetError, EncoderError
 from pareja.tasks.evaluation import Truth, distinct, true_labels
 from pareja.tasks.prompts import checked_labels
-from pareja.tasks.zero_shot import zero_shot
+from pareja.tasks.zero_shot import Loss, activations, zero_shot
 
 _TIMED_PICTURES = 64
 
@@ -292,7 +291,7 @@ def compare_models(
             for a, b in combinations(variants, 2)
             if (a.model == b.model) != (a.prompts == b.prompts)
         ),
-        disputes=_disputes(models, choices, answers_kept),
+        disputes=disputes(models, choices, answers_kept),
         skipped=skipped,
         left_out=len(dataset) - len(told),
         price=price,
@@ -340,15 +339,14 @@ def _measure(
 ) -> ModelResult:
     score = partial(classification, truth=truth, labels=labels, resamples=resamples, seed=seed)
     variants: list[Variant] = []
-    first: NDArray[np.float64] | None = None
+    first: dict[Loss, NDArray[np.float64]] | None = None
     for name, texts in templates.items():
         logits = zero_shot(labels, encoder, templates=texts, cache=cache).logits(images)
-        first = logits if first is None else first
-        trained = softmax(logits, axis=1) if encoder.loss == "softmax" else expit(logits)
-        variants.append(Variant(encoder.name, name, score(trained)))
+        both = activations(logits)
+        first = both if first is None else first
+        variants.append(Variant(encoder.name, name, score(both[encoder.loss])))
     if first is None:
         raise EncoderError("no templates. Give at least one set.")
-    both = {"softmax": softmax(first, axis=1), "sigmoid": expit(first)}
     ways: tuple[RetrievalScores | None, RetrievalScores | None] = (None, None)
     if sum(bool(record.captions) for record in dataset) > 1:
         captions = embed_texts(dataset.captions, encoder, cache=cache)
@@ -359,18 +357,29 @@ def _measure(
         loss=encoder.loss,
         fingerprint=encoder.image_fingerprint,
         variants=tuple(variants),
-        softmax=both["softmax"],
-        sigmoid=both["sigmoid"],
-        softmax_scores=score(both["softmax"]),
-        sigmoid_scores=score(both["sigmoid"]),
+        softmax=first["softmax"],
+        sigmoid=first["sigmoid"],
+        softmax_scores=score(first["softmax"]),
+        sigmoid_scores=score(first["sigmoid"]),
         image_to_text=ways[0],
         text_to_image=ways[1],
         cost=cost,
     )
 
 
-def _disputes(
-    models: Sequence[ModelResult], labels: Sequence[str], truth: NDArray[np.intp]
+class Answers(Protocol):
+    """A model's probabilities, ``(n_images, n_labels)``: as it was trained, and by a softmax."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def trained(self) -> NDArray[np.float64]: ...  # noqa: D102
+    @property
+    def softmax(self) -> NDArray[np.float64]: ...  # noqa: D102
+
+
+def disputes(
+    models: Sequence[Answers], labels: Sequence[str], truth: NDArray[np.intp]
 ) -> tuple[Dispute, ...]:
     """Return the pictures that two models take for different things, most telling first."""
     found: list[tuple[bool, float, Dispute]] = []

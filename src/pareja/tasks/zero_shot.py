@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ SURE_ENOUGH = 0.5
 
 PRESENT = 0.5
 """Probability from which a picture has a label, where it may have several."""
+
+Loss = Literal["softmax", "sigmoid"]
+"""How logits become probabilities."""
 
 # So many labels, and so many pictures, are at work at once: memory does not grow with either
 # beyond the result.
@@ -269,6 +273,15 @@ def zero_shot(
         multi_label=multi_label,
         threshold=unknown,
     )
+
+
+def activations(logits: NDArray[np.float64]) -> dict[Loss, NDArray[np.float64]]:
+    """Turn logits, ``(n_images, n_labels)``, into probabilities in both ways, each of that shape.
+
+    An encoder's own way is that of its ``loss``. Of one trained with a softmax the sigmoid means
+    little: nothing in its training fixed where logits have their zero.
+    """
+    return {"softmax": softmax(logits, axis=1), "sigmoid": expit(logits)}
 
 
 def classify(

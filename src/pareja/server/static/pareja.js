@@ -3,6 +3,8 @@
 (() => {
   const root = document.documentElement;
   root.classList.add("js");
+  // On a phone the pages are a row that scrolls: the one that is open is in sight.
+  document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest" });
 
   const cards = () => [...document.querySelectorAll("[data-card]")];
   const isTyping = (element) =>

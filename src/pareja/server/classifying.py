@@ -1,0 +1,293 @@
+"""Saying what a picture shows by naming the choices: the page, and ``POST /v1/classify``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from pareja.encoders.protocols import Embeddings
+from pareja.server.dual import SharedDualEncoder
+from pareja.server.engine import Addressed, Engine
+from pareja.server.pages import KeptUpload
+from pareja.server.parameters import LARGEST_ID, EngineHere, ModelName
+from pareja.server.rendering import is_partial, render
+from pareja.server.schemas import (
+    ClassifiedBody,
+    ClassifyBody,
+    ClassifyRequest,
+    ImageInput,
+    PictureInput,
+    errors,
+)
+from pareja.server.settings import DEFAULT_TEMPLATE, MAX_LABELS, MAX_QUERY
+from pareja.server.uploads import decode_data_url
+from pareja.server.wording import Problem
+from pareja.tasks.prompts import PLACE, template_sets
+from pareja.tasks.zero_shot import (
+    SURE_ENOUGH,
+    Classification,
+    Loss,
+    ZeroShot,
+    activations,
+    zero_shot,
+)
+
+router = APIRouter()
+
+_MAX_WRITTEN = 10_000
+_SUGGESTED = 12
+
+
+@dataclass(frozen=True)
+class Choices(Addressed):
+    """What a picture may show, as the page's URL says it.
+
+    Parameters
+    ----------
+    labels
+        With commas between them.
+    template
+        The name of a set of templates, or one template.
+    unknown
+        Whether a picture may show none of the labels.
+    model
+        The encoder; empty for the first dual one.
+    picture
+        A picture of the collection.
+    image
+        The id of an upload.
+    """
+
+    labels: str = ""
+    template: str = DEFAULT_TEMPLATE
+    unknown: bool = False
+    model: str = ""
+    picture: int | None = None
+    image: str = ""
+
+
+def chosen_of(
+    labels: Annotated[str, Query(max_length=_MAX_WRITTEN)] = "",
+    template: Annotated[str, Query(max_length=MAX_QUERY)] = DEFAULT_TEMPLATE,
+    unknown: bool = False,
+    model: ModelName = "",
+    picture: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+    image: Annotated[str, Query(max_length=40)] = "",
+) -> Choices:
+    """Return what a URL of the page chooses."""
+    return Choices(
+        ", ".join(split_labels(labels)), template.strip(), unknown, model, picture, image
+    )
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A label and its probability in both ways, each in [0, 1]."""
+
+    label: str
+    softmax: float
+    sigmoid: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a picture was taken for.
+
+    Parameters
+    ----------
+    label
+        The most probable label; None where it shows none of them.
+    certainty
+        As in `Classification`.
+    loss
+        How the encoder was trained, hence which of the two probabilities counts.
+    bars
+        The labels, most probable first.
+    """
+
+    label: str | None
+    certainty: float
+    loss: Loss
+    bars: tuple[Bar, ...]
+
+
+def split_labels(written: str) -> list[str]:
+    """Return labels that were written with commas or line ends between them.
+
+    Examples
+    --------
+    >>> split_labels("cat, big dog,,")
+    ['cat', 'big dog']
+    """
+    return [label for part in re.split(r"[,\r\n]", written) if (label := part.strip())]
+
+
+def templates_of(given: str) -> tuple[str, ...]:
+    """Return the templates that a visitor names: a set, or one that is written out.
+
+    Unlike `pareja.tasks.prompts.read_templates` it opens no file, whatever it is called.
+    """
+    sets = template_sets()
+    if given in sets:
+        return sets[given]
+    if PLACE not in given:
+        raise Problem(422, "template", template=given[:80], place=PLACE, sets=", ".join(sets))
+    return (given,)
+
+
+def classifier_of(
+    engine: Engine,
+    labels: Sequence[str],
+    encoder: SharedDualEncoder,
+    templates: Sequence[str],
+    *,
+    multi_label: bool = False,
+    unknown: float | None = None,
+) -> ZeroShot:
+    """Embed labels as `zero_shot` does, as many as one request may have."""
+    if len(labels) > MAX_LABELS:
+        raise Problem(413, "labels", got=len(labels), limit=MAX_LABELS)
+    texts, most = len(labels) * len(templates), engine.settings.limits.texts
+    if texts > most:
+        raise Problem(413, "texts", got=texts, limit=most)
+    if len(labels) == 1 and not multi_label and unknown is None:
+        raise Problem(422, "one_label", label=labels[0][:80])
+    return zero_shot(labels, encoder, templates=templates, multi_label=multi_label, unknown=unknown)
+
+
+@router.get("/classify", include_in_schema=False)
+def classify_page(
+    request: Request, engine: EngineHere, chosen: Annotated[Choices, Depends(chosen_of)]
+) -> Response:
+    """Show how probable each label is for a picture."""
+    duals = engine.duals()
+    model = chosen.model or (duals[0] if duals else "")
+    upload = engine.uploads.get(chosen.image)
+    if chosen.image and upload is None:
+        raise Problem(404, "upload_gone")
+    picture = engine.collection.picture(chosen.picture) if chosen.picture else None
+    answer = None
+    # The first of several labels, being written, is no mistake.
+    enough = len(split_labels(chosen.labels)) > (not chosen.unknown)
+    if enough and upload:
+        encoder = engine.dual(model)
+        answer = _answer(engine, chosen, encoder, upload.embedding(encoder))
+    elif enough and picture:
+        encoder = engine.dual(model)
+        answer = _answer(engine, chosen, encoder, engine.embedding(picture.id, encoder))
+    response = render(
+        request,
+        "_classified" if is_partial(request) else "classify",
+        chosen=chosen,
+        hidden={name: value for name, value in vars(chosen).items() if name not in _PICTURES},
+        answer=answer,
+        upload=upload,
+        picture=picture,
+        model=model,
+        duals=duals,
+        sets=template_sets(),
+        suggested=", ".join(list(engine.collection.categories())[:_SUGGESTED]),
+    )
+    if is_partial(request):
+        response.headers["hx-replace-url"] = chosen.url("/classify")
+    return response
+
+
+_PICTURES = {"picture", "image"}
+
+
+def _answer(
+    engine: Engine, chosen: Choices, encoder: SharedDualEncoder, image: Embeddings
+) -> Answer:
+    classifier = classifier_of(
+        engine,
+        split_labels(chosen.labels),
+        encoder,
+        templates_of(chosen.template),
+        unknown=SURE_ENOUGH if chosen.unknown else None,
+    )
+    result, both = classifier(image), activations(classifier.logits(image))
+    bars = [
+        Bar(label, float(fits), float(alone))
+        for label, fits, alone in zip(
+            result.labels, both["softmax"][0], both["sigmoid"][0], strict=True
+        )
+    ]
+    return Answer(
+        label=next(iter(result.assigned(0)), None),
+        certainty=float(result.certainty[0]),
+        loss=encoder.loss,
+        bars=tuple(sorted(bars, key=lambda bar: -bar.softmax)),
+    )
+
+
+@router.post("/classify-picture", include_in_schema=False)
+async def classify_upload(
+    upload: KeptUpload,
+    labels: Annotated[str, Form(max_length=_MAX_WRITTEN)] = "",
+    template: Annotated[str, Form(max_length=MAX_QUERY)] = DEFAULT_TEMPLATE,
+    unknown: Annotated[bool, Form()] = False,
+    model: Annotated[str, Form(max_length=MAX_QUERY)] = "",
+) -> RedirectResponse:
+    """Say what a picture shows that somebody gives."""
+    chosen = Choices(labels, template, unknown, model)
+    return RedirectResponse(replace(chosen, image=upload.id).url("/classify"), 303)
+
+
+@router.post("/v1/classify", tags=["classify"], responses=errors(400, 404, 413, 422))
+def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
+    """Say which of the labels each picture shows, and how probable each is.
+
+    Pictures are data URLs, `{"image": "data:image/png;base64,..."}`, or pictures of the
+    collection, `{"id": 7}`. An encoder trained with a softmax shares a probability of 1 among the
+    labels; one trained with a sigmoid, or `multi_label`, gives each label its own.
+    """
+    limits = engine.settings.limits
+    if len(request.images) > limits.images:
+        raise Problem(413, "images", got=len(request.images), limit=limits.images)
+    encoder = engine.dual(request.model or next(iter(engine.duals()), ""))
+    templates = templates_of(request.template)
+    classifier = classifier_of(
+        engine,
+        [label for written in request.labels if (label := written.strip())],
+        encoder,
+        templates,
+        multi_label=request.multi_label,
+        unknown=request.unknown,
+    )
+    # One picture is decoded at a time: what a network sees of it is small, the picture is not.
+    images = [
+        engine.embedding(item.id, encoder)
+        if isinstance(item, PictureInput)
+        else encoder.encode_images([decode_data_url(item.image, f"images[{n}]", limits.pixels)])
+        for n, item in enumerate(request.images)
+    ]
+    result = classifier(np.concatenate(images))
+    return ClassifyBody(
+        model=encoder.name,
+        templates=list(templates),
+        labels=list(result.labels),
+        threshold=result.threshold,
+        images=[_classified(engine, result, n, item) for n, item in enumerate(request.images)],
+    )
+
+
+def _classified(
+    engine: Engine, result: Classification, n: int, item: ImageInput | PictureInput
+) -> ClassifiedBody:
+    assigned = result.assigned(n)
+    mine = item.id if isinstance(item, PictureInput) else None
+    return ClassifiedBody(
+        id=mine,
+        path=f"images[{n}]" if mine is None else str(engine.collection.picture(mine).path),
+        label=assigned[0] if assigned else None,
+        labels=list(assigned),
+        scores=result.scores(n),
+        certainty=float(result.certainty[n]),
+    )

@@ -1,0 +1,99 @@
+"""Classifying in a real browser, as people do it."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.server.test_server_classify import png
+
+DROP = """([encoded, way]) => {
+    const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
+    const files = new DataTransfer();
+    files.items.add(new File([bytes], "sky.png", {type: "image/png"}));
+    document.dispatchEvent(way === "drop"
+        ? new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true})
+        : new ClipboardEvent("paste", {clipboardData: files, bubbles: true}));
+}"""
+
+
+def labels(page: Page) -> list[str]:
+    return page.locator(".bars tbody th").all_inner_texts()
+
+
+def test_labels_become_chips_and_bars_follow(page: Page, ids: dict[str, int]) -> None:
+    page.goto(f"/pictures/{ids['green']}")
+    page.get_by_role("link", name="Classify this picture").click()
+    entry = page.get_by_label("Labels")
+    entry.fill("red")
+    entry.press("Enter")
+    expect(page.get_by_role("button", name="Remove red")).to_be_visible()
+    entry.fill("green, blue")
+    expect(page.locator(".bars tbody tr")).to_have_count(3)
+    assert labels(page)[0] == "green"
+    expect(page.get_by_text("Probably: green")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"labels=red%2C\+green%2C\+blue"))
+    entry.fill("GREEN")
+    entry.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("“GREEN” is there already")
+    page.get_by_role("button", name="Remove green").click()
+    expect(page.locator(".bars tbody tr")).to_have_count(2)
+    assert "green" not in labels(page)
+    page.get_by_label("Prompts").select_option("clip7")
+    expect(page).to_have_url(re.compile("template=clip7"))
+    page.reload()
+    assert sorted(labels(page)) == ["blue", "red"]
+    expect(page.locator(".chips li")).to_have_count(2)
+
+
+@pytest.mark.parametrize("way", ["drop", "paste", "choose"])
+def test_a_picture_of_ones_own_is_classified(page: Page, way: str) -> None:
+    page.goto("/classify")
+    entry = page.get_by_label("Labels")
+    entry.fill("red, blue,")
+    expect(page).to_have_url(re.compile("labels="))
+    picture = png((30, 60, 210))
+    if way == "choose":
+        page.locator("input[type=file]").set_input_files(
+            {"name": "sky.png", "mimeType": "image/png", "buffer": picture}
+        )
+    else:
+        page.evaluate(DROP, [base64.b64encode(picture).decode(), way])
+    expect(page.get_by_text("Probably: blue")).to_be_visible()
+    expect(page.get_by_alt_text("The picture that you gave")).to_be_visible()
+    entry.fill("pink")
+    entry.press("Enter")
+    expect(page.locator(".bars tbody tr")).to_have_count(3)
+
+
+def test_chips_by_keyboard_alone(page: Page, ids: dict[str, int]) -> None:
+    page.goto(f"/classify?picture={ids['red']}")
+    page.get_by_label("Labels").focus()
+    for colour in ("red", "blue", "white"):
+        page.keyboard.type(colour)
+        page.keyboard.press("Enter")
+    expect(page.locator(".bars tbody tr")).to_have_count(3)
+    page.keyboard.press("Backspace")
+    expect(page.locator(".bars tbody tr")).to_have_count(2)
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Remove blue")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".chips li")).to_have_count(1)
+    expect(page.get_by_text("Name at least two labels.")).to_be_visible()
+
+
+def test_classifying_without_javascript(browser: Browser, address: str) -> None:
+    context = browser.new_context(base_url=address, java_script_enabled=False, locale="en")
+    page = context.new_page()
+    page.goto("/classify")
+    page.get_by_label("Labels").fill("red, blue")
+    page.get_by_role("button", name="Classify", exact=True).click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "sky.png", "mimeType": "image/png", "buffer": png((30, 60, 210))}
+    )
+    page.get_by_role("button", name="Classify this picture").click()
+    expect(page.get_by_text("Probably: blue")).to_be_visible()
+    assert labels(page) == ["blue", "red"]
+    context.close()
