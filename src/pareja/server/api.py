@@ -41,7 +41,7 @@ async def search(engine: EngineHere, ask: Asked) -> SearchBody:
 
 
 @router.post("/search", tags=["search"])
-def search_with_picture(engine: EngineHere, request: SearchRequest) -> SearchBody:
+async def search_with_picture(engine: EngineHere, request: SearchRequest) -> SearchBody:
     """Search by words, by a picture given as a data URL, or by both."""
     ask = Ask(
         q=request.text.strip(),
@@ -53,8 +53,10 @@ def search_with_picture(engine: EngineHere, request: SearchRequest) -> SearchBod
     )
     image = None
     if request.image is not None:
-        image = decode_data_url(request.image, "image", engine.settings.limits.pixels)
-    return SearchBody.of(engine.search(ask, image), ask.q)
+        image = await to_thread.run_sync(
+            decode_data_url, request.image, "image", engine.settings.limits.pixels
+        )
+    return SearchBody.of(await to_thread.run_sync(engine.search, ask, image), ask.q)
 
 
 @router.get("/pictures", tags=["pictures"])

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Sequence
 
 import numpy as np
+from anyio import to_thread
 from fastapi import APIRouter
 
 from pareja.encoders.protocols import Embeddings
@@ -29,7 +30,7 @@ router = APIRouter(tags=["embeddings"])
     "/v1/embeddings",
     responses=errors(400, 404, 413, 422),
 )
-def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBody:
+async def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBody:
     """Embed texts and pictures with an encoder of the collection.
 
     Requests that arrive while the encoder runs are embedded together. Pictures are data URLs:
@@ -37,8 +38,8 @@ def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBody:
     one space, so an encoder pair takes only one kind at a time.
     """
     items = request.input if isinstance(request.input, list) else [request.input]
-    encoder = engine.encoder(request.model)
-    vectors = embed_items(items, encoder, engine)
+    encoder = await to_thread.run_sync(engine.encoder, request.model)
+    vectors = await to_thread.run_sync(embed_items, items, encoder, engine)
     as_text = request.encoding_format == "base64"
     return EmbeddingsBody(
         model=encoder.name,
