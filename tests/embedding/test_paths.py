@@ -211,6 +211,26 @@ def test_a_killed_run_goes_on_where_it_stopped(paint: Paint, tmp_path: Path) -> 
     assert out.read_bytes() == uninterrupted.read_bytes()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to one process")
+def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(paint: Paint, tmp_path: Path) -> None:
+    paint(60)
+    cache, out = tmp_path / "cache.sqlite3", tmp_path / "out" / "e.npz"
+    asked = ["embed", tmp_path, "--cache", cache, "--batch-size", "1", "-o", out]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pareja", *map(str, asked)], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not stored_count(cache):
+        assert time.monotonic() < deadline
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert errors == "pareja: interrupted; nothing half-written is left\n"
+    assert not list(tmp_path.rglob("*.part")) + list(tmp_path.rglob("*.npz"))
+
+
 def test_two_processes_at_once_share_their_work(paint: Paint, tmp_path: Path) -> None:
     folder = paint(400)[0].parent
     cache = tmp_path / "cache.sqlite3"

@@ -32,6 +32,8 @@ from pareja.cli import (
 from pareja.cli.console import fail, warn
 from pareja.errors import ParejaError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="pareja",
     help="A workbench for picture-and-word embeddings.",
@@ -89,8 +91,11 @@ def main() -> NoReturn:
         app()
     except ParejaError as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; nothing half-written is left", status=130)
+    except SystemExit as end:
+        # What Typer makes of Ctrl+C, without a word.
+        if end.code == _INTERRUPTED:
+            fail("interrupted; nothing half-written is left", status=_INTERRUPTED)
+        raise
     except BrokenPipeError:
         # The reader went away (`pareja ... | head`). That is no error, but Python would flush
         # standard output once more at exit and say that it is.
