@@ -281,8 +281,8 @@ class EmbeddingCache:
             ) from error
         except sqlite3.DatabaseError as error:
             raise OutputError(
-                f"the embedding cache {self.path} is damaged: {error}. Delete it; embeddings are "
-                "then computed anew."
+                f"{self.path} is a damaged embedding cache, or none: {error}. Choose another path, "
+                "or delete it if it is one: embeddings are then computed anew."
             ) from error
         except OSError as error:
             raise OutputError(
