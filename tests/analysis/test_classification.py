@@ -132,6 +132,13 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     assert held["accuracy"] >= 0.88 * runs
 
 
+@pytest.mark.parametrize(("k", "certain"), [(5, True), (6, False)])
+def test_the_first_five_of_five_labels_are_no_finding(k: int, certain: bool) -> None:
+    scores = classification(np.eye(k), np.arange(k), NAMES[:k], resamples=50)
+    assert scores.top5.value == 1.0
+    assert (scores.top5.low == 1.0) is certain
+
+
 def test_mcnemar_is_exact() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.random(60) < 0.8, rng.random(60) < 0.6

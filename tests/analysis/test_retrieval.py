@@ -152,6 +152,12 @@ def test_order_of_pictures_does_not_matter_but_the_seed_repeats() -> None:
         assert a.median_rank == c.median_rank
 
 
+def test_as_many_answers_as_candidates_leave_nothing_uncertain() -> None:
+    forward, backward = retrieval(np.eye(6), np.arange(6), ks=(5, 6), resamples=50)
+    for scores in (forward, backward):
+        assert scores.recall[5].low < scores.recall[6].low == scores.recall[6].value == 1.0
+
+
 def test_one_picture_scores_one_as_chance_does() -> None:
     for found in retrieval([[0.3]], [0]):
         assert found.recall[10].value == found.chance_recall[10] == 1

@@ -80,7 +80,7 @@ class ClassificationScores:
         How many pictures were classified.
     top1, top5
         Share of pictures whose label is the most probable one, or among the five most probable
-        (ties by expectation), in [0, 1].
+        (ties by expectation), in [0, 1]. With no more labels than that, 1 whatever the pictures.
     chance_top1, chance_top5
         What guessing at random scores: 1/k and min(1, 5/k) with k labels.
     majority
@@ -180,7 +180,9 @@ def classification(
     hits = {depth: _hits(scores, answers, depth) for depth in (1, 5)}
     top1, top5 = (
         share_interval(float(hit.mean()), ratio_draws(counts, hit, everyone[0]), n)
-        for hit in hits.values()
+        if depth < k
+        else Estimate(1.0, 1.0, 1.0)
+        for depth, hit in hits.items()
     )
     best = scores == scores.max(axis=1, keepdims=True)
     predicted = best / best.sum(axis=1, keepdims=True)

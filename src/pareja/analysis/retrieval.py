@@ -175,7 +175,7 @@ def retrieval(
         The picture of each caption, shape ``(n_captions,)``. A picture with several captions
         finds "a right one" with any of them; one without is no query, and a wrong answer to all.
     ks
-        The k of R@k. Where k exceeds the number of candidates, R@k is 1.
+        The k of R@k. Where there are no more candidates than k, R@k is 1.
     resamples, seed
         Of the bootstrap over pictures; the candidates stay as they are.
 
@@ -253,7 +253,10 @@ def _scores(
         direction=direction,
         n_queries=n_queries,
         n_candidates=n_candidates,
-        recall={k: share(found.hits(k)) for k in ks},
+        # Among so many candidates the right one always is: nothing to be uncertain about.
+        recall={
+            k: share(found.hits(k)) if k < n_candidates else Estimate(1.0, 1.0, 1.0) for k in ks
+        },
         mrr=share(found.reciprocal_ranks()),
         median_rank=percentile_interval(
             float(np.median(ranks)), _median_draws(ranks, counts[:, units]), len(captioned)
