@@ -102,7 +102,7 @@ def test_a_missing_picture(tree: Tree) -> None:
         load_dataset(root)
     assert str(caught.value) == (
         "metadata.csv:3: image 'images/A.JPG' not found under set. Did you mean 'images/a.jpg'? "
-        "Fix the path, or pass --on-missing skip."
+        "Fix the path, or remove the row. 'pareja check' lists all such rows."
     )
     skipped = load_dataset(root, on_missing="skip")
     assert (captions(skipped), skipped.missing) == ({"a.jpg": ("A",)}, ())
@@ -249,6 +249,8 @@ def test_the_package_names_its_functions_only() -> None:
 
 
 def test_what_is_not_there_or_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no dataset is named"):
+        load_dataset("")
     with pytest.raises(DatasetError, match=r"pareja2 does not exist\. Did you mean 'pareja20'"):
         load_dataset("pareja2")
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff")

@@ -80,7 +80,7 @@ def test_shards_that_a_pattern_names_must_be_there(tmp_path: Path) -> None:
 
 def test_a_sample_without_a_picture(tmp_path: Path) -> None:
     path = tarred(tmp_path / "set.tar", {"a.txt": "A", "b.jpg": b"b"})
-    with pytest.raises(MetadataError, match=r"^set\.tar:a: has no picture.*--on-missing skip"):
+    with pytest.raises(MetadataError, match=r"^set\.tar:a: has no picture.*pareja check"):
         load_dataset(path)
     assert load_dataset(path, on_missing="skip").missing == ()
     kept = load_dataset(path, on_missing="keep")

@@ -66,6 +66,9 @@ def load_dataset(
 
 def _read(location: str | Path, on_missing: OnMissing, limit: int | None) -> Dataset:
     """Find out what is there, and read it."""
+    if not str(location):
+        # As a path it would be the current folder.
+        raise DatasetError("no dataset is named. Give a folder, a zip, or a bundled name.")
     if isinstance(location, str):
         if location in BUNDLED:
             return read_imagefolder(FolderTree(bundled_path(location)), location, on_missing)

@@ -175,7 +175,7 @@ def record_or_missing(
         hint = f"Did you mean {near!r}? " if near else ""
         raise MetadataError(
             f"{row.where}: image {given!r} not found under {tree.location.name}. "
-            f"{hint}Fix the path, or pass --on-missing skip."
+            f"{hint}Fix the path, or remove the row. 'pareja check' lists all such rows."
         )
     return row.where, given
 

@@ -170,8 +170,8 @@ def _records(
                 continue
             if on_missing == "error":
                 raise MetadataError(
-                    f"{sample.where}: has no picture. Add it to the shard, or pass "
-                    "--on-missing skip."
+                    f"{sample.where}: has no picture. Add it to the shard, or remove the sample. "
+                    "'pareja check' lists all of them."
                 )
             missing.append((sample.where, key))
 
