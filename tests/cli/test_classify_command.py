@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, colours: ColourEncoder) -> None:
-    monkeypatch.setattr("pareja.encoders.load_dual", lambda name: colours)
+    monkeypatch.setattr("pareja.encoders.load_dual", lambda name, **_: colours)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -99,7 +100,24 @@ def test_the_pictures_own_files_are_never_replaced(
     run = pareja(command, told, *labels, "-o", told / "metadata.csv", "--force")
     assert run.status == 1
     assert "only read" in run.err
+    other = shutil.copy(told / "images" / "red.png", told.with_name("other.png"))
+    several = pareja(command, told, other, *labels, "-o", told / "metadata.csv", "--force")
+    assert several.status == 1
+    assert "only read" in several.err
     assert "file_name" in (told / "metadata.csv").read_text()
+
+
+@pytest.mark.parametrize("command", ["classify", "moderate"])
+def test_a_place_that_is_taken_is_told_before_the_work(
+    pareja: Pareja, told: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("pareja.encoders.load_dual", pytest.fail)
+    taken = told.with_name("taken.csv")
+    taken.write_text("mine")
+    labels = ["--labels", "red,blue"] if command == "classify" else []
+    run = pareja(command, told, *labels, "-o", taken)
+    assert run.status == 1
+    assert "taken.csv exists" in run.err
 
 
 @pytest.mark.parametrize(

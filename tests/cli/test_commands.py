@@ -5,12 +5,16 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from PIL import Image
 
+from pareja.cli import console
+from pareja.cli.check import ProfileName
 from pareja.datasets import load_dataset
+from pareja.datasets.profiles import profiles
+from pareja.encoders import backends
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja
@@ -23,7 +27,20 @@ def test_version_and_help(pareja: Pareja) -> None:
     assert all(name in helped.out for name in ("demo", "check", "pack", "study"))
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["check"], ["study", "x", "--seed", "-1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["check"],
+        ["check", ""],
+        ["check", "pareja20", "-m", ""],
+        ["check", "pareja20", "--profile", "nope"],
+        ["check", "pareja20", "--device", "nope"],
+        ["classify", "", "--labels", "a,b"],
+        ["pack", "pareja20", "-o", "handin"],
+        ["study", "x", "--seed", "-1"],
+    ],
+)
 def test_wrong_use_exits_with_2(pareja: Pareja, arguments: list[str]) -> None:
     run = pareja(*arguments)
     assert run.status == 2
@@ -76,7 +93,30 @@ def test_pack_refuses_a_dataset_with_errors(pareja: Pareja, colour_folder: Path)
     run = pareja("pack", colour_folder, "-o", "handin.zip")
     assert run.status == 1
     assert "images/red.png" in run.out
-    assert not Path("handin.zip").exists()
+    assert json.loads(pareja("pack", colour_folder, "--json").out)["ok"] is False
+    assert not list(Path().glob("*.zip"))
+
+
+def test_pack_never_replaces_what_it_packs(pareja: Pareja, colour_folder: Path) -> None:
+    assert pareja("pack", colour_folder, "-o", "own.zip").status == 0
+    before = Path("own.zip").read_bytes()
+    run = pareja("pack", "own.zip", "--force")
+    assert run.status == 1
+    assert "only read" in run.err
+    assert Path("own.zip").read_bytes() == before
+
+
+def test_names_are_printed_as_they_are(pareja: Pareja, colour_folder: Path) -> None:
+    odd = colour_folder.rename(colour_folder.with_name("my [red] :dog: pictures"))
+    assert "my [red] :dog: pictures passes" in pareja("check", odd).out
+
+
+def test_the_profiles_are_those_there_are() -> None:
+    assert get_args(ProfileName) == tuple(profile.name for profile in profiles())
+
+
+def test_the_devices_are_those_there_are() -> None:
+    assert get_args(console.Device) == get_args(backends.Device)
 
 
 def empty_folder(folder: Path) -> str:

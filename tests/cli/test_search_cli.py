@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _colours_for_every_model(monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder) -> None:
-    def load(name: str) -> ColourEncoder:
+    def load(name: str, **_: object) -> ColourEncoder:
         assert name in ("starter", "colours")
         return colours
 

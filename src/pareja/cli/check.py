@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pareja.cli.console import (
     DatasetArgument,
+    Device,
+    DeviceOption,
     JsonOption,
     ModelOption,
     print_json,
@@ -19,8 +21,11 @@ from pareja.cli.console import (
 if TYPE_CHECKING:
     from pareja.datasets.checks import CheckReport
 
+ProfileName = Literal["general", "course"]
+"""The names of `pareja.datasets.profiles.profiles`, which --help must not import."""
+
 ProfileOption = Annotated[
-    str, typer.Option("--profile", help="Which rules apply: 'general', or 'course' (20 = 4 x 5).")
+    ProfileName, typer.Option("--profile", help="Which rules apply; the course's are 20 = 4 x 5.")
 ]
 
 
@@ -28,6 +33,7 @@ def check(
     dataset: DatasetArgument,
     profile: ProfileOption = "general",
     model: ModelOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Report everything that is wrong with a dataset, at once.
@@ -36,7 +42,7 @@ def check(
     whether captions match another picture better than their own, and whether a picture may be
     unfit for a classroom.
     """
-    report = examine(dataset, profile, model)
+    report = examine(dataset, profile, model, device)
     if as_json:
         print_json(report.to_json())
     else:
@@ -44,7 +50,9 @@ def check(
     raise typer.Exit(0 if report.ok else 1)
 
 
-def examine(location: str, profile: str, model: str | None) -> CheckReport:
+def examine(
+    location: str, profile: ProfileName, model: str | None = None, device: Device | None = None
+) -> CheckReport:
     """Load a dataset, rows without a picture and all, and check it."""
     from pareja.datasets import check_dataset, load_dataset
 
@@ -56,7 +64,10 @@ def examine(location: str, profile: str, model: str | None) -> CheckReport:
         from pareja.tasks.checks import check_with_encoder
 
         return check_with_encoder(
-            dataset, load_dual(model), profile=profile, progress=partial(progress, "embed")
+            dataset,
+            load_dual(model, device=device),
+            profile=profile,
+            progress=partial(progress, "embed"),
         )
 
 

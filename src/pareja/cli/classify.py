@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pareja.cli.console import (
+    DeviceOption,
     ForceOption,
     JsonOption,
     Language,
@@ -17,18 +18,21 @@ from pareja.cli.console import (
     OutOption,
     SeedOption,
     fail,
+    interval,
+    not_empty,
     print_json,
     progress_bars,
+    refuse_own_files,
     stderr,
     stdout,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from io import BufferedRandom
 
     from pareja.analysis.classification import ClassificationScores
-    from pareja.analysis.significance import Estimate
-    from pareja.datasets.records import Dataset
     from pareja.embedding.cache import EmbeddingCache
     from pareja.tasks.evaluation import Evaluation
     from pareja.tasks.labelling import Labelled
@@ -37,7 +41,11 @@ if TYPE_CHECKING:
 Truth = Literal["label", "category"]
 PicturesArgument = Annotated[
     list[str],
-    typer.Argument(metavar="PICTURES...", help="Picture files, folders, or datasets."),
+    typer.Argument(
+        metavar="PICTURES...",
+        help="Picture files, folders, or datasets.",
+        callback=not_empty,
+    ),
 ]
 CacheOption = Annotated[
     bool, typer.Option("--cache/--no-cache", help="Keep embeddings for the next time.")
@@ -102,6 +110,7 @@ def classify(
     out: OutOption = None,
     lang: LangOption = "en",
     seed: SeedOption = 0,
+    device: DeviceOption = None,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -136,13 +145,17 @@ def classify(
     templates = read_templates(template)
     refuses = unknown or unknown_from is not None
     dataset = load_pictures(pictures)
-    refuse_own_files(out, dataset)
-    with progress_bars() as progress, opened_cache(cache) as kept:
+    refuse_own_files(out, [dataset.location, *pictures])
+    with (
+        progress_bars() as progress,
+        opened_cache(cache) as kept,
+        staged_output(out, force=force) as target,
+    ):
         if classifier is not None:
             learned = load_classifier(classifier)
             labelled = label_by(
                 dataset,
-                image_encoder(load(model or learned.encoder)),
+                image_encoder(load(model or learned.encoder, device=device)),
                 learned,
                 truth=truth,
                 cache=kept,
@@ -156,7 +169,7 @@ def classify(
                 choices = distinct(true_labels(dataset, truth or "label"), several=multi_label)
             run = partial(
                 label_pictures,
-                encoder=load_dual(model or "starter"),
+                encoder=load_dual(model or "starter", device=device),
                 labels=choices,
                 templates=templates,
                 multi_label=multi_label,
@@ -175,11 +188,12 @@ def classify(
             labelled = run(
                 dataset, unknown=threshold, truth=truth, progress=partial(progress, "embed")
             )
-    if most is None and len(labelled.result.labels) > _MANY_LABELS:
-        most = _FEW
+        if most is None and len(labelled.result.labels) > _MANY_LABELS:
+            most = _FEW
+        if out is not None and target is not None:
+            target.write(render_labelled(labelled, out, lang=lang, most=most).encode())
     warn_of_gaps(labelled)
-    if out is not None:
-        write_labelled(labelled, out, lang=lang, most=most, force=force)
+    say_where(out)
     if as_json:
         print_json(labelled_to_json(labelled, most))
     elif out is None:
@@ -201,33 +215,27 @@ def check_suffix(out: Path | None) -> None:
         fail(f"{out}: end its name in .csv, .json or .html.", status=2)
 
 
-def refuse_own_files(out: Path | None, dataset: Dataset) -> None:
-    """Raise if a result would replace a file of the pictures' own folder, --force or not."""
-    from pareja.errors import OutputError
+def staged_output(
+    out: Path | None, *, force: bool
+) -> AbstractContextManager[BufferedRandom | None]:
+    """Open the file to write into before any work is done; None where nothing is written."""
+    from pareja.files import staged_file
 
-    home = Path(dataset.location).resolve()
-    if out is not None and out.exists() and home.is_dir() and out.resolve().is_relative_to(home):
-        raise OutputError(
-            f"{out} is a file of {dataset.location}, which is only read. Choose another place."
-        )
+    return nullcontext() if out is None else staged_file(out, force=force)
 
 
-def write_labelled(
-    labelled: Labelled, out: Path, *, lang: Language, most: int | None, force: bool
-) -> None:
-    """Write the result as its name asks."""
+def render_labelled(labelled: Labelled, out: Path, *, lang: Language, most: int | None) -> str:
+    """Return the result in the form that the end of the file's name asks for."""
     from pareja.report.contact_sheet import render_contact_sheet
     from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
 
-    write_as_named(
-        out,
-        {
-            ".csv": lambda: labelled_to_csv(labelled, most),
-            ".json": lambda: as_text(labelled_to_json(labelled, most)),
-            ".html": lambda: render_contact_sheet(labelled, lang),
-        },
-        force=force,
-    )
+    match out.suffix.lower():
+        case ".csv":
+            return labelled_to_csv(labelled, most)
+        case ".json":
+            return as_text(labelled_to_json(labelled, most))
+        case _:
+            return render_contact_sheet(labelled, lang)
 
 
 def as_text(value: Any) -> str:
@@ -237,12 +245,10 @@ def as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def write_as_named(out: Path, renderers: Mapping[str, Callable[[], str]], *, force: bool) -> None:
-    """Write the form of a result that the end of the file's name asks for, and say where."""
-    from pareja.files import atomic_write
-
-    path = atomic_write(out, renderers[out.suffix.lower()](), force=force)
-    stderr().print(f"{path}", soft_wrap=True)
+def say_where(out: Path | None) -> None:
+    """Name the file that was written on standard error."""
+    if out is not None:
+        stderr().print(str(out.resolve()), soft_wrap=True)
 
 
 def warn_of_gaps(labelled: Labelled) -> None:
@@ -283,7 +289,6 @@ def print_labels(labelled: Labelled) -> None:
         console.print(
             f"{shown:<{width}}  {score:5.2f}  {record.file_name}{told}",
             soft_wrap=True,
-            markup=False,
         )
 
 
@@ -308,7 +313,6 @@ def print_evaluation(evaluation: Evaluation) -> None:
             f"{interval(found.auroc)}; at certainty {found.threshold:.2f} "
             f"{interval(found.refused)} of them are refused and {interval(found.kept)} of the "
             "others kept",
-            markup=False,
         )
 
 
@@ -333,8 +337,3 @@ def _print_scores(scores: ClassificationScores) -> None:
     for name, estimate, chance in rows:
         table.add_row(name, interval(estimate) if estimate else "", chance)
     stdout().print(table)
-
-
-def interval(estimate: Estimate) -> str:
-    """Return an estimate with its interval."""
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"

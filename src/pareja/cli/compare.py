@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,23 +11,26 @@ from pareja.cli.classify import (
     CacheOption,
     Truth,
     as_text,
-    interval,
     opened_cache,
     warn_of_skipped,
 )
 from pareja.cli.console import (
     DatasetArgument,
+    DeviceOption,
     ForceOption,
     JsonOption,
+    LangsOption,
     Language,
+    Languages,
     ModelsOption,
     OutOption,
     SeedOption,
+    command_line,
+    interval,
     print_json,
     progress_bars,
     stdout,
 )
-from pareja.cli.study import Languages
 
 if TYPE_CHECKING:
     from pareja.tasks.compare import ModelComparison
@@ -58,11 +59,9 @@ def compare(
         typer.Option(min=0, help="What one core costs an hour, to price 1,000 pictures."),
     ] = None,
     out: OutOption = None,
-    lang: Annotated[
-        list[Languages] | None,
-        typer.Option("--lang", help="Language of the report; give it twice for both."),
-    ] = None,
+    lang: LangsOption = None,
     seed: SeedOption = 0,
+    device: DeviceOption = None,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -89,7 +88,7 @@ def compare(
         folder = stack.enter_context(staged_directory(out, force=force)) if out else None
         comparison = compare_models(
             load_dataset(dataset),
-            [load_dual(name) for name in models or ("starter",)],
+            [load_dual(name, device=device) for name in models or ("starter",)],
             templates,
             truth=truth,
             labels=choices,
@@ -100,7 +99,7 @@ def compare(
         )
         if folder is not None:
             progress("report", None)
-            command = shlex.join(["pareja", *sys.argv[1:]])
+            command = command_line()
             for wanted in lang or [Languages.en]:
                 language: Language = wanted.value
                 write_model_report(comparison, folder, lang=language, command=command)
@@ -151,14 +150,12 @@ def print_comparison(comparison: ModelComparison) -> None:
         console.print(
             f"{model.name}: {cost.pictures_per_second:.1f} pictures/s, {cost.cpu_seconds:.0f} "
             f"core-seconds a 1,000 pictures{money}{size}",
-            markup=False,
         )
     for found in comparison.differences:
         agreement = found.agreement
         console.print(
             f"{found.a.model} · {found.a.prompts} minus {found.b.model} · {found.b.prompts}: "
             f"{interval(agreement.difference)}, p = {agreement.p_value:.3g}",
-            markup=False,
         )
     if len(comparison.models) > 1:
         pictures = len({found.image for found in comparison.disputes})

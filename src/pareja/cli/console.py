@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeVar
 
 import typer
 
@@ -15,29 +17,74 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
+    from pareja.analysis.significance import Estimate
     from pareja.embedding.pipeline import Progress
 
 
 Language = Literal["es", "en"]
 """The languages that pages and reports are written in."""
 
+Device = Literal["cuda", "mps", "openvino", "cpu"]
+"""What models run on, as `pareja.encoders.load` takes it, which --help must not import."""
+
+
+class Languages(StrEnum):
+    """The values of `Language`: an option that can be repeated takes no Literal."""
+
+    es = "es"
+    en = "en"
+
+
+Given = TypeVar("Given")
+
+
+def not_empty(given: Given) -> Given:
+    """Refuse an empty argument: as a path it would mean the current folder, unasked."""
+    for one in given if isinstance(given, list) else [given]:
+        if one == "":
+            raise typer.BadParameter("is empty.")
+    return given
+
+
 DatasetArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATASET",
         help="A bundled name (pareja20), a folder, a zip, or any other format pareja reads.",
+        callback=not_empty,
     ),
 ]
 ModelsOption = Annotated[
     list[str] | None,
     typer.Option(
-        "-m", "--model", help="An encoder; give it several times to compare.", show_default=False
+        "-m",
+        "--model",
+        help="An encoder; give it several times to compare.",
+        show_default=False,
+        callback=not_empty,
     ),
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("-m", "--model", help="An encoder.", show_default=False)
+    str | None,
+    typer.Option("-m", "--model", help="An encoder.", show_default=False, callback=not_empty),
+]
+DeviceOption = Annotated[
+    Device | None,
+    typer.Option(
+        "--device",
+        help="What real models run on.  [default: the fastest there is]",
+        show_default=False,
+    ),
 ]
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Where the result is written.")]
+LangsOption = Annotated[
+    list[Languages] | None,
+    typer.Option(
+        "--lang",
+        help="Language of the report; give it twice for both.  [default: en]",
+        show_default=False,
+    ),
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace an earlier result in the same place.")
 ]
@@ -46,17 +93,33 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all rand
 
 
 def stdout() -> Console:
-    """Return the console for results."""
-    from rich.console import Console
-
-    return Console(highlight=False)
+    """Return the console for results, which prints names and captions as they are."""
+    return _plain(stderr=False)
 
 
 def stderr() -> Console:
     """Return the console for progress and messages."""
+    return _plain(stderr=True)
+
+
+def _plain(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    # A file may be called 'cat [red].jpg' or 'a:dog:.jpg'.
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def command_line() -> str:
+    """Return the command that runs, for reports that say how to repeat them.
+
+    Without ``--force``: the same result is the same report, whether it replaced another or not.
+    """
+    return shlex.join(["pareja", *(word for word in sys.argv[1:] if word != "--force")])
+
+
+def interval(estimate: Estimate) -> str:
+    """Return an estimate with its interval."""
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
 def print_json(value: Any) -> None:
@@ -82,6 +145,33 @@ def warn(
     sys.stderr.write(f"pareja: warning: {message}\n")
 
 
+def refuse_own_files(out: Path | None, read: Sequence[str | Path]) -> None:
+    """Raise if a result would replace what it is made from, --force or not.
+
+    Parameters
+    ----------
+    out
+        The file to write; None where nothing is written.
+    read
+        Files, folders and names that are read.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, and is one of those or lies in one of them.
+    """
+    from pareja.errors import OutputError
+
+    if out is None or not out.exists():
+        return
+    target = out.resolve()
+    for location in read:
+        if target.is_relative_to(Path(location).expanduser().resolve()):
+            raise OutputError(
+                f"{out} is a file of {location}, which is only read. Choose another place."
+            )
+
+
 @contextmanager
 def progress_bars() -> Iterator[Callable[[str, Progress | None], None]]:
     """Show the stages of a long piece of work on standard error, with rate and time left.
@@ -94,7 +184,7 @@ def progress_bars() -> Iterator[Callable[[str, Progress | None], None]]:
 
     console = stderr()
     with Bars(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
         TextColumn("{task.fields[pace]}"),

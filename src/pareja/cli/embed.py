@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from pareja.cli.console import (
+    DeviceOption,
     ForceOption,
     JsonOption,
+    ModelOption,
     print_json,
     progress_bars,
     stderr,
@@ -26,11 +28,8 @@ def embed(
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .parquet or .npz file to write.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="An encoder.")] = "starter",
-    device: Annotated[
-        str | None,
-        typer.Option(help="cuda, mps, openvino or cpu.  [default: the fastest there is]"),
-    ] = None,
+    model: ModelOption = "starter",
+    device: DeviceOption = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Pictures the model gets at once.")
     ] = None,
@@ -59,7 +58,7 @@ def embed(
 
     if no_cache and cache is not None:
         raise typer.BadParameter("choose one of --cache and --no-cache", param_hint="--no-cache")
-    encoder = load(model, device=device)
+    encoder = load(model or "starter", device=device)
     with (
         nullcontext() if no_cache else EmbeddingCache(cache) as store,
         progress_bars() as progress,
@@ -88,10 +87,9 @@ def embed(
         )
         return
     for path, reason in result.skipped:
-        stderr().print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True, markup=False)
+        stderr().print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True)
     stdout().print(
         f"{result.path}: {result.pictures} pictures ({result.cached} embedded before) "
         f"in {result.seconds:.1f} s",
         soft_wrap=True,
-        markup=False,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -13,23 +12,25 @@ import typer
 from pareja.cli.classify import (
     CacheOption,
     Truth,
-    interval,
     opened_cache,
+    staged_output,
     warn_of_skipped,
 )
 from pareja.cli.console import (
     DatasetArgument,
+    DeviceOption,
     ForceOption,
     JsonOption,
     ModelOption,
     SeedOption,
     fail,
+    interval,
     print_json,
     progress_bars,
+    refuse_own_files,
     stderr,
     stdout,
 )
-from pareja.files import staged_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +91,7 @@ def fewshot(
         str, typer.Option(help="Prompts for the labels, as 'pareja classify' takes them.")
     ] = "photo",
     seed: SeedOption = 0,
+    device: DeviceOption = None,
     save: Annotated[
         Path | None,
         typer.Option(help="Also learn from all the pictures, and write the classifier here."),
@@ -119,15 +121,16 @@ def fewshot(
     choices = None if labels is None else read_labels(labels)
     templates = read_templates(template)
     loaded = load_dataset(dataset)
-    learned_from = None if features is None else load(features)
+    refuse_own_files(save, [loaded.location])
+    learned_from = None if features is None else load(features, device=device)
     with (
         progress_bars() as progress,
         opened_cache(cache) as kept,
-        nullcontext() if save is None else staged_file(save, force=force) as target,
+        staged_output(save, force=force) as target,
     ):
         examples = gather_examples(
             loaded,
-            load(model or "starter"),
+            load(model or "starter", device=device),
             features=learned_from,
             truth=truth,
             labels=choices,
@@ -162,7 +165,6 @@ def fewshot(
             f"{save}: {methods[0]} from {len(examples.answers)} pictures; use it with "
             f"'pareja classify PICTURES --classifier {save}'",
             soft_wrap=True,
-            markup=False,
         )
 
 
@@ -193,7 +195,6 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
             f"left out, for {curves.shots[-1]} shots and a test are more pictures than they have: "
             f"{named}{f' and {more} more labels' if more > 0 else ''}",
             soft_wrap=True,
-            markup=False,
         )
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import (
+    Device,
+    DeviceOption,
     JsonOption,
     ModelOption,
     print_json,
@@ -47,6 +49,7 @@ def index(
         ),
     ] = None,
     model: ModelOption = None,
+    device: DeviceOption = None,
     index_folder: IndexOption = None,
     store: Annotated[
         str | None,
@@ -76,7 +79,7 @@ def index(
     folder = index_folder or default_index()
     with Collection.open(folder, create=bool(pictures), store=store) as collection:
         if pictures:
-            encoder = encoder_for(collection, model)
+            encoder = encoder_for(collection, model, device)
             with progress_bars() as progress:
                 report = collection.index(
                     pictures,
@@ -107,11 +110,12 @@ def default_index() -> Path:
     return Path(os.environ.get("PAREJA_INDEX") or user_data_path("pareja") / "index")
 
 
-def encoder_for(collection: Collection, model: str | None) -> Encoder:
+def encoder_for(collection: Collection, model: str | None, device: Device | None = None) -> Encoder:
     """Load the encoder that was named, or the collection's own."""
     from pareja.encoders import load_encoder
 
-    return load_encoder(model or next(iter(collection.models()), FIRST_MODEL))
+    name = model or next(iter(collection.models()), FIRST_MODEL)
+    return load_encoder(name, device=device)
 
 
 def follow(collection: Collection, pictures: list[str], encoder: Encoder) -> None:
@@ -162,7 +166,7 @@ def print_index(report: IndexReport, collection: Collection, model: str, *, as_j
         return
     console = stdout()
     for path, reason in report.skipped:
-        console.print(f"skipped {path}: {reason}", soft_wrap=True, markup=False)
+        console.print(f"skipped {path}: {reason}", soft_wrap=True)
     done = changes_of(report) or "nothing new"
     further = {
         "unchanged": report.unchanged,
@@ -174,7 +178,6 @@ def print_index(report: IndexReport, collection: Collection, model: str, *, as_j
         f"{collection.count()} pictures in {collection.path}: {done} "
         f"({report.seconds:.1f} s, {model})",
         soft_wrap=True,
-        markup=False,
     )
 
 
@@ -185,12 +188,11 @@ def print_verify(report: VerifyReport, collection: Collection, *, as_json: bool)
         return
     console = stdout()
     for problem in report.problems:
-        console.print(problem, soft_wrap=True, markup=False)
+        console.print(problem, soft_wrap=True)
     if report.ok:
         console.print(
             f"{collection.path} is sound: {report.pictures} pictures, {report.vectors} vectors.",
             soft_wrap=True,
-            markup=False,
         )
     elif report.repaired:
         console.print("What is derived was rebuilt, and rows that lead nowhere were removed.")

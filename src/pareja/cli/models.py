@@ -89,7 +89,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     console = stdout()
     for field, value in known.items():
         if value not in (None, ""):
-            console.print(f"{field:<16} {value}", soft_wrap=True, markup=False)
+            console.print(f"{field:<16} {value}", soft_wrap=True)
 
 
 @models_app.command()
@@ -102,14 +102,13 @@ def fetch(name: NameArgument, as_json: JsonOption = False) -> None:
         f"{plan.repository} at {plan.commit[:12]}: {plan.size / 1e6:,.0f} MB, of which "
         f"{plan.missing / 1e6:,.0f} MB to download; licence {plan.licence or 'not stated'}",
         soft_wrap=True,
-        markup=False,
     )
     with _download_bar(plan.size) as progress:
         snapshot = hub.fetch(name, progress)
     if as_json:
         print_json({"name": name} | _on_disk(name))
     else:
-        stdout().print(str(snapshot.folder), soft_wrap=True, markup=False)
+        stdout().print(str(snapshot.folder), soft_wrap=True)
 
 
 @models_app.command()

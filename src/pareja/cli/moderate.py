@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,17 +15,20 @@ from pareja.cli.classify import (
     as_text,
     check_suffix,
     opened_cache,
-    refuse_own_files,
+    say_where,
+    staged_output,
     warn_of_skipped,
-    write_as_named,
 )
 from pareja.cli.console import (
+    DeviceOption,
     ForceOption,
     JsonOption,
+    Language,
     ModelOption,
     OutOption,
     print_json,
     progress_bars,
+    refuse_own_files,
     stdout,
 )
 
@@ -40,6 +44,7 @@ def moderate(
     ] = 0.5,
     out: OutOption = None,
     lang: LangOption = "en",
+    device: DeviceOption = None,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -52,35 +57,45 @@ def moderate(
     """
     from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load_dual
-    from pareja.report.contact_sheet import render_review
-    from pareja.tasks.moderation import review_pictures, review_to_csv, review_to_json
+    from pareja.tasks.moderation import review_pictures, review_to_json
 
     check_suffix(out)
     dataset = load_pictures(pictures)
-    refuse_own_files(out, dataset)
-    with progress_bars() as progress, opened_cache(cache) as kept:
+    refuse_own_files(out, [dataset.location, *pictures])
+    with (
+        progress_bars() as progress,
+        opened_cache(cache) as kept,
+        staged_output(out, force=force) as target,
+    ):
         review = review_pictures(
             dataset,
-            load_dual(model or "starter"),
+            load_dual(model or "starter", device=device),
             threshold=threshold,
             cache=kept,
             progress=partial(progress, "embed"),
         )
+        if out is not None and target is not None:
+            target.write(_rendered(review, out, lang).encode())
     warn_of_skipped(review.skipped)
-    if out is not None:
-        write_as_named(
-            out,
-            {
-                ".csv": lambda: review_to_csv(review),
-                ".json": lambda: as_text(review_to_json(review)),
-                ".html": lambda: render_review(review, lang),
-            },
-            force=force,
-        )
+    say_where(out)
     if as_json:
         print_json(review_to_json(review))
     else:
         _print_review(review)
+
+
+def _rendered(review: Review, out: Path, lang: Language) -> str:
+    """Return the list in the form that the end of the file's name asks for."""
+    from pareja.report.contact_sheet import render_review
+    from pareja.tasks.moderation import review_to_csv, review_to_json
+
+    match out.suffix.lower():
+        case ".csv":
+            return review_to_csv(review)
+        case ".json":
+            return as_text(review_to_json(review))
+        case _:
+            return render_review(review, lang)
 
 
 def _print_review(review: Review) -> None:
@@ -90,9 +105,8 @@ def _print_review(review: Review) -> None:
     console = stdout()
     for item in review.flagged:
         path = review.dataset.records[item.image].file_name
-        console.print(f"{item.category:<20}{item.score:5.2f}  {path}", soft_wrap=True, markup=False)
+        console.print(f"{item.category:<20}{item.score:5.2f}  {path}", soft_wrap=True)
     console.print(
         f"{len(review.flagged)} of {len(review.dataset)} pictures flagged by {review.model} from "
         f"{review.threshold:.2f} on. {NOTICE}",
-        markup=False,
     )

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from pareja.cli.check import ProfileOption, examine, print_report
-from pareja.cli.console import DatasetArgument, ForceOption, JsonOption, print_json, stdout
+from pareja.cli.console import (
+    DatasetArgument,
+    ForceOption,
+    JsonOption,
+    fail,
+    print_json,
+    refuse_own_files,
+    stdout,
+)
 
 
 def pack(
@@ -23,18 +31,28 @@ def pack(
 ) -> None:
     """Check a dataset and write it as one zip: pictures, metadata, attribution, checksums.
 
-    Refuses a dataset with errors. The same dataset always gives the same bytes.
+    Refuses a dataset with errors, and prints them. The same dataset always gives the same bytes.
     """
     from pareja.datasets import load_dataset
     from pareja.datasets import pack as write_pack
 
-    report = examine(dataset, profile, model=None)
+    if out is not None and out.suffix.lower() != ".zip":
+        fail(f"{out}: end its name in .zip.", status=2)
+    report = examine(dataset, profile)
     if not report.ok:
-        print_report(report)
+        if as_json:
+            print_json(report.to_json())
+        else:
+            print_report(report)
         raise typer.Exit(1)
     loaded = load_dataset(dataset)
-    result = write_pack(loaded, out or Path(f"{loaded.name}.zip"), force=force, report=report)
+    target = out or Path(f"{loaded.name}.zip")
+    if Path(loaded.location).is_file():
+        refuse_own_files(target, [loaded.location])
+    result = write_pack(loaded, target, force=force, report=report)
     if as_json:
         print_json({"path": str(result.path), "images": len(loaded), "bytes": result.size})
     else:
-        stdout().print(f"{result.path}: {len(loaded)} pictures, {result.size / 1e6:.1f} MB")
+        stdout().print(
+            f"{result.path}: {len(loaded)} pictures, {result.size / 1e6:.1f} MB", soft_wrap=True
+        )

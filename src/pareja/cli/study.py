@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from contextlib import AbstractContextManager, nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -13,12 +10,17 @@ import typer
 
 from pareja.cli.console import (
     DatasetArgument,
+    DeviceOption,
     ForceOption,
     JsonOption,
+    LangsOption,
     Language,
+    Languages,
     ModelsOption,
     OutOption,
     SeedOption,
+    command_line,
+    interval,
     print_json,
     progress_bars,
     stdout,
@@ -29,29 +31,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pareja.analysis.alignment import Bridge
-    from pareja.analysis.significance import Estimate
     from pareja.studies.study import EncoderResult, StudyResult
 
 EMBEDDED = ("starter-unaligned", "starter")
 REPORTS = ("report.html", "memoria.html")
 
 
-class Languages(StrEnum):
-    """The values of `Language`: an option that can be repeated takes no Literal."""
-
-    es = "es"
-    en = "en"
-
-
 def study(
     dataset: DatasetArgument,
     models: ModelsOption = None,
     out: OutOption = None,
-    lang: Annotated[
-        list[Languages] | None,
-        typer.Option("--lang", help="Language of the report; give it twice for both."),
-    ] = None,
+    lang: LangsOption = None,
     seed: SeedOption = 0,
+    device: DeviceOption = None,
     permutations: Annotated[
         int, typer.Option(min=99, help="Random pairings of each permutation test.")
     ] = 9_999,
@@ -80,12 +72,12 @@ def study(
     with progress_bars() as progress, staged(folder, force=force) as staging:
         result = run_study(
             loaded,
-            [load_encoder(name) for name in models or EMBEDDED],
+            [load_encoder(name, device=device) for name in models or EMBEDDED],
             seed=seed,
             permutations=permutations,
             resamples=resamples,
             progress=progress,
-            command=shlex.join(["pareja", *sys.argv[1:]]),
+            command=command_line(),
         )
         if staging is not None:
             progress("report", None)
@@ -144,9 +136,9 @@ def retrieval_table(result: StudyResult) -> Table:
             to_text, to_image = scores.image_to_text.recall, scores.text_to_image.recall
             table.add_row(
                 name,
-                _interval(to_text[1]),
+                interval(to_text[1]),
                 f"{to_text[5].value:.2f}",
-                _interval(to_image[1]),
+                interval(to_image[1]),
                 f"{to_image[5].value:.2f}",
                 f"{scores.matching.auc.value:.2f}",
                 f"{scores.matching.test.p_value:.2g}",
@@ -160,7 +152,3 @@ def retrieval_table(result: StudyResult) -> Table:
     table.add_section()
     table.add_row("chance", *by_luck, "0.50", "")
     return table
-
-
-def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} [{estimate.low:.2f} {estimate.high:.2f}]"
