@@ -215,7 +215,7 @@ def test_a_killed_run_goes_on_where_it_stopped(paint: Paint, tmp_path: Path) -> 
 def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(paint: Paint, tmp_path: Path) -> None:
     paint(60)
     cache, out = tmp_path / "cache.sqlite3", tmp_path / "out" / "e.npz"
-    asked = ["embed", tmp_path, "--cache", cache, "--batch-size", "1", "-o", out]
+    asked = ["embed", tmp_path, "--cache-file", cache, "--batch-size", "1", "-o", out]
     running = subprocess.Popen(
         [sys.executable, "-m", "pareja", *map(str, asked)], stderr=subprocess.PIPE, text=True
     )
@@ -263,12 +263,12 @@ def test_the_command(command: Callable[..., str], paint: Paint, tmp_path: Path) 
     paths = paint(5)
     paths[1].write_text("no picture")
     out, cache = tmp_path / "e.parquet", tmp_path / "cache.sqlite3"
-    text = command(paths[0].parent, "-m", "counting", "-o", out, "--cache", cache)
+    text = command(paths[0].parent, "-m", "counting", "-o", out, "--cache-file", cache)
     assert f"left out: {paths[1]}: " in text
     assert f"{out}: 4 pictures (0 embedded before) in " in text
-    shown = command(paths[0].parent, "-o", out, "--cache", cache, "--force", "--json")
+    shown = command(paths[0].parent, "-o", out, "--cache-file", cache, "--force", "--json")
     assert '"cached": 4' in shown
     assert '"model": "counting"' in shown
     shown = command(paths[0].parent, "-o", out, "--no-cache", "--force", "--json")
     assert '"cached": 0' in shown
-    command(paths[0].parent, "-o", out, "--no-cache", "--cache", cache, status=2)
+    command(paths[0].parent, "-o", out, "--no-cache", "--cache-file", cache, status=2)

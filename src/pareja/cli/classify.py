@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pareja.cli.console import (
+    CacheOption,
     DeviceOption,
     ForceOption,
     JsonOption,
@@ -46,9 +47,6 @@ PicturesArgument = Annotated[
         help="Picture files, folders, or datasets.",
         callback=not_empty,
     ),
-]
-CacheOption = Annotated[
-    bool, typer.Option("--cache/--no-cache", help="Keep embeddings for the next time.")
 ]
 LangOption = Annotated[Language, typer.Option("--lang", help="Language of a page or report.")]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.classify import (
-    CacheOption,
     Truth,
     as_text,
     opened_cache,
     warn_of_skipped,
 )
 from pareja.cli.console import (
+    CacheOption,
     DatasetArgument,
     DeviceOption,
     ForceOption,

@@ -76,6 +76,10 @@ DeviceOption = Annotated[
         show_default=False,
     ),
 ]
+CacheOption = Annotated[
+    bool,
+    typer.Option("--cache/--no-cache", help="Look embeddings up, and keep them for the next time."),
+]
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Where the result is written.")]
 LangsOption = Annotated[
     list[Languages] | None,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pareja.cli.console import (
+    CacheOption,
     DeviceOption,
     ForceOption,
     JsonOption,
@@ -36,13 +37,11 @@ def embed(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Decoding threads.  [default: one a core]")
     ] = None,
-    cache: Annotated[
+    cache: CacheOption = True,
+    cache_file: Annotated[
         Path | None,
-        typer.Option(help="Where embeddings are kept.  [default: the user's cache folder]"),
+        typer.Option(help="Where they are kept.  [default: in the user's cache folder]"),
     ] = None,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither look embeddings up nor keep them.")
-    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,11 +55,13 @@ def embed(
     from pareja.embedding.paths import embed_paths
     from pareja.encoders import load
 
-    if no_cache and cache is not None:
-        raise typer.BadParameter("choose one of --cache and --no-cache", param_hint="--no-cache")
+    if cache_file is not None and not cache:
+        raise typer.BadParameter(
+            "choose one of --cache-file and --no-cache", param_hint="--no-cache"
+        )
     encoder = load(model or "starter", device=device)
     with (
-        nullcontext() if no_cache else EmbeddingCache(cache) as store,
+        EmbeddingCache(cache_file) if cache else nullcontext() as store,
         progress_bars() as progress,
     ):
         result = embed_paths(

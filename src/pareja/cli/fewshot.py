@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.classify import (
-    CacheOption,
     Truth,
     opened_cache,
     staged_output,
     warn_of_skipped,
 )
 from pareja.cli.console import (
+    CacheOption,
     DatasetArgument,
     DeviceOption,
     ForceOption,

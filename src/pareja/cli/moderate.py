@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.classify import (
-    CacheOption,
     LangOption,
     PicturesArgument,
     as_text,
@@ -20,6 +19,7 @@ from pareja.cli.classify import (
     warn_of_skipped,
 )
 from pareja.cli.console import (
+    CacheOption,
     DeviceOption,
     ForceOption,
     JsonOption,
