@@ -13,7 +13,9 @@ from pareja.errors import AnalysisError
 
 
 def test_hand_worked_numbers() -> None:
-    scores = ranking([[False, True, True, False, False], [True, False, False, False, False]], [3, 1])
+    scores = ranking(
+        [[False, True, True, False, False], [True, False, False, False, False]], [3, 1]
+    )
     assert scores.n_queries == 2
     assert {k: value.value for k, value in scores.precision.items()} == pytest.approx(
         {1: 1 / 2, 3: (2 / 3 + 1 / 3) / 2, 5: (2 / 5 + 1 / 5) / 2}
