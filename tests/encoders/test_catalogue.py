@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_models import altered, folder
+from tiny_models import altered, folder, write_json
 
 from pareja.encoders import EncoderPair, list_models, load
 from pareja.encoders.catalogue import find_card, suggestions
@@ -141,6 +141,15 @@ def test_a_folder_whose_files_describe_nothing_is_one_clear_line(
     with pytest.raises(EncoderError, match=r"do not describe an encoder.*model\)\.$") as caught:
         load(str(path), device="cpu")
     assert "\n" not in str(caught.value)
+
+
+def test_pictures_that_would_be_prepared_otherwise_are_refused_with_the_folder(
+    tmp_path: Path,
+) -> None:
+    path = altered("vit", tmp_path / "model")
+    write_json(path / "preprocessor_config.json", do_resize=False)
+    with pytest.raises(EncoderError, match=r"/model: .*do_resize = false.*model\)\.$"):
+        load(str(path), device="cpu")
 
 
 def test_prefixes_of_e5_are_in_its_card() -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from platformdirs import user_cache_path
 
+from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.tokenisation import Cleaning, Tokeniser, token_text
 from pareja.errors import EncoderError, MissingDependencyError, OutputError
 from pareja.files import atomic_write
@@ -109,9 +110,22 @@ class Checkpoint:
         config: dict[str, Any] = self.read_json("config.json")
         return config
 
-    @property
-    def image_processor(self) -> dict[str, Any]:
-        """The content of ``preprocessor_config.json``, wherever transformers wrote it."""
+    def preprocessing(self) -> Preprocessing:
+        """Read how pictures are prepared.
+
+        Raises
+        ------
+        EncoderError
+            If ``preprocessor_config.json`` is missing, or asks for what is not supported.
+        """
+        config = self._image_processor()
+        try:
+            return Preprocessing.from_config(config)
+        except EncoderError as error:
+            raise self.error(str(error).removesuffix(".")) from None
+
+    def _image_processor(self) -> dict[str, Any]:
+        """Return ``preprocessor_config.json``, wherever transformers wrote it."""
         nested: dict[str, Any] = self.optional_json("processor_config.json").get(
             "image_processor", {}
         )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pareja.encoders.backends import Network, choose
 from pareja.encoders.checkpoint import Checkpoint, require
-from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.towers import NetworkDualEncoder
@@ -70,7 +69,7 @@ def open_dual(
     family = FAMILIES[model_type]
     text, vision = config.get("text_config") or {}, config.get("vision_config") or {}
     checkpoint.check_weights()
-    preprocessing = Preprocessing.from_config(checkpoint.image_processor)
+    preprocessing = checkpoint.preprocessing()
     if preprocessing.side != vision.get("image_size", family.side):
         raise checkpoint.error(
             f"preprocessor_config.json makes squares of {preprocessing.side} pixels, and the "

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from pareja.encoders.backends import Network, choose
 from pareja.encoders.checkpoint import Checkpoint, require
-from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.towers import NetworkImageEncoder
 
@@ -70,7 +69,7 @@ def open_image_encoder(
     require("transformers", f"to load {checkpoint.name}")
     checkpoint.check_weights()
     pooling = POOLINGS[checkpoint.config["model_type"]]
-    preprocessing = Preprocessing.from_config(checkpoint.image_processor)
+    preprocessing = checkpoint.preprocessing()
     fingerprint = Fingerprint(
         model=checkpoint.model,
         revision=checkpoint.revision,
