@@ -292,6 +292,8 @@ def test_pages_are_accessible_and_fit(
         "/evaluation/judge?set=Walls",
         "/classify",
         "/classify?picture=1&labels=red,blue",
+        "/compare-models",
+        "/review?threshold=0",
         "/docs",
         "/login",
     ):

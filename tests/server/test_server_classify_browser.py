@@ -6,7 +6,7 @@ import base64
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.server.test_server_classify import png
 
 DROP = """([encoded, way]) => {
@@ -19,6 +19,13 @@ DROP = """([encoded, way]) => {
 }"""
 
 
+def entry_of(page: Page) -> Locator:
+    # By its id: until the script has run, the label is that of the field which it replaces.
+    entry = page.locator("#new-label")
+    expect(entry).to_have_accessible_name("Labels")
+    return entry
+
+
 def labels(page: Page) -> list[str]:
     return page.locator(".bars tbody th").all_inner_texts()
 
@@ -26,7 +33,7 @@ def labels(page: Page) -> list[str]:
 def test_labels_become_chips_and_bars_follow(page: Page, ids: dict[str, int]) -> None:
     page.goto(f"/pictures/{ids['green']}")
     page.get_by_role("link", name="Classify this picture").click()
-    entry = page.get_by_label("Labels")
+    entry = entry_of(page)
     entry.fill("red")
     entry.press("Enter")
     expect(page.get_by_role("button", name="Remove red")).to_be_visible()
@@ -51,7 +58,7 @@ def test_labels_become_chips_and_bars_follow(page: Page, ids: dict[str, int]) ->
 @pytest.mark.parametrize("way", ["drop", "paste", "choose"])
 def test_a_picture_of_ones_own_is_classified(page: Page, way: str) -> None:
     page.goto("/classify")
-    entry = page.get_by_label("Labels")
+    entry = entry_of(page)
     entry.fill("red, blue,")
     expect(page).to_have_url(re.compile("labels="))
     picture = png((30, 60, 210))
@@ -70,7 +77,7 @@ def test_a_picture_of_ones_own_is_classified(page: Page, way: str) -> None:
 
 def test_chips_by_keyboard_alone(page: Page, ids: dict[str, int]) -> None:
     page.goto(f"/classify?picture={ids['red']}")
-    page.get_by_label("Labels").focus()
+    entry_of(page).focus()
     for colour in ("red", "blue", "white"):
         page.keyboard.type(colour)
         page.keyboard.press("Enter")

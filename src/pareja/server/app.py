@@ -25,7 +25,16 @@ from pareja.errors import (
     NoSuchPictureError,
     ParejaError,
 )
-from pareja.server import api, classifying, embeddings, evaluation, login, pages
+from pareja.server import (
+    api,
+    classifying,
+    comparing,
+    embeddings,
+    evaluation,
+    login,
+    pages,
+    reviewing,
+)
 from pareja.server.engine import Engine
 from pareja.server.metrics import Measured
 from pareja.server.rendering import is_partial, render, words_of
@@ -77,7 +86,7 @@ def create_app(
     app.state.engine = engine
     app.state.gate = gate
     app.state.decoders = CapacityLimiter(max(2, available_cores()))
-    for module in (pages, login, api, evaluation, embeddings, classifying):
+    for module in (pages, login, api, evaluation, embeddings, classifying, comparing, reviewing):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), "static")
     app.add_api_route("/healthz", _healthz, include_in_schema=False)

@@ -25,6 +25,8 @@ NAVIGATION = (
     ("side_by_side", "/side-by-side"),
     ("evaluation", "/evaluation"),
     ("classify", "/classify"),
+    ("compare", "/compare-models"),
+    ("review", "/review"),
 )
 """The pages that every page leads to: ``nav.`` key of the wording, and path."""
 

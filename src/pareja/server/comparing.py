@@ -1,0 +1,206 @@
+"""Which encoder names best what the collection's own pictures show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from numpy.typing import NDArray
+
+from pareja.analysis.classification import (
+    ClassificationScores,
+    classification,
+    compare_classifiers,
+)
+from pareja.analysis.comparison import Agreement
+from pareja.errors import ParejaError
+from pareja.search.contracts import Picture
+from pareja.server.classifying import classifier_of, templates_of
+from pareja.server.engine import Engine
+from pareja.server.parameters import EngineHere
+from pareja.server.rendering import render, words_of
+from pareja.server.settings import DEFAULT_TEMPLATE, MAX_QUERY
+from pareja.server.wording import PageWording, Problem
+from pareja.tasks.compare import Dispute, disputes
+from pareja.tasks.evaluation import Truth, distinct
+from pareja.tasks.prompts import template_sets
+from pareja.tasks.zero_shot import Loss, activations
+
+router = APIRouter(include_in_schema=False)
+
+MAX_COMPARED = 2_000
+"""Most pictures that encoders are compared on; of more, evenly many are left out."""
+
+_RESAMPLES = 2_000
+_CONFUSIONS = 8
+_DISPUTES = 24
+_LARGEST_MATRIX = 20
+
+
+@dataclass(frozen=True)
+class ModelAnswers:
+    """What one encoder took the pictures for.
+
+    Parameters
+    ----------
+    name, loss
+        What it is, and how it was trained.
+    trained, softmax
+        Probabilities ``(n_images, n_labels)``: as it was trained to give them, and by a softmax.
+    scores
+        The former against the truth.
+    """
+
+    name: str
+    loss: Loss
+    trained: NDArray[np.float64]
+    softmax: NDArray[np.float64]
+    scores: ClassificationScores
+
+    @property
+    def confusions(self) -> list[tuple[str, str, float]]:
+        """The commonest mistakes: true label, what it was taken for, how often."""
+        wrong = self.scores.confusion - np.diag(np.diag(self.scores.confusion))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:_CONFUSIONS]
+        labels = self.scores.labels
+        places = zip(*np.unravel_index(order, wrong.shape), strict=True)
+        return [(labels[a], labels[b], float(wrong[a, b])) for a, b in places if wrong[a, b] > 0]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Encoders on the same pictures.
+
+    Parameters
+    ----------
+    pictures, labels
+        What was compared on.
+    models
+        The default first.
+    agreements
+        Every two of them, by name, and the test between them.
+    disputes
+        Pictures that two take for different things, most telling first.
+    total
+        How many pictures could have been compared on.
+    problems
+        Encoders that could not answer, and why.
+    """
+
+    pictures: tuple[Picture, ...]
+    labels: tuple[str, ...]
+    models: tuple[ModelAnswers, ...]
+    agreements: tuple[tuple[str, str, Agreement], ...]
+    disputes: tuple[Dispute, ...]
+    total: int
+    problems: tuple[tuple[str, str], ...]
+
+
+def compare_stored(
+    engine: Engine,
+    words: PageWording,
+    truth: Truth,
+    templates: Sequence[str],
+    least: int,
+) -> Compared | None:
+    """Compare the collection's encoders on its stored embeddings; nothing is embedded but labels.
+
+    Parameters
+    ----------
+    engine, words
+        The collection, and the language of `Compared.problems`.
+    truth
+        Which of a picture's fields says what it shows.
+    templates
+        Of the prompts.
+    least
+        Pictures that a label needs to be among the choices.
+
+    Returns
+    -------
+    Compared or None
+        None where fewer than two labels have that many pictures.
+    """
+    told = [
+        (p, (p.label if truth == "label" else p.category) or "")
+        for p in engine.collection.pictures()
+    ]
+    told = [(picture, name.strip()) for picture, name in told if name.strip()]
+    counts = Counter(name.casefold() for _, name in told)
+    told = [(picture, name) for picture, name in told if counts[name.casefold()] >= least]
+    labels = distinct([name for _, name in told])
+    if len(labels) < 2:
+        return None
+    column = {label.casefold(): i for i, label in enumerate(labels)}
+    problems: list[tuple[str, str]] = []
+    ready = []
+    for name in engine.models():
+        try:
+            encoder = engine.dual(name)
+            classifier = classifier_of(engine, labels, encoder, templates)
+        except (Problem, ParejaError) as problem:
+            said = problem.text(words.lang) if isinstance(problem, Problem) else str(problem)
+            problems.append((name, said))
+        else:
+            known, vectors = engine.collection.embeddings(encoder, [p.id for p, _ in told])
+            ready.append((classifier, dict(zip(known.tolist(), vectors, strict=True))))
+    # The tests between encoders are paired: only what all of them have seen can be compared.
+    told = [(p, name) for p, name in told if all(p.id in rows for _, rows in ready)]
+    total = len(told)
+    if total and ready:
+        kept = np.linspace(0, total - 1, min(total, MAX_COMPARED)).astype(int)
+        told = [told[i] for i in np.unique(kept)]
+    answers = np.array([column[name.casefold()] for _, name in told], dtype=np.intp)
+    models = []
+    for classifier, rows in ready if told else []:
+        both = activations(classifier.logits(np.stack([rows[p.id] for p, _ in told])))
+        loss = classifier.encoder.loss
+        scores = classification(both[loss], answers, labels, resamples=_RESAMPLES)
+        models.append(
+            ModelAnswers(classifier.encoder.name, loss, both[loss], both["softmax"], scores)
+        )
+    return Compared(
+        pictures=tuple(picture for picture, _ in told),
+        labels=labels,
+        models=tuple(models),
+        agreements=tuple(
+            (
+                a.name,
+                b.name,
+                compare_classifiers(a.scores.correct, b.scores.correct, resamples=_RESAMPLES),
+            )
+            for a, b in combinations(models, 2)
+        ),
+        disputes=disputes(models, labels, answers),
+        total=total,
+        problems=tuple(problems),
+    )
+
+
+@router.get("/compare-models")
+def comparison_page(
+    request: Request,
+    engine: EngineHere,
+    truth: Truth = "category",
+    template: Annotated[str, Query(max_length=MAX_QUERY)] = DEFAULT_TEMPLATE,
+    least: Annotated[int, Query(ge=1, le=1_000)] = 4,
+) -> Response:
+    """Show how often each encoder is right about the collection's pictures."""
+    compared = compare_stored(engine, words_of(request), truth, templates_of(template), least)
+    return render(
+        request,
+        "comparison",
+        truth=truth,
+        chosen_set=template,
+        least=least,
+        sets=template_sets(),
+        compared=compared,
+        shown=compared.disputes[:_DISPUTES] if compared else (),
+        matrix=compared is not None and len(compared.labels) <= _LARGEST_MATRIX,
+    )
