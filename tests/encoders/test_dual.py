@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -310,6 +312,20 @@ def test_a_processor_inside_processor_config_is_found(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         encoder(path).encode_images(pictures()), encoder(folder("clip")).encode_images(pictures())
     )
+
+
+def test_converting_writes_nothing_to_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    script = (
+        "from pareja.encoders import load; "
+        f"load({str(folder('clip'))!r}, device='openvino').encode_texts(['a cat'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_loading_writes_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -98,9 +100,7 @@ def _convert(network: Network, path: Path, precision: Precision) -> openvino.Mod
     module = network.build()
     # Two batches of different shapes: what tracing took for a constant shows in the second.
     traced, checked = _sample(network, 2, 5), _sample(network, 3, 8)
-    with warnings.catch_warnings(), torch.inference_mode():
-        # Tracing warns of every branch in the network's code.
-        warnings.simplefilter("ignore")
+    with _quiet(), torch.inference_mode():
         example, arguments = (
             tuple(map(torch.from_numpy, _module_inputs(network, sample)))
             for sample in (traced, checked)
@@ -140,6 +140,20 @@ def _module_inputs(network: Network, sample: dict[str, NDArray[Any]]) -> list[ND
     if network.preprocessing is not None:
         return [network.preprocessing.normalise(sample["pixels"])]
     return [sample[name] for name in network.inputs]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what tracing says of every branch, and transformers of properties it looks at."""
+    library = logging.getLogger("transformers")
+    level = library.level
+    library.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        library.setLevel(level)
 
 
 def _translate(module: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> openvino.Model:
