@@ -338,6 +338,7 @@ def test_the_settings_of_the_environment_reach_the_real_client(
     script = "from pareja.encoders import hub; print(hub.fetch('tiny/clip').folder)"
     environment = os.environ | {"HF_ENDPOINT": remote.url, "HF_HOME": str(tmp_path / "home")}
     del environment["HF_HUB_CACHE"]
+    environment.pop("HF_HUB_OFFLINE", None)
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
