@@ -12,6 +12,7 @@ from pareja.datasets import Dataset, Record, load_dataset
 from pareja.datasets.bundled import BUNDLED, bundled_path
 from pareja.datasets.formats.folders import FolderTree, relative_name
 from pareja.errors import DatasetError, ImageError, MetadataError
+from pareja.files import MARKER
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -66,6 +67,13 @@ def test_metadata_describes_pictures(tree: Tree) -> None:
     assert (dataset.name, dataset.location) == ("set", root)
     assert (dataset.attribution, dataset.unlisted) == ("Gracias\n", ("images/c.png",))
     assert pickle.loads(pickle.dumps(dataset)) == dataset  # noqa: S301
+
+
+def test_a_report_among_the_pictures_is_not_read(tree: Tree) -> None:
+    root = tree({"cats/a.jpg": "", "dogs/b.jpg": "", "set-study/figures/map.png": ""})
+    assert len(load_dataset(root)) == 3
+    (root / "set-study" / MARKER).touch()
+    assert [record.file_name for record in load_dataset(root)] == ["cats/a.jpg", "dogs/b.jpg"]
 
 
 def test_several_captions_in_rows_and_in_lists(tree: Tree) -> None:

@@ -14,6 +14,7 @@ from unicodedata import normalize
 from pareja.datasets.images import MAX_FILE_BYTES, read_file
 from pareja.datasets.records import Source
 from pareja.errors import DatasetError, ImageError
+from pareja.files import MARKER
 
 PICTURE_SUFFIXES = frozenset(
     {
@@ -79,7 +80,8 @@ class FileSource:
 class FolderTree:
     """The files of a folder and of the folders in it.
 
-    Hidden files and what macOS adds to archives (``__MACOSX``) are left out. Links to folders are
+    Hidden files, what macOS adds to archives (``__MACOSX``) and folders that pareja wrote a report
+    into are left out. Links to folders are
     not followed. A link to a file is followed when the file lies in the same folder tree; one that
     leads out of it is refused, since a dataset from elsewhere could name any file that its reader
     may see.
@@ -213,15 +215,22 @@ def _is_visible(name: str) -> bool:
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path, bool]]:
-    """Yield name and path of each file below a folder, and whether it is a link."""
+    """Yield name and path of each file below a folder, and whether it is a link.
+
+    The figures of a report that was written among the pictures are none of them.
+    """
     try:
         with os.scandir(folder) as found:
-            entries = [entry for entry in found if _is_visible(entry.name)]
+            entries = list(found)
     except OSError as error:
         raise DatasetError(
             f"{folder} cannot be listed: {error.strerror}. Check its permissions."
         ) from error
+    if prefix and any(entry.name == MARKER for entry in entries):
+        return
     for entry in entries:
+        if not _is_visible(entry.name):
+            continue
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
             yield from _files(path, f"{prefix}{printable(entry.name)}/")
