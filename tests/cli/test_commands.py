@@ -199,6 +199,13 @@ def test_an_unknown_model_suggests_names(pareja: Pareja) -> None:
     assert "'starter'" in run.err
 
 
+def test_the_table_of_a_study_fits_80_columns(pareja: Pareja) -> None:
+    run = pareja("study", "pareja20", "-o", "out", "--resamples", "100")
+    assert run.status == 0
+    assert any(line.startswith("starter-unaligned ") for line in run.out.splitlines())
+    assert "0.0001" in run.out
+
+
 def test_study_keeps_an_earlier_result(pareja: Pareja, colour_folder: Path) -> None:
     quick = ["-m", "starter", "--permutations", "99", "--resamples", "100"]
     first = pareja("study", colour_folder, *quick, "-o", "result")

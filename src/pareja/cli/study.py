@@ -123,8 +123,9 @@ def retrieval_table(result: StudyResult) -> Table:
         "AUC, p: is a picture closer to its own caption than to others?",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
+        show_edge=False,
     )
     table.add_column("encoder", overflow="fold")
     for heading in ("image→text\nR@1", "\nR@5", "text→image\nR@1", "\nR@5", "\nAUC", "\np"):
