@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -108,6 +110,9 @@ class QdrantServer:
     def __init__(self, address: QdrantAddress) -> None:
         self.address = address
         self.client = _client(address)
+        # A server takes questions from many threads; the client's stand-in for one does not.
+        in_process = address.url == ":memory:"
+        self._turn: AbstractContextManager[object] = RLock() if in_process else nullcontext()
         self.ask(lambda: self.client.get_collections())
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
@@ -121,7 +126,8 @@ class QdrantServer:
 
         for attempt in range(_ATTEMPTS):
             try:
-                return question()
+                with self._turn:
+                    return question()
             except UnexpectedResponse as error:
                 busy = error.status_code in (429, 502, 503, 504)
                 if not busy or attempt == _ATTEMPTS - 1:
