@@ -322,7 +322,7 @@ def _print_scores(scores: ClassificationScores) -> None:
         caption="95 % intervals. ECE: how far confidence is from accuracy.",
     )
     for heading, justify in (("measure", "left"), ("value", "right"), ("by chance", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # mypy takes it for any str
     k = len(scores.labels)
     rows = [
         ("top-1 accuracy", scores.top1, f"{scores.chance_top1:.2f}"),

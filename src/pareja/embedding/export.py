@@ -209,6 +209,6 @@ def _from_json(text: str | bytes) -> Fingerprint:
 
 def _pyarrow(purpose: str) -> None:
     try:
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow.parquet  # noqa: F401  only whether it is there
     except ImportError as error:
         raise MissingDependencyError("pyarrow", purpose, "parquet") from error

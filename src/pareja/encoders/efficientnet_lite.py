@@ -143,7 +143,7 @@ class EfficientNetLite2:
         with torch.inference_mode():
             for start in range(0, len(pixels), _BATCH):
                 values = torch.from_numpy(PREPROCESSING.normalise(pixels[start : start + _BATCH]))
-                features = network.extract_features(  # type: ignore[operator]
+                features = network.extract_features(  # type: ignore[operator]  # the package has no types
                     values.contiguous(memory_format=torch.channels_last)
                 )
                 pooled[start : start + _BATCH] = features.mean((2, 3)).numpy()

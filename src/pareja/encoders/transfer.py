@@ -52,7 +52,7 @@ def download(
     """
     from huggingface_hub import get_token, hf_hub_download, hf_hub_url
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # there, not declared
     from huggingface_hub.utils.tqdm import silent_tqdm
 
     if file.sha256 is not None:
