@@ -156,9 +156,9 @@ def test_dimensions_and_sides_are_known_before_loading(kind: str) -> None:
     assert (mine.image_dim, mine.image_side) == (mine.text_dim, 32)
     assert mine.encode_images([]).shape == (0, mine.image_dim)
     assert mine.encode_texts([]).shape == (0, mine.text_dim)
-    assert not {"image_tower", "text_tower"} & set(vars(mine))
+    assert mine.loaded == frozenset()
     assert mine.encode_texts(["a"]).shape == (1, mine.text_dim)
-    assert "image_tower" not in vars(mine)
+    assert mine.loaded == {"text"}
 
 
 def test_both_sides_share_one_fingerprint_that_follows_the_weights(

@@ -59,7 +59,7 @@ def test_embeddings_equal_transformers_in_any_batch_and_order(kind: str) -> None
 def test_dimension_and_side_are_known_before_loading(kind: str) -> None:
     mine = encoder(folder(kind))
     dim, side = mine.image_dim, mine.image_side
-    assert "image_tower" not in vars(mine)
+    assert mine.loaded == frozenset()
     assert mine.encode_images(pictures()).shape == (5, dim)
     assert mine.prepare(pictures()[0]).shape == (side, side, 3)
     assert mine.encode_images([]).shape == (0, dim)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from pareja.encoders.backends import Network, choose
+from pareja.encoders.backends import Modality
 from pareja.encoders.checkpoint import Checkpoint, require
-from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.tokenisation import Cleaning
-from pareja.encoders.towers import NetworkDualEncoder
+from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -84,40 +83,16 @@ def open_dual(
         dim = text.get("projection_size") or text.get("hidden_size", family.hidden)
     else:
         dim = config.get("projection_dim", family.projection)
-    fingerprint = Fingerprint(
-        model=checkpoint.model,
-        revision=checkpoint.revision,
-        preprocessing=f"{preprocessing.identity()}; text {tokeniser.identity()}",
-        pooling="the model's own",
-    )
-    where, what = choose(device, precision)
-    return NetworkDualEncoder(
-        name=checkpoint.name,
-        fingerprint=fingerprint,
-        image_network=Network(
-            key=f"{fingerprint.digest}-image",
-            modality="image",
-            dim=dim,
-            inputs=("pixel_values",),
-            build=_builder(checkpoint, "image"),
-            preprocessing=preprocessing,
-        ),
+    return dual_encoder(
+        checkpoint,
+        dim=dim,
         preprocessing=preprocessing,
-        text_network=Network(
-            key=f"{fingerprint.digest}-text",
-            modality="text",
-            dim=dim,
-            inputs=("input_ids",),
-            build=_builder(checkpoint, "text"),
-            length=tokeniser.max_length if padded else None,
-        ),
         tokeniser=tokeniser,
-        device=where,
-        precision=what,
+        builder=_builder,
         loss=family.loss,
-        read_logit_terms=partial(
-            checkpoint.logit_terms, config.get("max_logit_scale", family.highest_scale)
-        ),
+        highest_scale=config.get("max_logit_scale", family.highest_scale),
+        device=device,
+        precision=precision,
     )
 
 
@@ -128,9 +103,7 @@ def _cleaning(checkpoint: Checkpoint) -> Cleaning:
     return "canonical" if first else "lower"
 
 
-def _builder(
-    checkpoint: Checkpoint, modality: Literal["image", "text"]
-) -> Callable[[], torch.nn.Module]:
+def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.nn.Module]:
     """Return what builds one tower, reading no weights of the other."""
     other = "text" if modality == "image" else "image"
 

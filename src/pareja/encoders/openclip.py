@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pareja.encoders.backends import Network, choose
+from pareja.encoders.backends import Modality
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
-from pareja.encoders.protocols import Fingerprint
-from pareja.encoders.towers import NetworkDualEncoder
+from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
 from pareja.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -63,44 +62,19 @@ def open_openclip(
     tokeniser = checkpoint.tokeniser(
         model["text_cfg"].get("context_length", 77), pad_to_max=True, pad_id=0
     )
-    fingerprint = Fingerprint(
-        model=checkpoint.model,
-        revision=checkpoint.revision,
-        preprocessing=f"{preprocessing.identity()}; text {tokeniser.identity()}",
-        pooling="the model's own",
-    )
-    where, what = choose(device, precision)
-    return NetworkDualEncoder(
-        name=checkpoint.name,
-        fingerprint=fingerprint,
-        image_network=Network(
-            key=f"{fingerprint.digest}-image",
-            modality="image",
-            dim=model["embed_dim"],
-            inputs=("pixel_values",),
-            build=_builder(checkpoint, "image"),
-            preprocessing=preprocessing,
-        ),
+    return dual_encoder(
+        checkpoint,
+        dim=model["embed_dim"],
         preprocessing=preprocessing,
-        text_network=Network(
-            key=f"{fingerprint.digest}-text",
-            modality="text",
-            dim=model["embed_dim"],
-            inputs=("input_ids",),
-            build=_builder(checkpoint, "text"),
-            length=tokeniser.max_length,
-        ),
         tokeniser=tokeniser,
-        device=where,
-        precision=what,
+        builder=_builder,
         loss="sigmoid" if "init_logit_bias" in model else "softmax",
-        read_logit_terms=checkpoint.logit_terms,
+        device=device,
+        precision=precision,
     )
 
 
-def _builder(
-    checkpoint: Checkpoint, modality: Literal["image", "text"]
-) -> Callable[[], torch.nn.Module]:
+def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.nn.Module]:
     """Return what builds one tower."""
 
     def build() -> torch.nn.Module:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pareja.encoders.backends import Device, Network, Precision, Tower, open_tower
+from pareja.encoders.backends import Device, Modality, Network, Precision, Tower, choose, open_tower
+from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
 from pareja.encoders.tokenisation import Tokeniser
 
+if TYPE_CHECKING:
+    import torch
+
 _IMAGES_AT_ONCE = 32
 _TEXTS_AT_ONCE = 64
+# One for all encoders: while transformers builds a network it puts other functions in the place of
+# torch.nn.init's, and while OpenVINO converts one the process hides warnings.
+_LOADING = threading.Lock()
 
 
 def unit(raw: NDArray[np.floating]) -> Embeddings:
@@ -28,8 +37,8 @@ def unit(raw: NDArray[np.floating]) -> Embeddings:
 
 
 @dataclass(eq=False, kw_only=True)
-class NetworkImageEncoder:
-    """An `ImageEncoder` over an image network, which is loaded when it is first used.
+class _NetworkEncoder:
+    """An encoder whose networks are loaded when they are first used.
 
     Parameters
     ----------
@@ -37,18 +46,43 @@ class NetworkImageEncoder:
         How the encoder is called.
     fingerprint
         The space of its embeddings.
-    image_network, preprocessing
-        The network, and what it wants to see.
     device, precision
-        Where it runs and what it computes in.
+        Where its networks run and what they compute in.
     """
 
     name: str
     fingerprint: Fingerprint = field(repr=False)
-    image_network: Network = field(repr=False)
-    preprocessing: Preprocessing = field(repr=False)
     device: Device
     precision: Precision
+    _towers: dict[Modality, Tower] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def loaded(self) -> frozenset[Modality]:
+        """What it has a network in memory for."""
+        return frozenset(self._towers)
+
+    def _tower(self, network: Network) -> Tower:
+        """Return a network, loaded once however many threads ask for it at once."""
+        if network.modality not in self._towers:
+            with _LOADING:
+                if network.modality not in self._towers:
+                    tower = open_tower(network, self.device, self.precision)
+                    self._towers[network.modality] = tower
+        return self._towers[network.modality]
+
+
+@dataclass(eq=False, kw_only=True)
+class NetworkImageEncoder(_NetworkEncoder):
+    """An `ImageEncoder` over an image network.
+
+    Parameters
+    ----------
+    image_network, preprocessing
+        The network, and what it wants to see.
+    """
+
+    image_network: Network = field(repr=False)
+    preprocessing: Preprocessing = field(repr=False)
 
     @property
     def image_dim(self) -> int:
@@ -65,11 +99,6 @@ class NetworkImageEncoder:
         """The space that the embeddings of pictures lie in."""
         return self.fingerprint
 
-    @cached_property
-    def image_tower(self) -> Tower:
-        """The loaded network."""
-        return open_tower(self.image_network, self.device, self.precision)
-
     def prepare(self, image: Image.Image) -> Pixels:
         """Resize and crop one RGB picture to ``(side, side, 3)``."""
         return self.preprocessing.prepare(image)
@@ -78,7 +107,7 @@ class NetworkImageEncoder:
         """Embed prepared pictures, ``(n, side, side, 3)``; returns ``(n, image_dim)``."""
         if not len(pixels):
             return np.empty((0, self.image_dim), dtype=np.float32)
-        return unit(self.image_tower(pixels=pixels))
+        return unit(self._tower(self.image_network)(pixels=pixels))
 
     def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
         """Embed RGB pictures of any size; returns ``(n, image_dim)``."""
@@ -90,27 +119,17 @@ class NetworkImageEncoder:
 
 
 @dataclass(eq=False, kw_only=True)
-class NetworkTextEncoder:
-    """A `TextEncoder` over a text network, which is loaded when it is first used.
+class NetworkTextEncoder(_NetworkEncoder):
+    """A `TextEncoder` over a text network.
 
     Parameters
     ----------
-    name
-        How the encoder is called.
-    fingerprint
-        The space of its embeddings.
     text_network, tokeniser
         The network, and what makes its token ids.
-    device, precision
-        Where it runs and what it computes in.
     """
 
-    name: str
-    fingerprint: Fingerprint = field(repr=False)
     text_network: Network = field(repr=False)
     tokeniser: Tokeniser = field(repr=False)
-    device: Device
-    precision: Precision
 
     @property
     def text_dim(self) -> int:
@@ -122,11 +141,6 @@ class NetworkTextEncoder:
         """The space that the embeddings of texts lie in."""
         return self.fingerprint
 
-    @cached_property
-    def text_tower(self) -> Tower:
-        """The loaded network."""
-        return open_tower(self.text_network, self.device, self.precision)
-
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts; returns ``(n, text_dim)``.
 
@@ -137,13 +151,13 @@ class NetworkTextEncoder:
         if len(texts):
             for indices, inputs in self.tokeniser.batches(texts, _TEXTS_AT_ONCE):
                 wanted = {name: inputs[name] for name in self.text_network.inputs}
-                result[indices] = self.text_tower(**wanted)
+                result[indices] = self._tower(self.text_network)(**wanted)
         return unit(result)
 
 
 @dataclass(eq=False, kw_only=True)
 class NetworkDualEncoder(NetworkImageEncoder, NetworkTextEncoder):
-    """A `DualEncoder` over two networks; each is loaded when it is first used.
+    """A `DualEncoder` over two networks.
 
     Parameters
     ----------
@@ -167,3 +181,69 @@ class NetworkDualEncoder(NetworkImageEncoder, NetworkTextEncoder):
         """Scale cosine similarities, ``(n_images, n_texts)``, into the model's logits."""
         scale, bias = (np.float32(term) for term in self.logit_terms)
         return np.asarray(similarity, dtype=np.float32) * scale + bias
+
+
+def dual_encoder(
+    checkpoint: Checkpoint,
+    *,
+    dim: int,
+    preprocessing: Preprocessing,
+    tokeniser: Tokeniser,
+    builder: Callable[[Checkpoint, Modality], Callable[[], torch.nn.Module]],
+    loss: Literal["softmax", "sigmoid"],
+    highest_scale: float = math.inf,
+    device: str | None = None,
+    precision: str | None = None,
+) -> NetworkDualEncoder:
+    """Put a dual encoder together from what the files of its format say.
+
+    Parameters
+    ----------
+    checkpoint
+        Its files.
+    dim
+        Length of an embedding.
+    preprocessing, tokeniser
+        What prepares pictures and texts.
+    builder
+        Returns what builds one tower.
+    loss
+        How it was trained.
+    highest_scale
+        Where the factor of its logits is cut off.
+    device, precision
+        As `pareja.encoders.backends.choose` takes them.
+    """
+    fingerprint = Fingerprint(
+        model=checkpoint.model,
+        revision=checkpoint.revision,
+        preprocessing=f"{preprocessing.identity()}; text {tokeniser.identity()}",
+        pooling="the model's own",
+    )
+    where, what = choose(device, precision)
+    return NetworkDualEncoder(
+        name=checkpoint.name,
+        fingerprint=fingerprint,
+        image_network=Network(
+            key=f"{fingerprint.digest}-image",
+            modality="image",
+            dim=dim,
+            inputs=("pixel_values",),
+            build=builder(checkpoint, "image"),
+            preprocessing=preprocessing,
+        ),
+        preprocessing=preprocessing,
+        text_network=Network(
+            key=f"{fingerprint.digest}-text",
+            modality="text",
+            dim=dim,
+            inputs=("input_ids",),
+            build=builder(checkpoint, "text"),
+            length=tokeniser.max_length if tokeniser.pad_to_max else None,
+        ),
+        tokeniser=tokeniser,
+        device=where,
+        precision=what,
+        loss=loss,
+        read_logit_terms=partial(checkpoint.logit_terms, highest_scale),
+    )

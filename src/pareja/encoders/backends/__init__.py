@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16"]
 """What the network computes in; its inputs and its output stay as `Tower` says."""
 
+Modality = Literal["image", "text"]
+"""What a network embeds."""
+
 Device = Literal["cuda", "mps", "openvino", "cpu"]
 """``openvino`` is the CPU through OpenVINO, ``cpu`` the CPU through torch."""
 
@@ -62,7 +65,7 @@ class Network:
     """
 
     key: str
-    modality: Literal["image", "text"]
+    modality: Modality
     dim: int
     inputs: tuple[str, ...]
     build: Callable[[], torch.nn.Module]
