@@ -13,10 +13,12 @@ if TYPE_CHECKING:
         Picture,
         Query,
         SearchResult,
+        Shows,
         VectorStore,
         VerifyReport,
     )
     from pareja.search.judging import BundledQuery, QueryScore, QuerySetScores, bundled_queries
+    from pareja.search.labels import PictureLabels
 
 _HOMES = {
     "BundledQuery": "judging",
@@ -24,10 +26,12 @@ _HOMES = {
     "Hit": "contracts",
     "IndexReport": "contracts",
     "Picture": "contracts",
+    "PictureLabels": "labels",
     "Query": "contracts",
     "QueryScore": "judging",
     "QuerySetScores": "judging",
     "SearchResult": "contracts",
+    "Shows": "contracts",
     "VectorStore": "contracts",
     "VerifyReport": "contracts",
     "bundled_queries": "judging",
@@ -39,10 +43,12 @@ __all__ = [
     "Hit",
     "IndexReport",
     "Picture",
+    "PictureLabels",
     "Query",
     "QueryScore",
     "QuerySetScores",
     "SearchResult",
+    "Shows",
     "VectorStore",
     "VerifyReport",
     "bundled_queries",

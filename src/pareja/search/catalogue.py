@@ -16,6 +16,7 @@ from pareja.search.contracts import Picture
 from pareja.search.database import Database
 from pareja.search.vectors import in_parts
 
+_REVISION = "revision"
 _TOLD = ("caption", "category", "caption_es", "label", "author", "license", "source_url")
 _COLUMNS = ", ".join(_TOLD)
 _PICTURE = (
@@ -132,6 +133,17 @@ class Catalogue:
         with self._database.write() as connection:
             connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
 
+    def revision(self) -> int:
+        """Return a number that is another one after every change of pictures or vectors."""
+        return int(self.setting(_REVISION) or 0)
+
+    def _revise(self, connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "INSERT INTO setting VALUES (?, '1') "
+            "ON CONFLICT (name) DO UPDATE SET value = value + 1",
+            (_REVISION,),
+        )
+
     def spaces(self) -> list[Space]:
         """Return the embedding spaces, oldest first."""
         with self._database.read() as connection:
@@ -189,6 +201,14 @@ class Catalogue:
         if picture_id not in found:
             raise self._no_such_picture(picture_id)
         return found[picture_id]
+
+    def ids(self, category: str) -> list[int]:
+        """Return the ids of the pictures of a category, rising."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT id FROM picture WHERE category = ? ORDER BY id", (category,)
+            )
+            return [picture_id for (picture_id,) in rows]
 
     def pictures_by_id(self, ids: Sequence[int]) -> dict[int, Picture]:
         """Return those of the pictures that are there, by id."""
@@ -329,11 +349,16 @@ class Catalogue:
             connection.executemany(
                 "DELETE FROM picture WHERE id = ?", [(picture_id,) for picture_id in ids]
             )
+            self._revise(connection)
 
     def describe(self, ids: Iterable[int]) -> dict[int, str | None]:
-        """Take over what is told of a picture's first file; return those of another category."""
+        """Take over what is told of a picture's first file; return those of another category.
+
+        Every batch that is indexed comes by here, in the transaction that adds its vectors.
+        """
         changed: dict[int, str | None] = {}
         with self._database.write() as connection:
+            self._revise(connection)
             for picture_id in ids:
                 before = self._category(connection, picture_id)
                 connection.execute(

@@ -24,14 +24,17 @@ from pareja.search.contracts import (
     Hit,
     IndexReport,
     Picture,
+    PictureClassifier,
     Query,
     SearchResult,
+    Shows,
     VectorStore,
     VerifyReport,
 )
 from pareja.search.database import Database
 from pareja.search.indexing import Indexer
 from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
+from pareja.search.labels import LabelFilters, PictureLabels
 from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
 from pareja.search.relevance import Calibration
 from pareja.search.vectors import SqliteVectors
@@ -62,6 +65,7 @@ class Collection:
         self._calibration = Calibration(self._catalogue)
         self._opened: dict[str, VectorStore] = {}
         self._opening = threading.Lock()
+        self._filters = LabelFilters(database, self._catalogue, self._store)
 
     @classmethod
     def open(
@@ -129,6 +133,10 @@ class Collection:
         if self._server is not None:
             self._server.close()
 
+    def revision(self) -> int:
+        """Return a number that is another one after every change of pictures or vectors."""
+        return self._catalogue.revision()
+
     def models(self) -> tuple[str, ...]:
         """Return the names of the encoders with vectors here, the first indexed first."""
         return tuple(dict.fromkeys(space.model for space in self._catalogue.spaces()))
@@ -151,11 +159,39 @@ class Collection:
         """
         return self._catalogue.picture(picture_id)
 
+    def labels(self, classifier: PictureClassifier) -> PictureLabels:
+        """Return which label a classifier gives each picture, from the vectors that are here.
+
+        Computed once: keep the classifier, and what was not indexed since costs nothing.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If the collection has no vectors of the space that it reads.
+        """
+        return self._filters.labels(classifier)
+
     def pictures(
-        self, *, category: str | None = None, offset: int = 0, limit: int | None = None
+        self,
+        *,
+        category: str | None = None,
+        shows: Sequence[Shows] = (),
+        offset: int = 0,
+        limit: int | None = None,
     ) -> list[Picture]:
-        """Return pictures in the order in which they came."""
-        return self._catalogue.pictures(category, offset, limit)
+        """Return pictures in the order in which they came, those that pass the filters.
+
+        Raises
+        ------
+        FingerprintMismatchError, LabelError
+            As `search` does.
+        """
+        if not shows:
+            return self._catalogue.pictures(category, offset, limit)
+        with self._database.read():
+            ids = self._filters.showing(shows, category).tolist()[offset:][:limit]
+            found = self._catalogue.pictures_by_id(ids)
+        return [found[picture_id] for picture_id in ids if picture_id in found]
 
     def read(self, picture_id: int) -> bytes:
         """Return the bytes of a picture's file, wherever it is.
@@ -245,7 +281,10 @@ class Collection:
         CollectionError
             If the query is empty, or the collection has no such category, picture or encoder.
         FingerprintMismatchError
-            If words or a picture's embedding lie in another space.
+            If words or a picture's embedding lie in another space, or the collection has no
+            vectors of the one that a classifier reads.
+        LabelError
+            If a classifier has no such label.
         """
         start = time.perf_counter()
         if k < 1:
@@ -259,7 +298,11 @@ class Collection:
         exclude = [] if query.like is None else [query.like]
         while True:
             with self._database.read():
-                found = store.search(vector, k, category=query.category, exclude=exclude)
+                if query.shows:
+                    ids = self._filters.showing(query.shows, query.category)
+                    found = self._filters.nearest(vector, k, ids, space, exclude)
+                else:
+                    found = store.search(vector, k, category=query.category, exclude=exclude)
                 pictures = self._catalogue.pictures_by_id([picture_id for picture_id, _ in found])
             # A server has a vector a moment before the collection has its picture.
             strangers = [picture_id for picture_id, _ in found if picture_id not in pictures]

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.encoders.protocols import Embeddings
+from pareja.encoders.protocols import Embeddings, Fingerprint
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,52 @@ class Picture:
     height: int = 0
 
 
+class PictureClassifier(Protocol):
+    """What tells from a picture's embedding which one of its labels the picture has.
+
+    `pareja.tasks.classifiers.Classifier` is one.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What it tells apart, in the order of the columns."""
+        ...
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder whose embeddings it reads."""
+        ...
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """The space that it reads."""
+        ...
+
+    def probabilities(self, images: Embeddings) -> NDArray[np.float32]:
+        """Return how probable each label is, ``(n, k)``, for pictures ``(n, dim)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shows:
+    """What pictures should show, as a classifier that was learned from examples sees them.
+
+    Parameters
+    ----------
+    classifier
+        Gives each picture one of its labels. The vectors that it reads need not be those that are
+        searched; the collection must hold both.
+    labels
+        Pictures with any of these.
+    at_least
+        How probable the picture's label must be, in [0, 1].
+    """
+
+    classifier: PictureClassifier
+    labels: tuple[str, ...]
+    at_least: float = 0.0
+
+
 @dataclass(frozen=True)
 class Query:
     """What is looked for; at least one of `text`, `image` and `like` is given.
@@ -61,6 +107,8 @@ class Query:
         Words to move away from.
     category
         Only pictures of this category.
+    shows
+        Only pictures that fulfil each of these.
     """
 
     text: str | None = None
@@ -68,6 +116,7 @@ class Query:
     like: int | None = None
     minus: str | None = None
     category: str | None = None
+    shows: tuple[Shows, ...] = ()
 
 
 @dataclass(frozen=True)

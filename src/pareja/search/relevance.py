@@ -143,7 +143,7 @@ class Calibration:
         pictures than words are, and for the whole collection.
         """
         others = (query.image, query.like, query.minus, query.category)
-        words_alone = all(part is None for part in others)
+        words_alone = all(part is None for part in others) and not query.shows
         if not words_alone or not found or space.unrelated_gap is None:
             return None
         return self._gap(found[0][1], vector, space, store) >= space.unrelated_gap
