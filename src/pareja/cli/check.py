@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pareja.cli.classify import opened_cache
 from pareja.cli.console import (
+    CacheOption,
     DatasetArgument,
     Device,
     DeviceOption,
@@ -20,6 +22,7 @@ from pareja.cli.console import (
 
 if TYPE_CHECKING:
     from pareja.datasets.checks import CheckReport
+    from pareja.embedding.cache import EmbeddingCache
 
 ProfileName = Literal["general", "course"]
 """The names of `pareja.datasets.profiles.profiles`, which --help must not import."""
@@ -34,6 +37,7 @@ def check(
     profile: ProfileOption = "general",
     model: ModelOption = None,
     device: DeviceOption = None,
+    cache: CacheOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Report everything that is wrong with a dataset, at once.
@@ -42,7 +46,8 @@ def check(
     whether captions match another picture better than their own, and whether a picture may be
     unfit for a classroom.
     """
-    report = examine(dataset, profile, model, device)
+    with opened_cache(cache and model is not None) as kept:
+        report = examine(dataset, profile, model, device, kept)
     if as_json:
         print_json(report.to_json())
     else:
@@ -51,7 +56,11 @@ def check(
 
 
 def examine(
-    location: str, profile: ProfileName, model: str | None = None, device: Device | None = None
+    location: str,
+    profile: ProfileName,
+    model: str | None = None,
+    device: Device | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> CheckReport:
     """Load a dataset, rows without a picture and all, and check it."""
     from pareja.datasets import check_dataset, load_dataset
@@ -67,6 +76,7 @@ def examine(
             dataset,
             load_dual(model, device=device),
             profile=profile,
+            cache=cache,
             progress=partial(progress, "embed"),
         )
 

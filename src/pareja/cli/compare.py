@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from pareja.cli.classify import (
     Truth,
     as_text,
-    opened_cache,
     warn_of_skipped,
 )
 from pareja.cli.console import (
@@ -20,17 +18,15 @@ from pareja.cli.console import (
     ForceOption,
     JsonOption,
     LangsOption,
-    Language,
-    Languages,
     ModelsOption,
     OutOption,
     SeedOption,
     command_line,
     interval,
     print_json,
-    progress_bars,
     stdout,
 )
+from pareja.cli.reporting import print_reports, reporting
 
 if TYPE_CHECKING:
     from pareja.tasks.compare import ModelComparison
@@ -73,7 +69,6 @@ def compare(
     """
     from pareja.datasets import load_dataset
     from pareja.encoders import load_dual
-    from pareja.files import staged_directory
     from pareja.report.models import write_model_report
     from pareja.tasks.compare import compare_models
     from pareja.tasks.compare_export import comparison_to_json
@@ -81,11 +76,7 @@ def compare(
 
     templates = {given: read_templates(given) for given in template or ("photo", "bare")}
     choices = None if labels is None else read_labels(labels)
-    with ExitStack() as stack:
-        progress = stack.enter_context(progress_bars())
-        kept = stack.enter_context(opened_cache(cache))
-        # Before the work: a folder that may not be written to is told at once.
-        folder = stack.enter_context(staged_directory(out, force=force)) if out else None
+    with reporting(out, lang, cache=cache, force=force) as run:
         comparison = compare_models(
             load_dataset(dataset),
             [load_dual(name, device=device) for name in models or ("starter",)],
@@ -94,24 +85,21 @@ def compare(
             labels=choices,
             price=price,
             seed=seed,
-            cache=kept,
-            progress=progress,
+            cache=run.cache,
+            progress=run.progress,
         )
-        if folder is not None:
-            progress("report", None)
-            command = command_line()
-            for wanted in lang or [Languages.en]:
-                language: Language = wanted.value
-                write_model_report(comparison, folder, lang=language, command=command)
+        if run.folder is not None:
+            run.progress("report", None)
+            for language in run.langs:
+                write_model_report(comparison, run.folder, lang=language, command=command_line())
             document = as_text(comparison_to_json(comparison))
-            (folder / "compare.json").write_text(document, encoding="utf-8")
+            (run.folder / "compare.json").write_text(document, encoding="utf-8")
     warn_of_skipped(comparison.skipped)
     if as_json:
         print_json(comparison_to_json(comparison))
         return
     print_comparison(comparison)
-    if out is not None:
-        stdout().print(f"{out}", soft_wrap=True)
+    print_reports(out, run.langs)
 
 
 def print_comparison(comparison: ModelComparison) -> None:

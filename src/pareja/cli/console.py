@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeAlias, TypeVar
 
 import typer
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pareja.analysis.significance import Estimate
     from pareja.embedding.pipeline import Progress
 
+
+ShowProgress: TypeAlias = Callable[[str, "Progress | None"], None]
+"""Takes the title of a stage and, while it has a length, its progress."""
 
 Language = Literal["es", "en"]
 """The languages that pages and reports are written in."""
@@ -177,7 +180,7 @@ def refuse_own_files(out: Path | None, read: Sequence[str | Path]) -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str, Progress | None], None]]:
+def progress_bars() -> Iterator[ShowProgress]:
     """Show the stages of a long piece of work on standard error, with rate and time left.
 
     Yields a function that is called with a stage's title and, while it has a length, its

@@ -8,7 +8,8 @@ import typer
 
 from pareja.cli.check import examine, print_report
 from pareja.cli.console import OutOption, progress_bars, stdout
-from pareja.cli.study import EMBEDDED, REPORTS, print_study
+from pareja.cli.reporting import REPORTS
+from pareja.cli.study import EMBEDDED, print_study
 from pareja.files import staged_directory
 
 
@@ -39,7 +40,7 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
     print_study(result)
     console = stdout()
     console.print("\nThe report, in English and in Spanish (open it in a browser):")
-    for name in REPORTS:
+    for name in REPORTS.values():
         console.print(f"  {(folder / files[name]).resolve()}", soft_wrap=True)
     console.print(
         "\nNext: pareja check FOLDER --profile course      your own pictures\n"

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pareja.cli.console import (
+    CacheOption,
     DatasetArgument,
     DeviceOption,
     ForceOption,
     JsonOption,
     LangsOption,
-    Language,
-    Languages,
     ModelsOption,
     OutOption,
     SeedOption,
     command_line,
     interval,
     print_json,
-    progress_bars,
     stdout,
 )
-from pareja.files import staged_directory
+from pareja.cli.reporting import print_reports, reporting
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from pareja.studies.study import EncoderResult, StudyResult
 
 EMBEDDED = ("starter-unaligned", "starter")
-REPORTS = ("report.html", "memoria.html")
 
 
 def study(
@@ -50,6 +46,7 @@ def study(
     resamples: Annotated[
         int, typer.Option(min=100, help="Bootstrap samples of each interval.")
     ] = 2_000,
+    cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,33 +64,26 @@ def study(
 
     loaded = load_dataset(dataset)
     folder = out or (None if as_json else Path(f"{loaded.name}-study"))
-    wanted = cast(list[Language], [each.value for each in lang or [Languages.en]])
     files: dict[str, str] = {}
-    with progress_bars() as progress, staged(folder, force=force) as staging:
+    with reporting(folder, lang, cache=cache, force=force) as run:
         result = run_study(
             loaded,
             [load_encoder(name, device=device) for name in models or EMBEDDED],
             seed=seed,
             permutations=permutations,
             resamples=resamples,
-            progress=progress,
+            cache=run.cache,
+            progress=run.progress,
             command=command_line(),
         )
-        if staging is not None:
-            progress("report", None)
-            files = write_folder(result, staging, langs=wanted)
+        if run.folder is not None:
+            run.progress("report", None)
+            files = write_folder(result, run.folder, langs=run.langs)
     if as_json:
         print_json(study_to_json(result, files))
         return
     print_study(result)
-    for name in REPORTS:
-        if folder is not None and name in files:
-            stdout().print(str(folder / files[name]), soft_wrap=True)
-
-
-def staged(folder: Path | None, *, force: bool) -> AbstractContextManager[Path | None]:
-    """Open the folder to write into before any work is done; None where nothing is written."""
-    return nullcontext() if folder is None else staged_directory(folder, force=force)
+    print_reports(folder, run.langs)
 
 
 def print_study(result: StudyResult) -> None:

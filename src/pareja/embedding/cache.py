@@ -276,8 +276,8 @@ class EmbeddingCache:
             yield
         except sqlite3.OperationalError as error:
             raise OutputError(
-                f"the embedding cache {self.path} cannot be used: {error}. Free it or choose "
-                "another path."
+                f"the embedding cache {self.path} cannot be used: {error}. Free it, choose another "
+                "path, or pass --no-cache."
             ) from error
         except sqlite3.DatabaseError as error:
             raise OutputError(
@@ -287,7 +287,7 @@ class EmbeddingCache:
         except OSError as error:
             raise OutputError(
                 f"the embedding cache {self.path} cannot be made: {error.strerror or error}. "
-                "Choose a place that you may write to."
+                "Choose a place that you may write to, or pass --no-cache."
             ) from error
 
 

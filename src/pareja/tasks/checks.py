@@ -9,6 +9,7 @@ import numpy as np
 from pareja.datasets.checks import CheckReport, check_dataset
 from pareja.datasets.profiles import Profile
 from pareja.datasets.records import Dataset
+from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import Progress, embed_dataset
 from pareja.encoders.protocols import DualEncoder
 from pareja.tasks.moderation import flag
@@ -19,6 +20,7 @@ def check_with_encoder(
     encoder: DualEncoder,
     *,
     profile: str | Profile = "general",
+    cache: EmbeddingCache | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> CheckReport:
     """Check a dataset, and ask an encoder about captions and content as well.
@@ -32,6 +34,8 @@ def check_with_encoder(
         checks and left out of its own.
     profile
         Which rules apply.
+    cache
+        Embeddings of earlier runs.
     progress
         Called while pictures are embedded.
 
@@ -42,7 +46,7 @@ def check_with_encoder(
         match another picture better than their own, and of pictures that
         `pareja.tasks.moderation.flag` flags.
     """
-    embedded = embed_dataset(dataset, encoder, progress=progress)
+    embedded = embed_dataset(dataset, encoder, cache=cache, progress=progress)
     place = {record.file_name: i for i, record in enumerate(dataset)}
     readable = np.array([place[record.file_name] for record in embedded.dataset], dtype=np.intp)
     # NaN stands for what could not be embedded.
@@ -51,6 +55,6 @@ def check_with_encoder(
     similarity[np.ix_(readable, columns)] = embedded.images @ embedded.captions.T
     flagged = [
         (int(readable[found.image]), found.category, found.score)
-        for found in flag(embedded.images, encoder)
+        for found in flag(embedded.images, encoder, cache=cache)
     ]
     return check_dataset(dataset, profile=profile, similarity=similarity, flagged=flagged)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from pareja.analysis.classification import (
 from pareja.analysis.comparison import Agreement
 from pareja.analysis.retrieval import RetrievalScores, retrieval
 from pareja.analysis.similarity import cosine_similarity
-from pareja.datasets.records import Dataset
+from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import Progress, embed_images, embed_texts
 from pareja.encoders.catalogue import find_card
@@ -50,7 +50,7 @@ class Cost:
     size_mb
         Of the weights, in MB (10^6 bytes); None where nobody says.
     timed
-        How many pictures were timed.
+        How many pictures were timed; all of them can be decoded.
     """
 
     pictures_per_second: float
@@ -245,8 +245,6 @@ def compare_models(
     skipped: tuple[tuple[str, str], ...] = ()
     embedded: list[tuple[DualEncoder, Embeddings, Cost]] = []
     for encoder in encoders:
-        progress(f"time · {encoder.name}", None)
-        cost = _timed(sources[:_TIMED_PICTURES], encoder, price)
         found = embed_images(
             sources, encoder, cache=cache, progress=partial(progress, f"embed · {encoder.name}")
         )
@@ -259,6 +257,8 @@ def compare_models(
             sources = [record.source for record in kept]
         elif found.skipped:
             raise DatasetError("{}: {}; it could be read before.".format(*found.skipped[0]))
+        progress(f"time · {encoder.name}", None)
+        cost = _timed(sources[:_TIMED_PICTURES], encoder, price)
         embedded.append((encoder, found.embeddings, cost))
     measure = partial(
         _measure,
@@ -300,9 +300,15 @@ def compare_models(
     )
 
 
-def _timed(sources: Sequence[Any], encoder: DualEncoder, price: float | None) -> Cost:
-    """Embed pictures once for the networks to be loaded, then once by the clock."""
+def _timed(sources: Sequence[Source], encoder: DualEncoder, price: float | None) -> Cost:
+    """Embed pictures by the clock, whatever a cache knows of them.
+
+    First the network is loaded and every file read once, so that no model waits for the disk on
+    behalf of the next.
+    """
     embed_images(sources[:2], encoder)
+    for source in sources:
+        source.read()
     wall, cpu = time.perf_counter(), time.process_time()
     embed_images(sources, encoder)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -124,12 +124,13 @@ def flag(
     *,
     threshold: float = THRESHOLD,
     prompts: ModerationPrompts | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> list[Flag]:
     """List the pictures that a person should look at, highest score first.
 
     Parameters
     ----------
-    images, encoder, prompts
+    images, encoder, prompts, cache
         As in `moderation_scores`.
     threshold
         Score from which a picture is flagged, in [0, 1]. At one half the flag's texts together
@@ -141,7 +142,8 @@ def flag(
         At most one for each picture: its highest.
     """
     prompts = prompts or default_prompts()
-    return _flags(moderation_scores(images, encoder, prompts), list(prompts.flags), threshold)
+    scores = moderation_scores(images, encoder, prompts, cache=cache)
+    return _flags(scores, list(prompts.flags), threshold)
 
 
 def _flags(scores: NDArray[np.float64], names: Sequence[str], threshold: float) -> list[Flag]:
