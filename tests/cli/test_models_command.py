@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fake_hub
@@ -12,7 +13,7 @@ from tiny_models import folder
 from typer.testing import CliRunner
 
 from pareja.cli.models import models_app
-from pareja.encoders import list_models
+from pareja.encoders import hub, list_models, load_encoder
 from pareja.errors import EncoderError, ModelUnavailableError
 
 NAME = "tiny/clip"
@@ -81,6 +82,71 @@ def test_a_model_is_fetched_shown_and_removed(remote: FakeHub) -> None:
     assert "is removed" in run("remove", NAME).stdout
     with pytest.raises(ModelUnavailableError):
         run("remove", NAME)
+
+
+PAIR = "tiny/vit+tiny/sentence"
+
+
+@pytest.fixture
+def pair(remote: FakeHub) -> FakeHub:
+    remote.add("tiny/vit", folder("vit"), licence="apache-2.0")
+    remote.add("tiny/sentence", folder("sentence"), commit="b" * 40)
+    return remote
+
+
+def test_a_pair_is_fetched_shown_and_removed(pair: FakeHub) -> None:
+    with pytest.raises(ModelUnavailableError, match=r"pareja models fetch tiny/vit$"):
+        run("show", PAIR)
+    fetched = run("fetch", PAIR)
+    image, text = (Path(line) for line in fetched.stdout.split())
+    assert (image / "model.safetensors").is_file()
+    assert (text / "modules.json").is_file()
+    said = fetched.stderr.splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["tiny/vit", "tiny/sentence", "together:"]
+    assert "licence apache-2.0" in said[0]
+    assert "licence mit" in said[1]
+    encoder = load_encoder(PAIR, device="cpu")
+    assert encoder.encode_texts(["a dog"]).shape == (1, encoder.text_dim)
+    again = json.loads(run("fetch", PAIR, "--json").stdout)
+    assert [model["folder"] for model in again["models"]] == [str(image), str(text)]
+    shown = json.loads(run("show", PAIR, "--json").stdout)
+    assert (shown["kind"], [m["commit"][0] for m in shown["models"]]) == ("pair", ["a", "b"])
+    run("remove", "tiny/vit")
+    assert run("remove", PAIR).stdout.startswith("tiny/sentence is removed")
+    with pytest.raises(ModelUnavailableError, match="tiny/vit is not on this machine"):
+        run("remove", PAIR)
+
+
+def test_sizes_and_licences_are_said_before_either_half_is_downloaded(
+    pair: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = sum(plan.size for plan in map(hub.plan, PAIR.split("+")))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=total - 1))
+    pair.requests.clear()
+    said = CliRunner().invoke(models_app, ["fetch", PAIR])
+    assert said.stderr.count("licence") == 2
+    assert isinstance(said.exception, ModelUnavailableError)
+    assert str(said.exception).startswith("tiny/vit and tiny/sentence need ")
+    assert not any("resolve" in path for _, path, _ in pair.requests)
+
+
+def test_only_what_the_hub_has_is_fetched_of_a_pair(pair: FakeHub) -> None:
+    fetched = run("fetch", "starter+tiny/sentence")
+    assert fetched.stderr.count("licence") == 1
+    assert len(run("fetch", f"{folder('vit')}+tiny/sentence").stdout.split()) == 1
+
+
+def test_a_pair_the_wrong_way_round_is_not_downloaded(remote: FakeHub) -> None:
+    with pytest.raises(EncoderError, match="'distiluse' embeds no pictures"):
+        run("fetch", "distiluse+resnet50")
+    assert not remote.requests
+
+
+def test_a_catalogue_pair_is_shown_card_by_card(remote: FakeHub) -> None:
+    shown = run("show", "resnet50+distiluse").stdout
+    image, text = shown.split("\n\n")
+    assert "microsoft/resnet-50" in image
+    assert "sentence-transformers/distiluse" in text
 
 
 def test_embedded_models_cannot_be_removed(remote: FakeHub) -> None:

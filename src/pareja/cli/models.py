@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pareja.cli.console import JsonOption, print_json, stderr, stdout
+from pareja.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
     from pareja.encoders.catalogue import ModelCard
+    from pareja.encoders.hub import Plan
 
 models_app = typer.Typer(
     name="models", help="List, show, fetch and remove encoders.", no_args_is_help=False
 )
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A name of the catalogue, or owner/repo on the hub.")
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A name of the catalogue, owner/repo on the hub, or a pair of these: resnet50+minilm.",
+    ),
 ]
 
 
@@ -72,55 +79,93 @@ def list_command(as_json: JsonOption = False) -> None:
 
 @models_app.command()
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show all that is known about a model, without loading it."""
-    from pareja.encoders import hub
-    from pareja.encoders.catalogue import find_card
-
-    card = find_card(name)
-    if card is None:
-        local = hub.snapshot(name)
-        known: dict[str, Any] = {"name": name, "repository": local.repository}
-        known |= _on_disk(name)
-    else:
-        known = _described(card)
+    """Show all that is known about a model, or about both of a pair, without loading it."""
+    parts = _parts(name)
+    known = [_known(part) for part in parts]
     if as_json:
-        print_json(known)
+        print_json({"name": name, "kind": "pair", "models": known} if len(parts) > 1 else known[0])
         return
     console = stdout()
-    for field, value in known.items():
-        if value not in (None, ""):
-            console.print(f"{field:<16} {value}", soft_wrap=True)
+    for place, fields in enumerate(known):
+        if place:
+            console.print()
+        for field, value in fields.items():
+            if value not in (None, ""):
+                console.print(f"{field:<16} {value}", soft_wrap=True)
 
 
 @models_app.command()
 def fetch(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Download a model; a download that broke off goes on where it stopped."""
+    """Download a model, or both of a pair; a download that broke off goes on where it stopped."""
     from pareja.encoders import hub
 
-    plan = hub.plan(name)
-    stderr().print(
-        f"{plan.repository} at {plan.commit[:12]}: {plan.size / 1e6:,.0f} MB, of which "
-        f"{plan.missing / 1e6:,.0f} MB to download; licence {plan.licence or 'not stated'}",
-        soft_wrap=True,
-    )
-    with _download_bar(plan.size) as progress:
-        snapshot = hub.fetch(name, progress)
+    parts = _from_the_hub(name)
+    plans = [hub.plan(part) for part in parts]
+    for plan in plans:
+        stderr().print(
+            f"{plan.repository} at {plan.commit[:12]}: {_sizes([plan])}; "
+            f"licence {plan.licence or 'not stated'}",
+            soft_wrap=True,
+        )
+    if len(plans) > 1:
+        stderr().print(f"together: {_sizes(plans)}", soft_wrap=True)
+    hub.check_room(plans)
+    for plan in plans:
+        with _download_bar(plan.size) as progress:
+            snapshot = hub.fetch(plan.name, progress)
+        if not as_json:
+            stdout().print(str(snapshot.folder), soft_wrap=True)
     if as_json:
-        print_json({"name": name} | _on_disk(name))
-    else:
-        stdout().print(str(snapshot.folder), soft_wrap=True)
+        here = [{"name": part} | _on_disk(part) for part in parts]
+        print_json({"name": name, "models": here} if len(_parts(name)) > 1 else here[0])
 
 
 @models_app.command()
 def remove(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Delete a model from this machine, in all its versions."""
+    """Delete a model, or both of a pair, from this machine, in all its versions."""
     from pareja.encoders import hub
 
-    freed = hub.remove(name)
+    freed: dict[str, int] = {}
+    absent: list[ModelUnavailableError] = []
+    for part in _from_the_hub(name):
+        try:
+            freed[part] = hub.remove(part)
+        except ModelUnavailableError as error:
+            absent.append(error)
+    if not freed:
+        raise absent[0]
     if as_json:
-        print_json({"name": name, "freed_bytes": freed})
-    else:
-        stdout().print(f"{name} is removed: {freed / 1e6:,.1f} MB are free again", soft_wrap=True)
+        print_json({"name": name, "freed_bytes": sum(freed.values())})
+        return
+    for part, size in freed.items():
+        stdout().print(f"{part} is removed: {size / 1e6:,.1f} MB are free again", soft_wrap=True)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return the models that a name stands for: both halves of a pair."""
+    from pareja.encoders.catalogue import pair_halves
+
+    return pair_halves(name) or (name,)
+
+
+def _from_the_hub(name: str) -> tuple[str, ...]:
+    """Return those that are downloaded: a half may also be part of pareja, or a folder."""
+    from pareja.encoders.catalogue import find_card
+
+    def is_embedded(part: str) -> bool:
+        card = find_card(part)
+        return card is not None and card.repository is None
+
+    parts = _parts(name)
+    remote = tuple(p for p in parts if not is_embedded(p) and not Path(p).expanduser().is_dir())
+    # One that is none of the hub's has its own message there.
+    return remote or parts
+
+
+def _sizes(plans: Sequence[Plan]) -> str:
+    """Say how large models are, and how much of that is still to come."""
+    size, missing = sum(plan.size for plan in plans), sum(plan.missing for plan in plans)
+    return f"{size / 1e6:,.0f} MB, of which {missing / 1e6:,.0f} MB to download"
 
 
 def _is_here(card: ModelCard) -> bool:
@@ -148,6 +193,18 @@ def _described(card: ModelCard) -> dict[str, Any]:
     """Return a card's fields, and where the model is on this machine."""
     here = {"here": True} if card.loader == "embedded" else _on_disk(card.name)
     return asdict(card) | here
+
+
+def _known(name: str) -> dict[str, Any]:
+    """Return all that is known of one model, by its card or by its files."""
+    from pareja.encoders import hub
+    from pareja.encoders.catalogue import find_card
+
+    card = find_card(name)
+    if card is not None:
+        return _described(card)
+    local = hub.snapshot(name)
+    return {"name": name, "repository": local.repository} | _on_disk(name)
 
 
 @contextmanager

@@ -150,8 +150,8 @@ def load(name: str, *, device: str | None = None, precision: str | None = None) 
 
         refuse_unknown(device, precision)
         return starter.load_starter() if name == "starter" else starter.load_starter_unaligned()
-    if card is None and "+" in name and not Path(name).is_dir():
-        return _load_pair(name, device, precision)
+    if halves := pair_halves(name):
+        return _load_pair(name, halves, device, precision)
     from pareja.encoders.opening import open_folder
 
     folder = Path(name).expanduser()
@@ -173,21 +173,55 @@ def load(name: str, *, device: str | None = None, precision: str | None = None) 
     )
 
 
-def _load_pair(name: str, device: str | None, precision: str | None) -> EncoderPair:
+def pair_halves(name: str) -> tuple[str, str] | None:
+    """Return the image and the text encoder that a pair is written of; None for other names.
+
+    Raises
+    ------
+    EncoderError
+        If the catalogue knows that a half is of the wrong kind.
+
+    Examples
+    --------
+    >>> pair_halves("resnet50+distiluse")
+    ('resnet50', 'distiluse')
+    >>> pair_halves("resnet50")
+    """
+    if "+" not in name or find_card(name) is not None or Path(name).is_dir():
+        return None
+    image, _, text = name.partition("+")
+    image_card, text_card = find_card(image), find_card(text)
+    _refuse_wrong_half(
+        name,
+        images=image_card is None or image_card.kind != "text",
+        texts=text_card is None or text_card.kind != "image",
+    )
+    return image, text
+
+
+def _refuse_wrong_half(name: str, *, images: bool, texts: bool) -> None:
+    """Raise unless the first half embeds pictures and the last texts."""
+    image, _, text = name.partition("+")
+    if not images:
+        raise EncoderError(
+            f"{name!r}: {image!r} embeds no pictures. Write the image encoder first, "
+            "as in 'resnet50+distiluse'."
+        )
+    if not texts:
+        raise EncoderError(
+            f"{name!r}: {text!r} embeds no texts. Write the text encoder last, "
+            "as in 'resnet50+distiluse'."
+        )
+
+
+def _load_pair(
+    name: str, halves: tuple[str, str], device: str | None, precision: str | None
+) -> EncoderPair:
     """Load the two halves of ``image+text``."""
-    image_name, _, text_name = name.partition("+")
-    image = load(image_name, device=device, precision=precision)
-    text = load(text_name, device=device, precision=precision)
-    if not hasattr(image, "encode_images"):
-        raise EncoderError(
-            f"{name!r}: {image_name!r} embeds no pictures. Write the image encoder first, "
-            "as in 'resnet50+distiluse'."
-        )
-    if not hasattr(text, "encode_texts"):
-        raise EncoderError(
-            f"{name!r}: {text_name!r} embeds no texts. Write the text encoder last, "
-            "as in 'resnet50+distiluse'."
-        )
+    image, text = (load(half, device=device, precision=precision) for half in halves)
+    _refuse_wrong_half(
+        name, images=hasattr(image, "encode_images"), texts=hasattr(text, "encode_texts")
+    )
     return EncoderPair(name, cast(ImageEncoder, image), cast(TextEncoder, text))
 
 

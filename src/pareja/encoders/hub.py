@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +175,35 @@ def plan(name: str) -> Plan:
     )
 
 
+def check_room(plans: Sequence[Plan]) -> None:
+    """Refuse models that the disk or the memory of this machine is too small for, together.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If there is not enough of either. The message says how much is needed.
+    """
+    names = " and ".join(wanted.name for wanted in plans)
+    need = "needs" if len(plans) == 1 else "need"
+    missing = sum(wanted.missing for wanted in plans)
+    cache = _cache()
+    place = next(path for path in (cache, *cache.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < missing:
+        raise ModelUnavailableError(
+            f"{names} {need} {_megabytes(missing)} more on the disk of {place}, which "
+            f"has {_megabytes(free)} free. Make room, or set HF_HOME to another disk."
+        )
+    files = [file for wanted in plans for file in wanted.files]
+    weights = sum(file.size for file in files if _is_weights(file.path))
+    memory = _memory()
+    if memory is not None and weights > memory:
+        raise ModelUnavailableError(
+            f"{names} {need} {_megabytes(weights)} of memory for the weights alone, and this "
+            f"machine has {_megabytes(memory)}. Choose a smaller model."
+        )
+
+
 def fetch(name: str, progress: Progress | None = None) -> Snapshot:
     """Download a model, or what is missing of it.
 
@@ -196,7 +225,7 @@ def fetch(name: str, progress: Progress | None = None) -> Snapshot:
         If the repository holds no weights that can be read.
     """
     wanted = plan(name)
-    _check_room(wanted)
+    check_room([wanted])
     done = wanted.size - wanted.missing
     stored = _stored(wanted.repository)
     # The files that tell that a model is complete come last.
@@ -334,25 +363,6 @@ def _needed(files: list[RemoteFile], loader: str | None) -> Iterator[RemoteFile]
             chosen = name.endswith(".json") or name in _TOKENIZER_FILES
         if chosen:
             yield file
-
-
-def _check_room(wanted: Plan) -> None:
-    """Refuse a model that the disk or the memory of this machine is too small for."""
-    cache = _cache()
-    place = next(path for path in (cache, *cache.parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if free < wanted.missing:
-        raise ModelUnavailableError(
-            f"{wanted.name} needs {_megabytes(wanted.missing)} more on the disk of {place}, which "
-            f"has {_megabytes(free)} free. Make room, or set HF_HOME to another disk."
-        )
-    weights = sum(file.size for file in wanted.files if _is_weights(file.path))
-    memory = _memory()
-    if memory is not None and weights > memory:
-        raise ModelUnavailableError(
-            f"{wanted.name} needs {_megabytes(weights)} of memory for its weights alone, and this "
-            f"machine has {_megabytes(memory)}. Choose a smaller model."
-        )
 
 
 def _memory() -> int | None:
