@@ -164,6 +164,33 @@ def test_models_and_prompts_are_compared(pareja: Pareja, told: Path, tmp_path: P
     assert "--force" in again.err
 
 
+def test_what_is_not_compared_is_said_with_what_to_do(pareja: Pareja, told: Path) -> None:
+    some = pareja("compare", told, "--labels", "red,green,violet")
+    assert (some.status, some.err.splitlines()) == (
+        0,
+        [
+            "pareja: warning: colours: 6 of 8 pictures left out, whose label is missing or not "
+            "among the choices. Name it in --labels, or leave --labels out.",
+            "pareja: warning: colours: no picture has the label violet, so nothing tells whether "
+            "it would be found. Leave it out of --labels, or add pictures of it.",
+        ],
+    )
+    metadata = told / "metadata.csv"
+    metadata.write_text(metadata.read_text().removesuffix("brown"))
+    unlabelled = pareja("compare", told, "--json")
+    assert unlabelled.err == (
+        "pareja: warning: colours: 1 of 8 pictures left out, for want of a label. Fill the column "
+        "'label' of its metadata to compare on all.\n"
+    )
+    assert json.loads(unlabelled.out)["left_out"] == 1
+    none = pareja("compare", told, "--labels", "cat,dog")
+    assert (none.status, none.out, none.err.count("\n")) == (1, "", 1)
+    assert "the dataset's own begin with red, green" in none.err
+    single = pareja("compare", told, "--labels", "red")
+    assert (single.status, single.err.count("\n")) == (1, 1)
+    assert "'pareja classify' with --unknown" in single.err
+
+
 def test_a_comparison_needs_two_things(pareja: Pareja, told: Path) -> None:
     run = pareja("compare", told, "--template", "photo")
     assert (run.status, run.out) == (1, "")

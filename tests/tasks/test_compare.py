@@ -109,7 +109,14 @@ def test_what_cannot_be_compared_is_said(labelled_colours: Dataset, colours: Col
         compare_models(labelled_colours, [colours], one)
     with pytest.raises(EncoderError, match="'colours' is given twice"):
         compare_models(labelled_colours, [colours, colours], one)
-    with pytest.raises(DatasetError, match="no picture has one of the labels"):
+    with pytest.raises(DatasetError) as stranger:
         compare_models(labelled_colours, [colours], TEMPLATES, labels=["cat", "dog"])
+    assert str(stranger.value) == (
+        "colours: no picture has one of the labels cat, dog; the dataset's own begin with red, "
+        "green, blue, yellow, white. Use those, or leave --labels out."
+    )
+    alike = [replace(record, label="red") for record in labelled_colours]
+    with pytest.raises(LabelError, match=r"colours: 'red' is the only label.* --truth category"):
+        compare_models(replace(labelled_colours, records=tuple(alike)), [colours], TEMPLATES)
     with pytest.raises(LabelError, match="given twice"):
         compare_models(labelled_colours, [colours], TEMPLATES, labels=["red", "red"])

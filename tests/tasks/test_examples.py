@@ -139,6 +139,10 @@ def test_words_alone_see_nothing(shades: Dataset, colours: ColourEncoder) -> Non
 def test_a_label_without_pictures_is_named(shades: Dataset, colours: ColourEncoder) -> None:
     with pytest.raises(LabelError, match="no picture has the label 'zebra'"):
         gather_examples(shades, colours, labels=["red", "zebra"])
+    alike = replace(shades, records=tuple(replace(record, label="red") for record in shades))
+    with pytest.raises(LabelError, match=r"'red' is the only label, and there must be two") as one:
+        gather_examples(alike, colours)
+    assert "--unknown" not in str(one.value)
     with pytest.raises(LabelError, match="more shots than pictures: 6 shots"):
         gather_examples(shades, colours, shots=[1, 6])
     with pytest.raises(LabelError, match="twice"):

@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pareja.cli.classify import (
-    Truth,
-    as_text,
-    warn_of_skipped,
-)
+from pareja.cli.classify import Truth, as_text, warn_of_skipped
 from pareja.cli.console import (
     CacheOption,
     DatasetArgument,
@@ -25,11 +21,14 @@ from pareja.cli.console import (
     interval,
     print_json,
     stdout,
+    warn,
 )
 from pareja.cli.reporting import print_reports, reporting
 
 if TYPE_CHECKING:
     from pareja.tasks.compare import ModelComparison
+
+_NAMED = 5
 
 
 def compare(
@@ -95,11 +94,37 @@ def compare(
             document = as_text(comparison_to_json(comparison))
             (run.folder / "compare.json").write_text(document, encoding="utf-8")
     warn_of_skipped(comparison.skipped)
+    warn_of_left_out(comparison, truth, chosen=labels is not None)
     if as_json:
         print_json(comparison_to_json(comparison))
         return
     print_comparison(comparison)
     print_reports(out, run.langs)
+
+
+def warn_of_left_out(comparison: ModelComparison, truth: Truth, *, chosen: bool) -> None:
+    """Say on standard error what was not compared, and how it would be."""
+    name = comparison.dataset.name
+    if comparison.left_out:
+        total = len(comparison.dataset) + len(comparison.skipped) + comparison.left_out
+        if chosen:
+            reason = f"whose {truth} is missing or not among the choices"
+            advice = "Name it in --labels, or leave --labels out."
+        else:
+            reason = f"for want of a {truth}"
+            advice = f"Fill the column {truth!r} of its metadata to compare on all."
+        _warn(f"{name}: {comparison.left_out} of {total} pictures left out, {reason}. {advice}")
+    shown = {comparison.labels[place] for place in comparison.truth}
+    if empty := [label for label in comparison.labels if label not in shown]:
+        _warn(
+            f"{name}: no picture has the label {', '.join(empty[:_NAMED])}"
+            f"{f' (and {len(empty) - _NAMED} more)' if len(empty) > _NAMED else ''}, so nothing "
+            "tells whether it would be found. Leave it out of --labels, or add pictures of it."
+        )
+
+
+def _warn(line: str) -> None:
+    warn(line, UserWarning, "", 0)
 
 
 def print_comparison(comparison: ModelComparison) -> None:

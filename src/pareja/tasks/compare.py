@@ -28,7 +28,7 @@ from pareja.embedding.pipeline import Progress, embed_images, embed_texts
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import DatasetError, EncoderError
-from pareja.tasks.evaluation import Truth, distinct, true_labels
+from pareja.tasks.evaluation import Truth, distinct, no_such_labels, own_labels, true_labels
 from pareja.tasks.prompts import checked_labels
 from pareja.tasks.zero_shot import Loss, activations, zero_shot
 
@@ -220,6 +220,8 @@ def compare_models(
     ------
     DatasetError
         If no picture has one of the labels, or none of those decodes.
+    LabelError
+        If there are fewer than two labels, or two are the same but for case.
     EncoderError
         If there is nothing to compare, or a model is named twice.
     """
@@ -232,12 +234,12 @@ def compare_models(
             "with -m, or a second set with --template."
         )
     answers = true_labels(dataset, truth)
-    choices = checked_labels(distinct(answers) if labels is None else labels)
+    choices = own_labels(dataset, answers, truth) if labels is None else checked_labels(labels)
     column = {label.casefold(): i for i, label in enumerate(choices)}
     places = [column.get((answer or "").casefold()) for answer in answers]
     told = [i for i, place in enumerate(places) if place is not None]
     if not told:
-        raise DatasetError(f"{dataset.name}: no picture has one of the labels {choices[:5]}.")
+        raise no_such_labels(choices, distinct(answers), dataset.name)
     labelled = replace(dataset, records=tuple(dataset.records[i] for i in told))
     sources = [record.source for record in labelled]
     kept = labelled

@@ -12,7 +12,7 @@ from pareja.analysis.classification import ClassificationScores, classification
 from pareja.analysis.multilabel import MultiLabelScores, multilabel
 from pareja.analysis.rejection import RejectionScores, rejection
 from pareja.datasets.records import Dataset
-from pareja.errors import DatasetError
+from pareja.errors import DatasetError, LabelError
 from pareja.tasks.zero_shot import PRESENT, SURE_ENOUGH, Classification
 
 Truth = Literal["label", "category"]
@@ -71,6 +71,52 @@ def true_labels(dataset: Dataset, truth: Truth) -> list[str | None]:
     return [name.strip() or None if name else None for name in found]
 
 
+def own_labels(dataset: Dataset, given: Sequence[str | None], truth: Truth) -> tuple[str, ...]:
+    """Return the labels of a dataset to choose among.
+
+    Parameters
+    ----------
+    dataset
+        The pictures.
+    given
+        What each shows, as `true_labels` returns it.
+    truth
+        The column that it comes from.
+
+    Raises
+    ------
+    LabelError
+        If there is only one.
+    """
+    names = distinct(given)
+    if len(names) < 2:
+        other = "category" if truth == "label" else "label"
+        raise LabelError(
+            f"{dataset.name}: {names[0]!r} is the only {truth}, and there must be two to tell "
+            f"apart. Give other pictures another {truth}, or pass --truth {other}."
+        )
+    return names
+
+
+def no_such_labels(labels: Sequence[str], own: Sequence[str], where: str = "") -> DatasetError:
+    """Return the error for labels that no picture has.
+
+    Parameters
+    ----------
+    labels
+        What was asked for.
+    own
+        The labels that pictures have.
+    where
+        The dataset, for the message.
+    """
+    place = f"{where}: " if where else ""
+    return DatasetError(
+        f"{place}no picture has one of the labels {', '.join(labels[:5])}; the dataset's own begin "
+        f"with {', '.join(own[:5])}. Use those, or leave --labels out."
+    )
+
+
 def distinct(truth: Sequence[str | None], *, several: bool = False) -> tuple[str, ...]:
     """Return the labels that occur, in order of first appearance."""
     found: dict[str, str] = {}
@@ -111,11 +157,7 @@ def evaluate(
     labelled = np.array([bool(names) for names in named], dtype=bool)
     outside = int((labelled & ~known).sum())
     if not known.any():
-        shown = ", ".join(distinct(truth, several=result.multi_label)[:5])
-        raise DatasetError(
-            f"no picture has one of the labels {', '.join(result.labels[:5])}; the dataset's own "
-            f"begin with {shown}. Use those, or leave --labels out."
-        )
+        raise no_such_labels(result.labels, distinct(truth, several=result.multi_label))
     counts = np.bincount([c for columns in inside for c in columns], minlength=len(result.labels))
     indices = np.flatnonzero(labelled if result.multi_label else known)
     scores = several = refusal = None

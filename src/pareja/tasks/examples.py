@@ -16,7 +16,7 @@ from pareja.encoders.catalogue import AnyEncoder
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint, ImageEncoder
 from pareja.errors import EncoderError, LabelError
 from pareja.tasks.classifiers import Classifier, Weights
-from pareja.tasks.evaluation import Truth, distinct, true_labels
+from pareja.tasks.evaluation import Truth, own_labels, true_labels
 from pareja.tasks.few_shot import METHODS, Method, learn, uses_words
 from pareja.tasks.learning_curves import taking_part, usual_shots
 from pareja.tasks.prompts import DEFAULT_TEMPLATES, checked_labels
@@ -104,7 +104,8 @@ def gather_examples(
     Raises
     ------
     LabelError
-        If fewer than two labels have enough pictures, or a label that was named has none.
+        If there is only one label, fewer than two have enough pictures, or one that was named has
+        none.
     DatasetError
         If no picture has a label.
     EncoderError
@@ -113,7 +114,7 @@ def gather_examples(
     seen_by = image_encoder(encoder)
     learned_from = seen_by if features is None else image_encoder(features)
     given = true_labels(dataset, truth)
-    names = distinct(given) if labels is None else checked_labels(labels)
+    names = own_labels(dataset, given, truth) if labels is None else checked_labels(labels)
     column = {name.casefold(): i for i, name in enumerate(names)}
     places = np.array([column.get((name or "").casefold(), -1) for name in given])
     # Before the pictures, which may take hours.

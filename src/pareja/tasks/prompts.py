@@ -157,7 +157,7 @@ def checked_labels(labels: Sequence[str], where: str = "", *, least: int = 2) ->
     if len(labels) < least:
         raise LabelError(
             f"{place}{labels[0]!r} is the only label, so every picture would get it. Name at least "
-            f"{least}, or ask whether it is there at all with --unknown or --multi-label."
+            f"{least}. To ask whether it is there at all, use 'pareja classify' with --unknown."
         )
     return tuple(labels)
 
