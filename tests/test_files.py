@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pareja.errors import OutputError
-from pareja.files import MARKER, atomic_write, staged_directory, staged_file
+from pareja.files import MARKER, _staging_path, atomic_write, staged_directory, staged_file
 
 
 def entries(folder: Path) -> list[str]:
@@ -53,7 +53,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     assert entries(tmp_path) == ["a"]
 
 
-WRITER = """
+FILE_WRITER = """
 import sys, time
 from pareja.files import staged_file
 with staged_file(sys.argv[1]) as stream:
@@ -62,15 +62,27 @@ with staged_file(sys.argv[1]) as stream:
     print("open", flush=True)
     time.sleep(60)
 """
+FOLDER_WRITER = """
+import sys, time
+from pareja.files import staged_directory
+with staged_directory(sys.argv[1]) as staging:
+    (staging / "figures").mkdir()
+    (staging / "figures" / "half").touch()
+    print("open", flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that end with a process")
+@pytest.mark.parametrize("writer", [FILE_WRITER, FOLDER_WRITER], ids=["file", "folder"])
 def test_what_a_killed_run_left_is_removed_and_what_another_run_writes_is_not(
-    tmp_path: Path,
+    tmp_path: Path, writer: str
 ) -> None:
+    finish = atomic_write if writer == FILE_WRITER else write_run
+
     def run(name: str) -> subprocess.Popen[str]:
         child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path / name)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", writer, str(tmp_path / name)], stdout=subprocess.PIPE, text=True
         )
         assert child.stdout is not None
         assert child.stdout.readline() == "open\n"
@@ -87,14 +99,33 @@ def test_what_a_killed_run_left_is_removed_and_what_another_run_writes_is_not(
     running = run("a")
     (written,) = set(tmp_path.iterdir()) - {of_another_target, left}
     try:
-        atomic_write(tmp_path / "a", "new")
+        finish(tmp_path / "a", "new")
         assert left.exists()
         for path in (of_another_target, left, written):
             os.utime(path, (0, 0))
-        atomic_write(tmp_path / "a", "newer", force=True)
+        finish(tmp_path / "a", "newer", force=True)
         assert set(tmp_path.iterdir()) == {tmp_path / "a", of_another_target, written}
     finally:
         stop(running)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that end with a process")
+def test_an_earlier_result_outlives_a_run_that_fails(tmp_path: Path) -> None:
+    # As after a kill between the two renames that put one folder in the place of another.
+    write_run(tmp_path / "out", "one")
+    aside = _staging_path((tmp_path / "out").resolve())
+    (tmp_path / "out").rename(aside)
+    os.utime(aside, (0, 0))
+
+    def fail() -> None:
+        with staged_directory(tmp_path / "out"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (aside / "report.md").read_text() == "one"
+    write_run(tmp_path / "out", "two")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_failed_run_leaves_no_file_and_no_folders(tmp_path: Path) -> None:

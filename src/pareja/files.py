@@ -113,7 +113,8 @@ def staged_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
     nothing but what an earlier run wrote: every file must be in the list that the run left there
     (`MARKER`) and still have the bytes that it had. A note that was added, or a report that was
     edited, is the user's work: the folder is then refused, before any work and again before it is
-    replaced.
+    replaced. Once it is there, what runs to the same place left beside it that were killed is
+    deleted.
 
     Parameters
     ----------
@@ -140,14 +141,19 @@ def staged_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
     try:
         with _explained(out, staging):
             staging.mkdir()
-            yield staging
-        with _explained(out):
-            (staging / MARKER).write_text(
-                checksum_lines({name: _digest(staging / name) for name in _contents(staging)}),
-                encoding="utf-8",
-            )
-            _refuse_foreign_content(target, out, force)
-            _swap(staging, target)
+        with _held(staging):
+            with _explained(out, staging):
+                yield staging
+            with _explained(out):
+                (staging / MARKER).write_text(
+                    checksum_lines({name: _digest(staging / name) for name in _contents(staging)}),
+                    encoding="utf-8",
+                )
+                _refuse_foreign_content(target, out, force)
+                _swap(staging, target)
+        # Not before: a run that was killed in the middle of that may have left the only copy of
+        # an earlier result.
+        _remove_abandoned(staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -178,22 +184,37 @@ def _staging_path(target: Path) -> Path:
 
 
 def _remove_abandoned(staging: Path) -> None:
-    """Delete the files of runs to the same target that were killed."""
+    """Delete what runs to the same target left that were killed."""
     for path in staging.parent.glob(f"{staging.name.rpartition('-')[0]}-*.part"):
         with suppress(OSError):
-            # A file that another run has just made, or is just renaming, is not locked either.
+            # What another run has just made, or is just renaming, is not locked either.
             if time.time() - path.stat().st_mtime > _QUIET_SECONDS:
-                with path.open("r+b") as stream:
-                    if _lock(stream):
+                with _held(path) as ours:
+                    if ours and path.is_dir():
+                        shutil.rmtree(path)
+                    elif ours:
                         path.unlink()
 
 
-def _lock(stream: BufferedRandom) -> bool:
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Lock a file or folder for as long as the block runs, and tell whether that worked."""
+    descriptor = None
+    with suppress(OSError):  # Windows opens no folders
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        yield descriptor is not None and _lock(descriptor)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _lock(file: BufferedRandom | int) -> bool:
     """Lock a file for as long as it is open, unless another process did or the system cannot."""
     try:
         import fcntl
 
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (ImportError, OSError):
         return False
     return True
@@ -206,13 +227,14 @@ def _swap(staging: Path, target: Path) -> None:
         staging.rename(target)
         return
     old = _staging_path(target)
-    target.rename(old)
-    try:
-        staging.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    with _held(target):
+        target.rename(old)
+        try:
+            staging.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _refuse_foreign_content(target: Path, out: Path | str, force: bool) -> None:
