@@ -74,6 +74,7 @@ def show(result: SearchResult, collection: Collection | None = None, *, lang: La
         None if query.like is None else words.text("found.like", id=query.like),
         words.text("found.minus", words=query.minus) if query.minus else None,
         query.category,
+        *(words.listing(one.labels) for one in query.shows),
     )
     title = " · ".join(part for part in parts if part)
     judged = collection.judgements(query.text) if collection and query.text else {}

@@ -3,11 +3,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+from tests.colour_classifier import COLOUR_NAMES, colour_classifier
+
+from pareja.errors import ModelUnavailableError
+from pareja.tasks.classifiers import save_classifier
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja
@@ -81,6 +86,82 @@ def test_search_by_picture_likeness_and_what_it_is_not(
     assert first(pareja("search", "red", "--category", "bright", "--json").out) != "red"
     assert first(pareja("search", "pink", "--minus", "pink", "--json").out) == "pink"
     assert first(pareja("search", "yellow", "--minus", "red", "--json").out) in ("yellow", "green")
+
+
+@pytest.fixture
+def kinds(tmp_path: Path, colours: ColourEncoder) -> Path:
+    return save_classifier(colour_classifier(colours), tmp_path / "kinds.safetensors")
+
+
+def stems(run_out: str) -> list[str]:
+    return [Path(hit["path"]).stem for hit in json.loads(run_out)["hits"]]
+
+
+def test_only_what_a_classifier_takes_for_a_label(
+    pareja: Pareja, indexed: Path, kinds: Path
+) -> None:
+    everything = stems(pareja("search", "pink", "-k", "8", "--json").out)
+    learned = ["search", "pink", "-k", "8", "--json", "--classifier", str(kinds)]
+    parts = {name: stems(pareja(*learned, "--shows", name).out) for name in COLOUR_NAMES}
+    assert sorted(stem for part in parts.values() for stem in part) == sorted(everything)
+    for name, part in parts.items():
+        assert name in part
+        assert part == [stem for stem in everything if stem in part]
+    both = pareja(*learned, "--shows", "red", "--shows", "blue")
+    assert set(stems(both.out)) == {*parts["red"], *parts["blue"]}
+    assert json.loads(both.out)["shows"] == ["red", "blue"]
+    bright = pareja(*learned, "--shows", "red", "--category", "bright")
+    assert set(stems(bright.out)) < set(parts["red"])
+    assert json.loads(bright.out)["category"] == "bright"
+    sure = pareja(*learned, *(word for name in COLOUR_NAMES for word in ("--shows", name)))
+    assert len(stems(sure.out)) == 8
+    surer = pareja(*learned, "--shows", "green", "--at-least", "0.9999")
+    assert set(stems(surer.out)) <= set(parts["green"])
+    table = pareja("search", "pink", "--classifier", kinds, "--shows", "green")
+    assert (table.status, table.err) == (0, "")
+    assert "A wall painted green" in table.out
+
+
+def test_a_classifier_that_cannot_help_is_one_clear_line(
+    pareja: Pareja, indexed: Path, kinds: Path, colours: ColourEncoder, tmp_path: Path
+) -> None:
+    stranger = colour_classifier(replace(colours, name="clip"))
+    other = save_classifier(stranger, tmp_path / "other.safetensors")
+    cases: list[tuple[list[str | Path], int, str]] = [
+        (["--shows", "red"], 2, "--shows and --at-least need --classifier FILE"),
+        (["--at-least", "0.5"], 2, "--shows and --at-least need --classifier FILE"),
+        (["--classifier", kinds], 2, "Add --shows with a label of"),
+        (["--classifier", kinds, "--shows", "gren"], 1, "Did you mean 'green'?"),
+        (["--classifier", kinds, "--shows", "cow"], 1, "It has: red, green, blue."),
+        (["--classifier", other, "--shows", "red"], 1, "pareja index PICTURES -m clip"),
+        (["--classifier", "nowhere.st", "--shows", "red"], 1, "nowhere.st cannot be read"),
+        (["--classifier", indexed / "collection.sqlite3", "--shows", "x"], 1, "no classifier"),
+    ]
+    for arguments, status, message in cases:
+        run = pareja("search", "red", *arguments)
+        assert (run.status, run.out, run.err.count("\n")) == (status, "", 1), run.err
+        assert message in run.err
+    beyond = pareja("search", "red", "--classifier", kinds, "--shows", "red", "--at-least", "2")
+    assert beyond.status == 2
+
+
+@pytest.mark.parametrize(
+    "command", [["search", "red"], ["evaluate", "commons200-en"], ["index", "x"]]
+)
+def test_the_device_reaches_the_encoder(
+    pareja: Pareja, indexed: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def load(name: str, *, device: object = None) -> object:
+        asked.append(device)
+        raise ModelUnavailableError("only asked")
+
+    monkeypatch.setattr("pareja.encoders.load_encoder", load)
+    assert pareja(*command, "--device", "cpu").status == 1
+    assert asked == ["cpu"]
+    wrong = pareja(*command, "--device", "toaster")
+    assert wrong.status == 2
 
 
 def test_wrong_use_is_one_clear_line(pareja: Pareja, indexed: Path) -> None:

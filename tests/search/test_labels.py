@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
 from pareja.encoders import Embeddings, Fingerprint
 from pareja.errors import FingerprintMismatchError, LabelError
@@ -19,19 +20,6 @@ from pareja.tasks.classifiers import Classifier, Linear
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
-
-NAMES = ("red", "green", "blue")
-
-
-def learned(encoder: ColourEncoder, names: tuple[str, ...] = NAMES) -> Classifier:
-    """A classifier that takes a picture for the colour nearest to it."""
-    return Classifier(
-        labels=names,
-        encoder=encoder.name,
-        fingerprint=encoder.image_fingerprint,
-        method="linear-probe",
-        rule=Linear(20 * encoder.encode_texts(names), np.zeros(len(names), np.float32)),
-    )
 
 
 @dataclass
@@ -88,7 +76,7 @@ def given(collection: Collection, classifier: Classifier) -> dict[str, str]:
 def test_only_pictures_with_the_label_are_hits_all_of_them_and_best_first(
     collection: Collection, colours: ColourEncoder
 ) -> None:
-    classifier = learned(colours)
+    classifier = colour_classifier(colours)
     truth = given(collection, classifier)
     everything = collection.search(Query(text="pink"), colours, k=9).hits
     for wanted in (("red",), ("green",), ("red", "blue")):
@@ -107,10 +95,10 @@ def test_only_pictures_with_the_label_are_hits_all_of_them_and_best_first(
 def test_labels_counts_and_the_pictures_of_a_label(
     collection: Collection, colours: ColourEncoder
 ) -> None:
-    classifier = learned(colours)
+    classifier = colour_classifier(colours)
     truth = given(collection, classifier)
     labels = collection.labels(classifier)
-    assert labels.counts() == {name: list(truth.values()).count(name) for name in NAMES}
+    assert labels.counts() == {name: list(truth.values()).count(name) for name in COLOUR_NAMES}
     reds = collection.pictures(shows=[Shows(classifier, ("red",))])
     assert {picture.path.stem for picture in reds} == {
         stem for stem, label in truth.items() if label == "red"
@@ -122,7 +110,7 @@ def test_labels_counts_and_the_pictures_of_a_label(
 def test_it_goes_together_with_a_category_with_likeness_and_with_another_classifier(
     collection: Collection, colours: ColourEncoder
 ) -> None:
-    classifier = learned(colours)
+    classifier = colour_classifier(colours)
     truth = given(collection, classifier)
     category = {picture.path.stem: picture.category for picture in collection.pictures()}
     query = Query(text="red", category="bright", shows=(Shows(classifier, ("red",)),))
@@ -131,7 +119,7 @@ def test_it_goes_together_with_a_category_with_likeness_and_with_another_classif
     red = next(p.id for p in collection.pictures() if p.path.stem == "red")
     like = stems(collection, colours, Query(like=red, shows=(Shows(classifier, ("red",)),)))
     assert set(like) == {s for s, label in truth.items() if label == "red"} - {"red"}
-    dark = learned(colours, ("black", "white"))
+    dark = colour_classifier(colours, ("black", "white"))
     shades = given(collection, dark)
     two = Query(text="red", shows=(Shows(classifier, ("red",)), Shows(dark, ("black",))))
     assert set(stems(collection, colours, two)) == {
@@ -140,14 +128,14 @@ def test_it_goes_together_with_a_category_with_likeness_and_with_another_classif
 
 
 def test_a_label_must_be_probable_enough(collection: Collection, colours: ColourEncoder) -> None:
-    classifier = learned(colours)
+    classifier = colour_classifier(colours)
     labels = collection.labels(classifier)
     _, vectors = collection.embeddings(colours, labels.ids.tolist())
     np.testing.assert_allclose(
         labels.probabilities, classifier.probabilities(vectors).max(axis=1), rtol=1e-6
     )
     middle = float(np.median(labels.probabilities))
-    sure = Query(text="red", shows=(Shows(classifier, NAMES, at_least=middle),))
+    sure = Query(text="red", shows=(Shows(classifier, COLOUR_NAMES, at_least=middle),))
     assert len(stems(collection, colours, sure)) == int((labels.probabilities >= middle).sum())
     assert 0 < int((labels.probabilities >= middle).sum()) < 8
 
@@ -155,7 +143,7 @@ def test_a_label_must_be_probable_enough(collection: Collection, colours: Colour
 def test_labels_are_computed_once_and_follow_what_is_indexed(
     collection: Collection, colours: ColourEncoder, colour_folder: Path
 ) -> None:
-    classifier = Counting(learned(colours))
+    classifier = Counting(colour_classifier(colours))
     query = Query(text="red", shows=(Shows(classifier, ("red",)),))
     before = stems(collection, colours, query)
     assert stems(collection, colours, query) == before
@@ -178,7 +166,7 @@ def test_the_classifier_may_read_other_vectors_than_those_that_are_searched(
     collection: Collection, colours: ColourEncoder, colour_folder: Path
 ) -> None:
     hues = replace(colours, name="hues")
-    classifier = learned(hues)
+    classifier = colour_classifier(hues)
     query = Query(text="red", shows=(Shows(classifier, ("red",)),))
     with pytest.raises(FingerprintMismatchError, match="has those of: colours") as refused:
         collection.search(query, colours)
@@ -212,7 +200,7 @@ def test_what_no_picture_can_have_is_refused(
     at_least: float,
     said: str,
 ) -> None:
-    query = Query(text="red", shows=(Shows(learned(colours), labels, at_least),))
+    query = Query(text="red", shows=(Shows(colour_classifier(colours), labels, at_least),))
     with pytest.raises(LabelError) as refused:
         collection.search(query, colours)
     assert said in str(refused.value)
@@ -222,10 +210,7 @@ def test_what_no_picture_can_have_is_refused(
 def test_a_filter_that_leaves_nothing_gives_nothing(
     collection: Collection, colours: ColourEncoder
 ) -> None:
-    undecided = replace(
-        learned(colours),
-        rule=Linear(np.zeros((3, colours.image_dim), np.float32), np.zeros(3, np.float32)),
-    )
+    undecided = colour_classifier(colours, scale=0)
     shows = (Shows(undecided, ("blue",)),)
     assert stems(collection, colours, Query(text="red", shows=shows)) == []
     assert collection.pictures(shows=shows) == []
@@ -275,10 +260,10 @@ def test_many_pictures_are_compared_one_and_all_whatever_memory_there_is(
 def test_no_more_classifiers_are_remembered_than_there_is_room_for(
     collection: Collection, colours: ColourEncoder
 ) -> None:
-    first = Counting(learned(colours))
+    first = Counting(colour_classifier(colours))
     collection.labels(first)
     for _ in range(8):
-        collection.labels(learned(colours))
+        collection.labels(colour_classifier(colours))
     collection.labels(first)
     assert first.seen == 16
 

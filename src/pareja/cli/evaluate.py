@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pareja.cli.console import JsonOption, ModelsOption, SeedOption, print_json, stdout
+from pareja.cli.console import (
+    DeviceOption,
+    JsonOption,
+    ModelsOption,
+    SeedOption,
+    print_json,
+    stdout,
+)
 from pareja.cli.index import IndexOption, default_index, encoder_for
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ def evaluate(
         ),
     ] = BUNDLED[0],
     models: ModelsOption = None,
+    device: DeviceOption = None,
     index_folder: IndexOption = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -40,7 +48,7 @@ def evaluate(
             name, _, language = query_set.rpartition("-")
             collection.add_bundled_queries(bundled_queries(name), query_set, language)
         results = [
-            collection.evaluate(encoder_for(collection, model), query_set, seed=seed)
+            collection.evaluate(encoder_for(collection, model, device), query_set, seed=seed)
             for model in models or collection.models()
         ]
     if as_json:

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pareja.cli.console import JsonOption, ModelOption, print_json, stderr, stdout
+from pareja.cli.console import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    fail,
+    print_json,
+    stderr,
+    stdout,
+)
 from pareja.cli.index import IndexOption, default_index, encoder_for
 
 if TYPE_CHECKING:
     from pareja.encoders import Encoder
-    from pareja.search import Collection, SearchResult
+    from pareja.search import Collection, SearchResult, Shows
 
 # Around what a notebook shows: a page of its own, in the colours of the browser.
 _PAGE = """<!doctype html>
@@ -38,8 +46,30 @@ def search(
     ] = None,
     minus: Annotated[str | None, typer.Option(help="Words to move away from.")] = None,
     category: Annotated[str | None, typer.Option(help="Only pictures of this category.")] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What 'pareja fewshot --save' learned, for --shows to filter by."
+        ),
+    ] = None,
+    shows: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Only pictures to which the classifier gives this label; give it several times "
+            "for any of several.",
+            show_default=False,
+        ),
+    ] = None,
+    at_least: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="How probable that label must be.  [default: 0]", show_default=False
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many pictures.")] = 5,
     model: ModelOption = None,
+    device: DeviceOption = None,
     index_folder: IndexOption = None,
     open_sheet: Annotated[
         bool, typer.Option("--open", help="Show the pictures in a browser.")
@@ -54,14 +84,19 @@ def search(
 
     if query is None and image is None and like is None:
         raise typer.BadParameter("give words, --image FILE or --like NUMBER.")
+    conditions = _conditions(classifier, shows or [], at_least)
     with Collection.open(index_folder or default_index(), read_only=True) as collection:
-        encoder = encoder_for(collection, model)
+        # What a classifier cannot read, or does not know, is said before a model is loaded.
+        for one in conditions:
+            collection.labels(one.classifier).having(one.labels)
+        encoder = encoder_for(collection, model, device)
         wanted = Query(
             text=query,
             image=None if image is None else _embedded(image, encoder),
             like=like,
             minus=minus,
             category=category,
+            shows=conditions,
         )
         result = collection.search(wanted, encoder, k=k)
         if open_sheet:
@@ -71,6 +106,31 @@ def search(
         print_json(search_to_json(result, image))
     else:
         print_search(result)
+
+
+def _conditions(
+    classifier: Path | None, labels: list[str], at_least: float | None
+) -> tuple[Shows, ...]:
+    """Return what --classifier, --shows and --at-least ask for together."""
+    from pareja.search import Shows
+    from pareja.tasks.classifiers import load_classifier
+
+    if classifier is None:
+        if labels or at_least is not None:
+            fail(
+                "--shows and --at-least need --classifier FILE, which says what pictures show; "
+                "'pareja fewshot --save FILE' writes one.",
+                status=2,
+            )
+        return ()
+    learned = load_classifier(classifier)
+    if not labels:
+        fail(
+            f"--classifier alone leaves nothing out. Add --shows with a label of {classifier}: "
+            f"{', '.join(learned.labels)}.",
+            status=2,
+        )
+    return (Shows(learned, tuple(labels), at_least or 0.0),)
 
 
 def _open_page(result: SearchResult, collection: Collection) -> Path:
@@ -100,6 +160,8 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
         "image": None if image is None else str(image),
         "like": query.like,
         "minus": query.minus,
+        "category": query.category,
+        "shows": [label for one in query.shows for label in one.labels],
         "model": result.model,
         "took_ms": round(result.took_ms, 3),
         "likely_relevant": result.likely_relevant,
