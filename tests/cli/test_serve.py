@@ -6,16 +6,21 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from tests.colour_classifier import colour_classifier
 from typer.testing import CliRunner
 
 from pareja.cli import app
-from pareja.errors import ParejaError
+from pareja.errors import ModelUnavailableError, ParejaError, ServerError
 from pareja.search import Collection
+from pareja.tasks.classifiers import save_classifier
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -49,6 +54,42 @@ def test_a_model_that_was_not_indexed_with(index: Path) -> None:
     message = refusal("--index", str(index), "--port", "0", "-m", "starter")
     assert "colours" in message
     assert "-m starter" in message
+
+
+def test_classifiers_and_the_device_are_handed_on(
+    index: Path, colours: ColourEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = save_classifier(colour_classifier(colours), tmp_path / "kinds.safetensors")
+    asked: list[object] = []
+
+    def start(pages: FastAPI) -> None:
+        client = TestClient(pages, base_url="http://127.0.0.1:8420")
+        answer = client.get("/v1/classifiers").json()
+        assert [one["name"] for one in answer["classifiers"]] == ["kinds"]
+        client.get("/v1/search?q=red")
+        raise ServerError("in place of a server that runs")
+
+    def load(name: str, *, device: object = None) -> object:
+        asked.append(device)
+        raise ModelUnavailableError("only asked")
+
+    monkeypatch.setattr("uvicorn.Config", lambda pages, **_: pages)
+    monkeypatch.setattr("uvicorn.Server", start)
+    monkeypatch.setattr("pareja.encoders.load_encoder", load)
+    options = ["--index", str(index), "--port", "0", "--device", "cpu", "--classifier", str(kinds)]
+    assert refusal(*options) == "in place of a server that runs"
+    assert set(asked) == {"cpu"}
+
+
+def test_a_classifier_of_another_model_is_refused(
+    index: Path, colours: ColourEncoder, tmp_path: Path
+) -> None:
+    other = colour_classifier(replace(colours, name="clip"))
+    file = save_classifier(other, tmp_path / "kinds.safetensors")
+    message = refusal("--index", str(index), "--port", "0", "--classifier", str(file))
+    assert "pareja index PICTURES -m clip" in message
+    gone = refusal("--index", str(index), "--port", "0", "--classifier", str(tmp_path / "none"))
+    assert "cannot be read" in gone
 
 
 def test_a_taken_port(index: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 
 from pareja.search import Collection
 from pareja.server import Settings, create_app
+from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -54,9 +55,12 @@ def collection(
 def make_app(collection: Collection, colours: ColourEncoder) -> Callable[..., FastAPI]:
     """Return applications for the collection, with the settings that a test wants."""
 
-    def make(**settings: Any) -> FastAPI:
+    def make(classifiers: Mapping[str, Classifier] | None = None, **settings: Any) -> FastAPI:
         return create_app(
-            collection, Settings(**settings), load=lambda name: replace(colours, name=name)
+            collection,
+            Settings(**settings),
+            load=lambda name: replace(colours, name=name),
+            classifiers=classifiers,
         )
 
     return make

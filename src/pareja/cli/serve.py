@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pareja.cli.console import Language, ModelOption, stderr
+from pareja.cli.console import DeviceOption, Language, ModelOption, stderr
 from pareja.cli.index import IndexOption, default_index
 from pareja.errors import CollectionError, MissingDependencyError, ServerError
 
@@ -20,6 +21,16 @@ _NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "pyth
 def serve(
     index_folder: IndexOption = None,
     model: ModelOption = None,
+    device: DeviceOption = None,
+    classifier: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="What 'pareja fewshot --save' learned, to filter and to classify by; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8420,
     token: Annotated[
@@ -51,8 +62,10 @@ def serve(
             raise MissingDependencyError(package, "to serve pages", "server")
     import uvicorn
 
+    from pareja.encoders import load_encoder
     from pareja.search import Collection
     from pareja.server import Settings, create_app
+    from pareja.server.learned import load_classifiers
 
     index = index_folder or default_index()
     settings = Settings(
@@ -63,12 +76,18 @@ def serve(
         lang=lang if lang else None,
         allowed_hosts=tuple(allow_host or ()),
     )
+    classifiers = load_classifiers(classifier or [])
     with _listen(host, port) as listener, Collection.open(index) as collection:
         check_ready(collection.models(), index, model)
         settings = replace(settings, port=listener.getsockname()[1])
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(collection, settings),
+                create_app(
+                    collection,
+                    settings,
+                    load=partial(load_encoder, device=device),
+                    classifiers=classifiers,
+                ),
                 log_level="warning",
                 access_log=False,
                 server_header=False,

@@ -159,6 +159,16 @@ class Collection:
         """
         return self._catalogue.picture(picture_id)
 
+    def encoder_of(self, classifier: PictureClassifier) -> str:
+        """Return the name of the encoder whose vectors a classifier reads here.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If the collection has none of the space that it reads.
+        """
+        return self._filters.space(classifier).model
+
     def labels(self, classifier: PictureClassifier) -> PictureLabels:
         """Return which label a classifier gives each picture, from the vectors that are here.
 
@@ -167,7 +177,7 @@ class Collection:
         Raises
         ------
         FingerprintMismatchError
-            If the collection has no vectors of the space that it reads.
+            As `encoder_of` does.
         """
         return self._filters.labels(classifier)
 

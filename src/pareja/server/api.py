@@ -9,10 +9,19 @@ from fastapi import APIRouter, Query, Request, Response
 
 from pareja.errors import ParejaError
 from pareja.server.engine import Ask
-from pareja.server.parameters import Asked, EngineHere, ModelName, PictureId
+from pareja.server.parameters import (
+    Asked,
+    EngineHere,
+    LeastProbability,
+    ModelName,
+    PictureId,
+    ShownLabels,
+)
 from pareja.server.schemas import (
     CaptionBody,
     CaptionsBody,
+    ClassifierBody,
+    ClassifiersBody,
     JudgementRequest,
     JudgementsBody,
     MapBody,
@@ -50,6 +59,8 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
         model=request.model,
         like=request.like,
         k=request.k,
+        shows=tuple(request.shows),
+        at_least=request.at_least,
     )
     image = None
     if request.image is not None:
@@ -63,11 +74,18 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
 def list_pictures(
     engine: EngineHere,
     category: Annotated[str, Query(max_length=MAX_QUERY)] = "",
+    shows: ShownLabels = [],  # noqa: B006  FastAPI copies defaults
+    at_least: LeastProbability = 0.0,
     offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_HITS)] = 50,
 ) -> PicturesBody:
     """List pictures of the collection."""
-    pictures = engine.collection.pictures(category=category or None, offset=offset, limit=limit)
+    pictures = engine.collection.pictures(
+        category=category or None,
+        shows=engine.learned.shows(shows, at_least),
+        offset=offset,
+        limit=limit,
+    )
     return PicturesBody(
         total=engine.collection.count(),
         categories=engine.collection.categories(),
@@ -133,6 +151,23 @@ def captions(
 def models(engine: EngineHere) -> ModelsBody:
     """List the encoders that the collection is indexed with, the default first."""
     return ModelsBody(models=list(engine.models()))
+
+
+@router.get("/classifiers", tags=["models"])
+def classifiers(engine: EngineHere) -> ClassifiersBody:
+    """List the classifiers that the server was started with, and how many pictures they label."""
+    found = []
+    for name in engine.learned.names():
+        classifier = engine.learned.get(name)
+        body = ClassifierBody(
+            name=name,
+            model=engine.collection.encoder_of(classifier),
+            method=classifier.method,
+            n_examples=classifier.n_examples,
+            labels=engine.learned.counts(name),
+        )
+        found.append(body)
+    return ClassifiersBody(classifiers=found)
 
 
 @router.get("/map", tags=["pictures"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -42,6 +42,7 @@ from pareja.server.security import Gate, Guard, wants_page
 from pareja.server.settings import Settings
 from pareja.server.uploads import TooManyPixelsError
 from pareja.server.wording import Problem
+from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
     from pareja.search import Collection
@@ -54,6 +55,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     load: Callable[[str], Encoder] = load_encoder,
+    classifiers: Mapping[str, Classifier] | None = None,
 ) -> FastAPI:
     """Return the application that serves a collection.
 
@@ -65,6 +67,14 @@ def create_app(
         Address, token and limits; by default for loopback alone.
     load
         Turns the name of one of the collection's encoders into the encoder.
+    classifiers
+        Learned from examples, by names without a slash: filters of searches, and an alternative to
+        labels that visitors write.
+
+    Raises
+    ------
+    FingerprintMismatchError
+        If the collection has no vectors that one of the classifiers can read.
 
     Examples
     --------
@@ -74,7 +84,7 @@ def create_app(
             uvicorn.run(create_app(collection))
     """
     settings = settings or Settings()
-    engine = Engine(collection, settings, load)
+    engine = Engine(collection, settings, load, classifiers or {})
     app = FastAPI(
         lifespan=lambda _: _warmed(engine),
         title="pareja",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +13,8 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pareja.encoders.protocols import Embeddings
+from pareja.server.answers import Answer, by_examples, by_words
+from pareja.server.batching import SharedEncoder
 from pareja.server.dual import SharedDualEncoder
 from pareja.server.engine import Addressed, Engine
 from pareja.server.pages import KeptUpload
@@ -28,15 +31,9 @@ from pareja.server.schemas import (
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_LABELS, MAX_QUERY
 from pareja.server.uploads import decode_data_url
 from pareja.server.wording import Problem
+from pareja.tasks.classifiers import Classifier
 from pareja.tasks.prompts import PLACE, template_sets
-from pareja.tasks.zero_shot import (
-    SURE_ENOUGH,
-    Classification,
-    Loss,
-    ZeroShot,
-    activations,
-    zero_shot,
-)
+from pareja.tasks.zero_shot import SURE_ENOUGH, Classification, ZeroShot, zero_shot
 
 router = APIRouter()
 
@@ -58,6 +55,10 @@ class Choices(Addressed):
         Whether a picture may show none of the labels.
     model
         The encoder; empty for the first dual one.
+    multi_label
+        Whether a picture may show several of the labels, or none.
+    classifier
+        One that was learned from examples, and has labels of its own; empty for the labels above.
     picture
         A picture of the collection.
     image
@@ -68,6 +69,8 @@ class Choices(Addressed):
     template: str = DEFAULT_TEMPLATE
     unknown: bool = False
     model: str = ""
+    multi_label: bool = False
+    classifier: str = ""
     picture: int | None = None
     image: str = ""
 
@@ -77,44 +80,22 @@ def chosen_of(
     template: Annotated[str, Query(max_length=MAX_QUERY)] = DEFAULT_TEMPLATE,
     unknown: bool = False,
     model: ModelName = "",
+    multi_label: bool = False,
+    classifier: Annotated[str, Query(max_length=MAX_QUERY)] = "",
     picture: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
     image: Annotated[str, Query(max_length=40)] = "",
 ) -> Choices:
     """Return what a URL of the page chooses."""
     return Choices(
-        ", ".join(split_labels(labels)), template.strip(), unknown, model, picture, image
+        labels=", ".join(split_labels(labels)),
+        template=template.strip(),
+        unknown=unknown,
+        model=model,
+        multi_label=multi_label,
+        classifier=classifier,
+        picture=picture,
+        image=image,
     )
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A label and its probability in both ways, each in [0, 1]."""
-
-    label: str
-    softmax: float
-    sigmoid: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a picture was taken for.
-
-    Parameters
-    ----------
-    label
-        The most probable label; None where it shows none of them.
-    certainty
-        As in `Classification`.
-    loss
-        How the encoder was trained, hence which of the two probabilities counts.
-    bars
-        The labels, most probable first.
-    """
-
-    label: str | None
-    certainty: float
-    loss: Loss
-    bars: tuple[Bar, ...]
 
 
 def split_labels(written: str) -> list[str]:
@@ -172,21 +153,20 @@ def classify_page(
     if chosen.image and upload is None:
         raise Problem(404, "upload_gone")
     picture = engine.collection.picture(chosen.picture) if chosen.picture else None
+    learned = engine.learned.get(chosen.classifier) if chosen.classifier else None
     answer = None
-    # The first of several labels, being written, is no mistake.
-    enough = len(split_labels(chosen.labels)) > (not chosen.unknown)
-    if enough and upload:
-        encoder = engine.dual(model)
-        answer = _answer(engine, chosen, encoder, upload.embedding(encoder))
-    elif enough and picture:
-        encoder = engine.dual(model)
-        answer = _answer(engine, chosen, encoder, engine.embedding(picture.id, encoder))
+    if upload:
+        answer = _answer(engine, chosen, upload.embedding)
+    elif picture:
+        answer = _answer(engine, chosen, partial(engine.embedding, picture.id))
     response = render(
         request,
         "_classified" if is_partial(request) else "classify",
         chosen=chosen,
         hidden={name: value for name, value in vars(chosen).items() if name not in _PICTURES},
         answer=answer,
+        learned=learned,
+        classifiers=[(name, engine.learned.get(name)) for name in engine.learned.names()],
         upload=upload,
         picture=picture,
         model=model,
@@ -203,28 +183,27 @@ _PICTURES = {"picture", "image"}
 
 
 def _answer(
-    engine: Engine, chosen: Choices, encoder: SharedDualEncoder, image: Embeddings
-) -> Answer:
+    engine: Engine, chosen: Choices, embed: Callable[[SharedEncoder], Embeddings]
+) -> Answer | None:
+    """Return what a picture is taken for, as soon as enough was chosen to say it."""
+    if chosen.classifier:
+        learned = engine.learned.get(chosen.classifier)
+        return by_examples(learned, embed(engine.encoder_of(learned)))
+    # The first of several labels, being written, is no mistake.
+    labels = split_labels(chosen.labels)
+    if len(labels) < (1 if chosen.unknown or chosen.multi_label else 2):
+        return None
+    encoder = engine.dual(chosen.model or next(iter(engine.duals()), ""))
     classifier = classifier_of(
         engine,
-        split_labels(chosen.labels),
+        labels,
         encoder,
         templates_of(chosen.template),
-        unknown=SURE_ENOUGH if chosen.unknown else None,
+        multi_label=chosen.multi_label,
+        # Of several labels, a picture that has none of them is told already.
+        unknown=SURE_ENOUGH if chosen.unknown and not chosen.multi_label else None,
     )
-    result, both = classifier(image), activations(classifier.logits(image))
-    bars = [
-        Bar(label, float(fits), float(alone))
-        for label, fits, alone in zip(
-            result.labels, both["softmax"][0], both["sigmoid"][0], strict=True
-        )
-    ]
-    return Answer(
-        label=next(iter(result.assigned(0)), None),
-        certainty=float(result.certainty[0]),
-        loss=encoder.loss,
-        bars=tuple(sorted(bars, key=lambda bar: -bar.softmax)),
-    )
+    return by_words(classifier, embed(encoder))
 
 
 @router.post("/classify-picture", include_in_schema=False)
@@ -234,9 +213,11 @@ async def classify_upload(
     template: Annotated[str, Form(max_length=MAX_QUERY)] = DEFAULT_TEMPLATE,
     unknown: Annotated[bool, Form()] = False,
     model: Annotated[str, Form(max_length=MAX_QUERY)] = "",
+    multi_label: Annotated[bool, Form()] = False,
+    classifier: Annotated[str, Form(max_length=MAX_QUERY)] = "",
 ) -> RedirectResponse:
     """Say what a picture shows that somebody gives."""
-    chosen = Choices(labels, template, unknown, model)
+    chosen = Choices(labels, template, unknown, model, multi_label, classifier)
     return RedirectResponse(replace(chosen, image=upload.id).url("/classify"), 303)
 
 
@@ -246,21 +227,13 @@ def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
 
     Pictures are data URLs, `{"image": "data:image/png;base64,..."}`, or pictures of the
     collection, `{"id": 7}`. An encoder trained with a softmax shares a probability of 1 among the
-    labels; one trained with a sigmoid, or `multi_label`, gives each label its own.
+    labels; one trained with a sigmoid, or `multi_label`, gives each label its own. A `classifier`,
+    one of `GET /v1/classifiers`, has labels of its own and shares a probability of 1 among them.
     """
     limits = engine.settings.limits
     if len(request.images) > limits.images:
         raise Problem(413, "images", got=len(request.images), limit=limits.images)
-    encoder = engine.dual(request.model or next(iter(engine.duals()), ""))
-    templates = templates_of(request.template)
-    classifier = classifier_of(
-        engine,
-        [label for written in request.labels if (label := written.strip())],
-        encoder,
-        templates,
-        multi_label=request.multi_label,
-        unknown=request.unknown,
-    )
+    encoder, judge, templates = _judge(engine, request)
     # One picture is decoded at a time: what a network sees of it is small, the picture is not.
     images = [
         engine.embedding(item.id, encoder)
@@ -268,14 +241,40 @@ def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
         else encoder.encode_images([decode_data_url(item.image, f"images[{n}]", limits.pixels)])
         for n, item in enumerate(request.images)
     ]
-    result = classifier(np.concatenate(images))
+    result = judge(np.concatenate(images))
     return ClassifyBody(
         model=encoder.name,
+        classifier=request.classifier or None,
         templates=list(templates),
         labels=list(result.labels),
         threshold=result.threshold,
         images=[_classified(engine, result, n, item) for n, item in enumerate(request.images)],
     )
+
+
+def _judge(
+    engine: Engine, request: ClassifyRequest
+) -> tuple[SharedEncoder, Classifier | ZeroShot, tuple[str, ...]]:
+    """Return what embeds the pictures of a request, what labels them, and with which prompts."""
+    if request.classifier:
+        superfluous = request.model_fields_set - {"images", "classifier"}
+        if superfluous:
+            raise Problem(422, "own_labels", fields=", ".join(sorted(superfluous)))
+        learned = engine.learned.get(request.classifier)
+        return engine.encoder_of(learned), learned, ()
+    if not request.labels:
+        raise Problem(422, "no_labels")
+    encoder = engine.dual(request.model or next(iter(engine.duals()), ""))
+    templates = templates_of(request.template)
+    zero_shot_classifier = classifier_of(
+        engine,
+        [label for written in request.labels if (label := written.strip())],
+        encoder,
+        templates,
+        multi_label=request.multi_label,
+        unknown=request.unknown,
+    )
+    return encoder, zero_shot_classifier, templates
 
 
 def _classified(

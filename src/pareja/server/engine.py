@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -19,11 +19,13 @@ from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.server.batching import SharedEncoder
 from pareja.server.dual import SharedDualEncoder
+from pareja.server.learned import LearnedClassifiers
 from pareja.server.metrics import Metrics
 from pareja.server.settings import Settings
 from pareja.server.thumbnails import Thumbnails
 from pareja.server.uploads import Uploads
 from pareja.server.wording import Problem
+from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
     from pareja.search import Collection
@@ -46,7 +48,7 @@ class Addressed:
         fields = {
             name: value for name, value in vars(asked).items() if value != getattr(default, name)
         }
-        return f"{path}?{urlencode(fields)}" if fields else path
+        return f"{path}?{urlencode(fields, doseq=True)}" if fields else path
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,18 @@ class Ask(Addressed):
         Words to move towards, and away from.
     category, model
         Filter, and encoder; empty for all, and for the default.
+    shows
+        Labels of the server's classifiers, as ``kinds/castle``.
+    at_least
+        How probable such a label must be, in [0, 1].
     like
         A picture of the collection.
     image
         The id of an upload.
     k
         How many hits.
+    page
+        Which part of the collection, while nothing is looked for.
     """
 
     q: str = ""
@@ -74,6 +82,9 @@ class Ask(Addressed):
     like: int | None = None
     image: str = ""
     k: int = DEFAULT_HITS
+    shows: tuple[str, ...] = ()
+    at_least: float = 0.0
+    page: int = 1
 
     @property
     def is_empty(self) -> bool:
@@ -120,7 +131,7 @@ class PictureMap:
 
 @dataclass
 class _Kept:
-    """Results that are expensive and stay true while the collection does."""
+    """Results that are expensive, with the revision of the collection that they are true of."""
 
     captions: dict[str, tuple[int, list[Picture], Embeddings]] = field(default_factory=dict)
     maps: dict[str, tuple[int, PictureMap]] = field(default_factory=dict)
@@ -137,13 +148,20 @@ class Engine:
         Which encoder answers by default, and limits.
     load
         Turns an encoder's name into it.
+    classifiers
+        Learned from examples, by name.
     """
 
     def __init__(
-        self, collection: Collection, settings: Settings, load: Callable[[str], Encoder]
+        self,
+        collection: Collection,
+        settings: Settings,
+        load: Callable[[str], Encoder],
+        classifiers: Mapping[str, Classifier],
     ) -> None:
         self.collection = collection
         self.settings = settings
+        self.learned = LearnedClassifiers(collection, classifiers)
         self.metrics = Metrics()
         self.thumbnails = Thumbnails(collection.read)
         self.uploads = Uploads(settings.limits.pixels)
@@ -197,6 +215,18 @@ class Engine:
         """Return the encoders whose words and pictures share a space, the default first."""
         return tuple(name for name in self.models() if self.encoder(name).kind == "dual")
 
+    def encoder_of(self, classifier: Classifier) -> SharedEncoder:
+        """Return the encoder whose embeddings a classifier reads.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If it is not any more what it was when the classifier was learned.
+        """
+        encoder = self.encoder(self.collection.encoder_of(classifier))
+        classifier.check(encoder.image_fingerprint)
+        return encoder
+
     def embedding(self, picture_id: int, encoder: Encoder) -> Embeddings:
         """Return the embedding of a picture of the collection, ``(1, dim)``.
 
@@ -212,9 +242,14 @@ class Engine:
         return vectors
 
     def warm_up(self) -> None:
-        """Have the default encoder in memory; what is wrong with it is said when it is used."""
+        """Have the default encoder and all labels in memory.
+
+        What is wrong with them is said when they are used.
+        """
         with suppress(ParejaError, Problem):
             self.encoder().encode_texts(["a picture"])
+        with suppress(ParejaError):
+            self.learned.facets(())
 
     def search(self, ask: Ask, image: Image.Image | None = None) -> SearchResult:
         """Answer a search.
@@ -241,6 +276,7 @@ class Engine:
             like=ask.like,
             minus=ask.minus or None,
             category=ask.category or None,
+            shows=self.learned.shows(ask.shows, ask.at_least),
         )
         if ask.image:
             upload = self.uploads.get(ask.image)
@@ -283,24 +319,24 @@ class Engine:
         return matches[:n], matches[::-1][:n]
 
     def _caption_embeddings(self, encoder: SharedEncoder) -> tuple[list[Picture], Embeddings]:
-        count = self.collection.count()
+        revision = self.collection.revision()
         kept = self._kept.captions.get(encoder.name)
-        if kept is None or kept[0] != count:
+        if kept is None or kept[0] != revision:
             distinct: dict[str, Picture] = {}
             for picture in self.collection.pictures(limit=MAX_CAPTIONS):
                 if picture.caption:
                     distinct.setdefault(picture.caption, picture)
-            kept = count, list(distinct.values()), encoder.encode_texts(list(distinct))
+            kept = revision, list(distinct.values()), encoder.encode_texts(list(distinct))
             self._kept.captions[encoder.name] = kept
         return kept[1], kept[2]
 
     def map(self, model: str = "") -> PictureMap:
         """Place the pictures of the collection on a plane, by principal components."""
         encoder = self.encoder(model)
-        count = self.collection.count()
+        revision = self.collection.revision()
         kept = self._kept.maps.get(encoder.name)
-        if kept is None or kept[0] != count:
-            kept = count, self._place(*self.collection.embeddings(encoder))
+        if kept is None or kept[0] != revision:
+            kept = revision, self._place(*self.collection.embeddings(encoder))
             self._kept.maps[encoder.name] = kept
         return kept[1]
 

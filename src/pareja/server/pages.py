@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from pareja.server.wording import PageWording, Problem
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 HIT_CHOICES = (5, 10, 20, 50, 100)
+SURE_CHOICES = (0.0, 0.5, 0.8, 0.95)
 _BROWSED = 40
 _NEIGHBOURS = 12
 _YEAR = 31_536_000
@@ -38,12 +39,15 @@ def search_page(
     """Search, or leaf through the collection while nothing is asked."""
     words = words_of(request)
     collection = engine.collection
+    ask = replace(ask, page=page)
     result = None if ask.is_empty else engine.search(ask)
     pictures = []
     if result is None:
-        offset = (page - 1) * _BROWSED
         pictures = collection.pictures(
-            category=ask.category or None, offset=offset, limit=_BROWSED + 1
+            category=ask.category or None,
+            shows=engine.learned.shows(ask.shows, ask.at_least),
+            offset=(page - 1) * _BROWSED,
+            limit=_BROWSED + 1,
         )
     response = render(
         request,
@@ -51,16 +55,19 @@ def search_page(
         ask=ask,
         result=result,
         entries=entries_of(result) if result else [(p, None) for p in pictures[:_BROWSED]],
-        page=page,
         more=len(pictures) > _BROWSED,
         judgements=collection.judgements(ask.q) if ask.q else {},
         upload=engine.uploads.get(ask.image),
         liked=collection.picture(ask.like) if ask.like else None,
-        found=summary(words, ask, result, collection.count()),
+        found=words.text("search.nothing")
+        if result is None and not pictures and collection.count()
+        else summary(words, ask, result, collection.count()),
         count=collection.count(),
         categories=collection.categories(),
         models=engine.models(),
         hit_choices=sorted({*HIT_CHOICES, ask.k}),
+        facets=engine.learned.facets(ask.shows),
+        sure_choices=sorted({*SURE_CHOICES, ask.at_least}),
     )
     if is_partial(request):
         # While somebody types, the address follows; what was chosen becomes a step to go back to.

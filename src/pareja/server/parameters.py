@@ -5,12 +5,24 @@ from __future__ import annotations
 from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
+from pydantic import Field
 
 from pareja.server.engine import DEFAULT_HITS, Ask, Engine
-from pareja.server.settings import MAX_HITS, MAX_QUERY
+from pareja.server.settings import MAX_HITS, MAX_LABELS, MAX_QUERY
 
 LARGEST_ID = 2**53 - 1
 """Largest picture id that JavaScript and SQLite both hold exactly."""
+
+SHOWS = (
+    "Only pictures to which a classifier of the server gives this label, as kinds/castle. Several "
+    "of one classifier: any of them; of several: one of each."
+)
+AT_LEAST = "How probable such a label must be."
+ShownLabels = Annotated[
+    list[Annotated[str, Field(max_length=MAX_QUERY)]],
+    Query(max_length=MAX_LABELS, description=SHOWS),
+]
+LeastProbability = Annotated[float, Query(ge=0, le=1, description=AT_LEAST)]
 
 
 def engine_of(request: Request) -> Engine:
@@ -39,9 +51,13 @@ async def ask_of(
         str, Query(max_length=40, description="A picture that was uploaded to search by.")
     ] = "",
     k: Annotated[int, Query(ge=1, le=MAX_HITS, description="How many hits.")] = DEFAULT_HITS,
+    shows: ShownLabels = [],  # noqa: B006  FastAPI copies defaults
+    at_least: LeastProbability = 0.0,
 ) -> Ask:
     """Return what a URL asks for."""
-    return Ask(q.strip(), minus.strip(), category, model, like, image, k)
+    # A form sends a filter that is left at "all" as an empty one.
+    labels = tuple(one for one in shows if one)
+    return Ask(q.strip(), minus.strip(), category, model, like, image, k, labels, at_least)
 
 
 EngineHere = Annotated[Engine, Depends(_engine)]

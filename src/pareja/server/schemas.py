@@ -10,8 +10,8 @@ from pareja.analysis.significance import Estimate
 from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
 from pareja.server.engine import DEFAULT_HITS, CaptionMatch
-from pareja.server.parameters import LARGEST_ID
-from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_QUERY, MAX_TEXT
+from pareja.server.parameters import AT_LEAST, LARGEST_ID, SHOWS
+from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY, MAX_TEXT
 
 QueryText = Annotated[str, Field(max_length=MAX_QUERY)]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
@@ -81,6 +81,8 @@ class SearchRequest(Sent):
     category: QueryText = ""
     model: QueryText = ""
     k: int = Field(DEFAULT_HITS, ge=1, le=MAX_HITS)
+    shows: list[QueryText] = Field([], max_length=MAX_LABELS, description=SHOWS)
+    at_least: float = Field(0.0, ge=0, le=1, description=AT_LEAST)
 
 
 class PictureBody(BaseModel):
@@ -137,6 +139,22 @@ class ModelsBody(BaseModel):
     """The encoders that answer, the default first."""
 
     models: list[str]
+
+
+class ClassifierBody(BaseModel):
+    """A classifier that was learned from examples."""
+
+    name: str
+    model: str = Field(description="The encoder whose embeddings it reads.")
+    method: str
+    n_examples: int = Field(description="Pictures that it was learned from.")
+    labels: dict[str, int] = Field(description="How many pictures have each label.")
+
+
+class ClassifiersBody(BaseModel):
+    """The classifiers that the server was started with."""
+
+    classifiers: list[ClassifierBody]
 
 
 class MapPointBody(BaseModel):
@@ -280,7 +298,10 @@ class ClassifyRequest(Sent):
     """Pictures, and what they may show."""
 
     images: Annotated[list[ImageInput | PictureInput], Field(min_length=1)]
-    labels: Annotated[list[QueryText], Field(min_length=1)]
+    labels: Annotated[list[QueryText], Field(min_length=1)] = Field(
+        [], description="The choices; none where a classifier is named, which has its own."
+    )
+    classifier: QueryText = Field("", description="One that the server was started with.")
     template: QueryText = Field(
         DEFAULT_TEMPLATE, description="The name of a set of templates, or one with {}."
     )
@@ -306,6 +327,7 @@ class ClassifyBody(BaseModel):
     """What the pictures were taken for, in the order of the request."""
 
     model: str
+    classifier: str | None
     templates: list[str]
     labels: list[str]
     threshold: float | None
