@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
+from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
 from pareja.encoders import EncoderPair, Fingerprint
 from pareja.errors import (
@@ -20,7 +21,7 @@ from pareja.errors import (
     FingerprintMismatchError,
     NoSuchPictureError,
 )
-from pareja.search import Collection, Query
+from pareja.search import Collection, Query, Shows
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -324,9 +325,11 @@ def test_a_query_in_another_script_is_a_query(indexed: Collection, colours: Colo
     assert len(indexed.search(Query(text="赤い壁 ﷽ 🦆"), colours).hits) == 5
 
 
+@pytest.mark.parametrize("labels", [None, COLOUR_NAMES], ids=["all", "with a label"])
 def test_searches_go_on_while_indexing(
-    indexed: Collection, tmp_path: Path, colours: ColourEncoder
+    indexed: Collection, tmp_path: Path, colours: ColourEncoder, labels: tuple[str, ...] | None
 ) -> None:
+    shows = (Shows(colour_classifier(colours), labels),) if labels else ()
     album = tmp_path / "album"
     album.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (60, 3))
@@ -338,7 +341,7 @@ def test_searches_go_on_while_indexing(
     def search() -> None:
         try:
             while not finished.is_set():
-                result = indexed.search(Query(text="red"), colours, k=5)
+                result = indexed.search(Query(text="red", shows=shows), colours, k=5)
                 scores = [hit.score for hit in result.hits]
                 assert len(scores) == 5
                 assert scores == sorted(scores, reverse=True)

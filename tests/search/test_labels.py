@@ -257,6 +257,18 @@ def test_many_pictures_are_compared_one_and_all_whatever_memory_there_is(
         assert held <= room
 
 
+def test_vectors_that_have_just_gone_make_room_for_others(
+    collection: Collection, colours: ColourEncoder
+) -> None:
+    shows = (Shows(colour_classifier(colours), COLOUR_NAMES),)
+    before = stems(collection, colours, Query(text="red", shows=shows))
+    first = collection.search(Query(text="red"), colours, k=2).hits
+    space = collection._catalogue.spaces()[0]
+    collection._store(space).remove([hit.picture.id for hit in first])
+    assert stems(collection, colours, Query(text="red", shows=shows), k=3) == before[2:5]
+    assert stems(collection, colours, Query(text="red", shows=shows)) == before[2:]
+
+
 def test_no_more_classifiers_are_remembered_than_there_is_room_for(
     collection: Collection, colours: ColourEncoder
 ) -> None:

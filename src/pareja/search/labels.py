@@ -171,9 +171,17 @@ class LabelFilters:
         store = self._stores(space)
         query = checked_rows(vector[None], 1, space.dim)[0]
         hits: list[tuple[int, float]] = []
+        needed = k + len(exclude)
         for scan in self._filled(ids, space, store):
-            near = scan.nearest(query, k + len(exclude)).keys
-            found, rows = present(store, np.sort(near))
+            wanted = needed
+            while True:
+                near = scan.nearest(query, wanted).keys
+                found, rows = present(store, np.sort(near))
+                # A server loses vectors a moment before the collection loses their pictures.
+                lost = len(near) - len(found)
+                if wanted - lost >= needed or len(near) == len(scan):
+                    break
+                wanted *= 4
             # Summed row by row, as a search without a filter does: equal vectors, equal scores.
             scores = np.clip((rows.astype(np.float64) * query).sum(axis=1), -1, 1)
             hits += zip(found.tolist(), scores.tolist(), strict=True)
