@@ -1,10 +1,11 @@
-"""A thousand searches at once over HTTP, while another process indexes into the same collection.
+"""Searches over HTTP, one after the other and a thousand at once, while indexing goes on.
 
-Makes a collection of ``commons200``, serves it with ``pareja serve``, lets ``pareja index`` add
-``pareja20`` to it, and sends the searches. Every answer is checked: right status, ten different
-hits in falling order, and the query's own words. Prints errors, searches a second, and latencies.
+Makes a collection of ``commons200``, serves it with ``pareja serve``, and sends searches, so many
+at once, while ``pareja index`` adds turned copies of the pictures to it. Every answer is checked:
+right status, ten different hits in falling order, and the query's own words, which differ each
+time, since the server keeps the embeddings of texts that it has met.
 
-    python benchmarks/serving.py --searches 1000
+    python benchmarks/serving.py --out docs/benchmarks/serving.md
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 import numpy as np
+
+import pareja
+from pareja.datasets.images import decode_image
+from pareja.files import atomic_write
 
 QUERIES = (
     "a fish in the water",
@@ -34,68 +41,126 @@ QUERIES = (
     "musicians",
     "una pintura de flores",
 )
+AT_ONCE = (1, 16, 1_000)
+PAREJA = [sys.executable, "-m", "pareja"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--searches", type=int, default=1_000)
-    count = parser.parse_args().searches
+    parser.add_argument("--searches", type=int, default=1_000, help="for each number at once")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         index = ["--index", str(Path(folder) / "index")]
-        pareja = [sys.executable, "-m", "pareja"]
-        subprocess.run([*pareja, "index", "commons200", *index], check=True, capture_output=True)
-        server = subprocess.Popen(
-            [*pareja, "serve", "--port", "0", *index],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={name: value for name, value in os.environ.items() if name != "PAREJA_TOKEN"},
-        )
-        try:
-            line = server.stderr.readline() if server.stderr else ""
-            address = line.rpartition(" at ")[2].split()[0]
-            httpx.get(f"{address}v1/search?q=warm", timeout=120).raise_for_status()
-            indexing = subprocess.Popen(
-                [*pareja, "index", "pareja20", *index], stdout=subprocess.DEVNULL
-            )
-            start = time.perf_counter()
-            times, errors = asyncio.run(ask(address, count))
-            seconds = time.perf_counter() - start
-            still = indexing.poll() is None
-            indexing.wait()
-            pictures = httpx.get(f"{address}v1/pictures?limit=1").json()["total"]
-            metrics = httpx.get(f"{address}metrics").text
-        finally:
-            server.terminate()
-            server.wait(20)
-    runs, requests = (
+        subprocess.run([*PAREJA, "index", "commons200", *index], check=True, capture_output=True)
+        with served(index) as address:
+            for turn, at_once in enumerate(AT_ONCE):
+                more = turned_copies(Path(folder) / f"turned{turn}", turn + 1)
+                queries = [
+                    f"{QUERIES[n % len(QUERIES)]} {turn} {n}" for n in range(options.searches)
+                ]
+                rows.append(measure(address, [*PAREJA, "index", more, *index], queries, at_once))
+                print(rows[-1], flush=True)
+    page = [
+        "# How many searches the server answers",
+        "",
+        "Made by `python benchmarks/serving.py`, which says how it is measured: "
+        f"{options.searches:,} searches with the encoder `starter` in a collection of some 200 to "
+        f"800 pictures, on {os.cpu_count()} cores that also run the clients and `pareja index`.",
+        "",
+        "| at once | wrong answers | searches/s | p50, ms | p95, ms | longest, ms "
+        "| texts per run of the encoder | pictures indexed a second meanwhile |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *rows,
+        "",
+    ]
+    if options.out:
+        atomic_write(options.out, "\n".join(page), force=True)
+
+
+@contextmanager
+def served(index: list[str]) -> Iterator[str]:
+    """Run a server that has loaded its encoder; yields its address."""
+    server = subprocess.Popen(
+        [*PAREJA, "serve", "--port", "0", *index],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "PAREJA_TOKEN"},
+    )
+    try:
+        line = server.stderr.readline() if server.stderr else ""
+        address = line.rpartition(" at ")[2].split()[0]
+        httpx.get(f"{address}v1/search?q=warm", timeout=120).raise_for_status()
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def turned_copies(folder: Path, quarters: int) -> str:
+    """Write the pictures of ``commons200``, turned, as files that no collection has seen."""
+    folder.mkdir()
+    for number, record in enumerate(pareja.load_dataset("commons200").records):
+        turned = decode_image(record.source).rotate(90 * quarters, expand=True)
+        turned.save(folder / f"{number}.jpg")
+    return str(folder)
+
+
+def measure(address: str, indexing: list[str], queries: list[str], at_once: int) -> str:
+    """Send searches while indexing runs, over and over; return a row of the table."""
+    runs, texts = encoder_counts(address)
+    pictures = picture_count(address)
+    indexer = subprocess.Popen(indexing, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    start = time.perf_counter()
+    times, wrong = asyncio.run(ask(address, queries, at_once))
+    seconds = time.perf_counter() - start
+    added = picture_count(address) - pictures
+    ended = indexer.poll() is not None
+    indexer.wait()
+    runs, texts = (
+        now - then for now, then in zip(encoder_counts(address), (runs, texts), strict=True)
+    )
+    p50, p95, longest = 1e3 * np.percentile(times, [50, 95, 100])
+    return (
+        f"| {at_once:,} | {wrong} | {len(queries) / seconds:.0f} | {p50:,.0f} | {p95:,.0f} "
+        f"| {longest:,.0f} | {texts / runs:.1f} "
+        f"| {f'all {added}, done before the end' if ended else f'{added / seconds:.0f}'} |"
+    )
+
+
+def picture_count(address: str) -> int:
+    return int(httpx.get(f"{address}v1/pictures?limit=1").json()["total"])
+
+
+def encoder_counts(address: str) -> tuple[int, int]:
+    """Return how often the encoder ran, and for how many texts."""
+    metrics = httpx.get(f"{address}metrics").text
+    runs, texts = (
         int(re.search(rf"^pareja_encoder_{key}_total (\d+)", metrics, re.MULTILINE)[1])  # type: ignore[index]
         for key in ("runs", "requests")
     )
-    p50, p95, worst = np.percentile(times, [50, 95, 100])
-    print(f"{count} searches at once, indexing {'ran throughout' if still else 'ended meanwhile'}")
-    print(f"errors {errors}, {count / seconds:.0f} searches/s")
-    print(f"latency p50 {p50:.2f} s, p95 {p95:.2f} s, longest {worst:.2f} s")
-    print(f"{requests} texts in {runs} runs of the encoder; {pictures} pictures afterwards")
+    return runs, texts
 
 
-async def ask(address: str, count: int) -> tuple[list[float], int]:
-    """Send all searches at once; return how long each took, and how many answers were wrong."""
+async def ask(address: str, queries: list[str], at_once: int) -> tuple[list[float], int]:
+    """Send searches, so many at once; return how long each took, and how many were wrong."""
     parts = urlsplit(address)
+    places = asyncio.Semaphore(at_once)
 
-    async def one(n: int) -> tuple[float, bool]:
-        # All different: the server keeps the embeddings of texts that it has met.
-        query = f"{QUERIES[n % len(QUERIES)]} {n}"
-        start = time.perf_counter()
-        # Plain sockets: httpx spends longer on a thousand connections than the server does.
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        target = f"/v1/search?{urlencode({'q': query, 'k': 10})}"
-        head = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode())
-        answer = await reader.read()
-        writer.close()
-        return time.perf_counter() - start, is_right(answer, query)
+    async def one(query: str) -> tuple[float, bool]:
+        async with places:
+            start = time.perf_counter()
+            # Plain sockets: httpx spends longer on a thousand connections than the server does.
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            target = f"/v1/search?{urlencode({'q': query, 'k': 10})}"
+            head = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode())
+            answer = await reader.read()
+            writer.close()
+            return time.perf_counter() - start, is_right(answer, query)
 
-    answers = await asyncio.gather(*(one(n) for n in range(count)))
+    answers = await asyncio.gather(*(one(query) for query in queries))
     return [seconds for seconds, _ in answers], sum(not right for _, right in answers)
 
 
