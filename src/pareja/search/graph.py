@@ -7,6 +7,8 @@ Hierarchical Navigable Small World graphs", as the library ``usearch`` has it.
 from __future__ import annotations
 
 import hashlib
+import mmap
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,12 +26,29 @@ if TYPE_CHECKING:
 GRAPH_FROM = 50_000
 """So many vectors are worth a graph; fewer are searched one by one in a few milliseconds."""
 
-# Chosen by `benchmarks/search.py`: higher values find more and cost time and disk.
-_CONNECTIVITY = 32
-_EXPANSION_ADD = 128
-_EXPANSION_SEARCH = 192
+# Chosen with `benchmarks/search.py`: higher values find more and cost time and disk.
+CONNECTIVITY = 32
+"""Edges of a node in the upper layers; twice as many in the lowest."""
+EXPANSION_ADD = 128
+"""How many nodes are kept in sight while a vector is added."""
+BEAM = 80
+"""How many nodes are kept in sight while neighbours are looked for."""
+WIDE_BEAM = 320
+"""The same for a query that lies apart from all vectors, as a text does from pictures.
+
+Its neighbours are not each other's, so that a narrow walk misses some (Jaiswal et al. 2022,
+"OOD-DiskANN: Efficient and Scalable Graph ANNS for Out-of-Distribution Queries").
+"""
+
+# How near neighbours are is learned from so many vectors; a twentieth of them are farther apart.
+_SAMPLE = 50
+_APART = 0.05
+_NEIGHBOUR = 10
 # Bytes find the neighbourhood, not the order in it: so many times more rows are looked up.
-_OVERSAMPLING = 4
+_OVERSAMPLING = 2
+# The file is brought into memory in such pieces, up to so many bytes; the rest when it is read.
+_PIECE = 1 << 26
+_AHEAD = 1 << 32
 
 
 class Graph:
@@ -44,17 +63,44 @@ class Graph:
     """
 
     def __init__(self, path: Path, dim: int) -> None:
+        with path.open("rb") as file:
+            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._index = _empty(dim)
-        self._index.view(str(path))
+        self._index.view(memoryview(self._file))
+        threading.Thread(target=self._read_ahead, daemon=True).start()
+        self._usual = self._usual_cosine()
 
     def __len__(self) -> int:
         return len(self._index)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> Keys:
         """Return keys of rows, in no order, with about the `count` nearest ones among them."""
-        wanted = min(_OVERSAMPLING * count, len(self._index))
-        found = self._index.search(_as_bytes(vector[None])[0], wanted)
-        return found.keys.astype(np.int64)
+        wanted = min(_OVERSAMPLING * count, len(self))
+        query = _as_bytes(vector[None])[0]
+        keys, cosines = self._walk(query, max(BEAM, wanted))
+        if cosines[min(_NEIGHBOUR, len(self)) - 1] < self._usual:
+            keys, _ = self._walk(query, max(WIDE_BEAM, wanted))
+        return keys[:wanted]
+
+    def _walk(self, query: NDArray[np.int8], beam: int) -> tuple[Keys, NDArray[np.float32]]:
+        """Return keys and cosines, best first; the library looks no farther than it returns."""
+        found = self._index.search(query, min(beam, len(self)), threads=1)
+        return found.keys.astype(np.int64), 1 - found.distances
+
+    def _usual_cosine(self) -> float:
+        """Return the cosine that most vectors have to their neighbours."""
+        keys = self._index.keys[np.linspace(0, len(self) - 1, _SAMPLE, dtype=np.uint64)]
+        # Each is its own nearest one, and does not count.
+        place = min(_NEIGHBOUR, len(self) - 1)
+        rows = np.asarray(self._index.get(keys), np.int8)
+        cosines = [self._walk(row, BEAM)[1][place] for row in rows]
+        return float(np.quantile(cosines, _APART))
+
+    def _read_ahead(self) -> None:
+        """Touch every page, so that no search waits for the disk or for the system's tables."""
+        pages = np.frombuffer(self._file, np.uint8)[: _AHEAD : mmap.PAGESIZE]
+        for start in range(0, len(pages), _PIECE // mmap.PAGESIZE):
+            pages[start : start + _PIECE // mmap.PAGESIZE].max()
 
 
 def build(
@@ -130,7 +176,7 @@ def _empty(dim: int) -> Index:
         ndim=dim,
         metric="cos",
         dtype="i8",
-        connectivity=_CONNECTIVITY,
-        expansion_add=_EXPANSION_ADD,
-        expansion_search=_EXPANSION_SEARCH,
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
+        expansion_search=1,
     )
