@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from pareja.cli.classify import opened_cache
 from pareja.cli.console import (
     CacheOption,
     DatasetArgument,
@@ -15,6 +14,7 @@ from pareja.cli.console import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    opened_cache,
     print_json,
     progress_bars,
     stdout,

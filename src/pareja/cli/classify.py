@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,45 +13,33 @@ from pareja.cli.console import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    LangOption,
     Language,
     ModelOption,
     OutOption,
+    PicturesArgument,
     SeedOption,
+    Truth,
     fail,
     interval,
-    not_empty,
+    opened_cache,
     print_json,
     progress_bars,
-    refuse_own_files,
-    stderr,
     stdout,
+    warn_of_skipped,
 )
+from pareja.cli.output import as_text, check_suffix, refuse_own_files, say_where, staged_output
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
-    from io import BufferedRandom
-
     from pareja.analysis.classification import ClassificationScores
-    from pareja.embedding.cache import EmbeddingCache
     from pareja.tasks.evaluation import Evaluation
     from pareja.tasks.labelling import Labelled
 
 
-Truth = Literal["label", "category"]
-PicturesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="PICTURES...",
-        help="Picture files, folders, or datasets.",
-        callback=not_empty,
-    ),
-]
-LangOption = Annotated[Language, typer.Option("--lang", help="Language of a page or report.")]
-
 # Above this a table with a column for each label is no help to anybody.
 _MANY_LABELS = 100
 _FEW = 5
+_WIDEST = 40
 
 
 def classify(
@@ -121,7 +108,7 @@ def classify(
     from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load, load_dual
     from pareja.tasks.classifiers import load_classifier
-    from pareja.tasks.evaluation import distinct, true_labels
+    from pareja.tasks.evaluation import column_told, distinct, true_labels
     from pareja.tasks.examples import image_encoder
     from pareja.tasks.labelling import calibrated_threshold, label_by, label_pictures
     from pareja.tasks.labelling_export import labelled_to_json
@@ -176,10 +163,11 @@ def classify(
             )
             threshold = SURE_ENOUGH if refuses else None
             if unknown_from is not None:
+                apart = load_pictures([unknown_from])
                 held_out = run(
-                    load_pictures([unknown_from]),
+                    apart,
                     unknown=threshold,
-                    truth=truth or "label",
+                    truth=truth or column_told(apart),
                     progress=partial(progress, "held-out"),
                 )
                 threshold = calibrated_threshold(held_out)
@@ -200,28 +188,6 @@ def classify(
         print_evaluation(labelled.evaluation)
 
 
-def opened_cache(wanted: bool) -> EmbeddingCache | nullcontext[None]:
-    """Open the cache of embeddings, or nothing."""
-    from pareja.embedding.cache import EmbeddingCache
-
-    return EmbeddingCache() if wanted else nullcontext()
-
-
-def check_suffix(out: Path | None) -> None:
-    """End with a usage error unless the name says what is to be written."""
-    if out is not None and out.suffix.lower() not in {".csv", ".json", ".html"}:
-        fail(f"{out}: end its name in .csv, .json or .html.", status=2)
-
-
-def staged_output(
-    out: Path | None, *, force: bool
-) -> AbstractContextManager[BufferedRandom | None]:
-    """Open the file to write into before any work is done; None where nothing is written."""
-    from pareja.files import staged_file
-
-    return nullcontext() if out is None else staged_file(out, force=force)
-
-
 def render_labelled(labelled: Labelled, out: Path, *, lang: Language, most: int | None) -> str:
     """Return the result in the form that the end of the file's name asks for."""
     from pareja.report.contact_sheet import render_contact_sheet
@@ -234,19 +200,6 @@ def render_labelled(labelled: Labelled, out: Path, *, lang: Language, most: int 
             return as_text(labelled_to_json(labelled, most))
         case _:
             return render_contact_sheet(labelled, lang)
-
-
-def as_text(value: Any) -> str:
-    """Return a JSON document for a file."""
-    import json
-
-    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-
-
-def say_where(out: Path | None) -> None:
-    """Name the file that was written on standard error."""
-    if out is not None:
-        stderr().print(str(out.resolve()), soft_wrap=True)
 
 
 def warn_of_gaps(labelled: Labelled) -> None:
@@ -263,29 +216,27 @@ def warn_of_gaps(labelled: Labelled) -> None:
         )
 
 
-def warn_of_skipped(skipped: Sequence[tuple[str, str]]) -> None:
-    """Name the pictures that did not decode on standard error."""
-    import sys
-
-    for path, reason in skipped:
-        sys.stderr.write(f"pareja: warning: {path}: {reason}; left out\n")
-
-
 def print_labels(labelled: Labelled) -> None:
-    """Print a line for each picture: its labels, how probable, and whether that is right."""
+    """Print a line for each picture: its labels, how probable or how certain, and the truth."""
+    from rich.cells import cell_len
+
     console = stdout()
     result = labelled.result
-    width = max(len(label) for label in (*result.labels, "none of these"))
+    width = min(_WIDEST, max(map(cell_len, (*result.labels, "none of these"))))
     for i, record in enumerate(labelled.dataset):
         names = result.assigned(i)
         scores = result.scores(i, None if result.multi_label else 1)
         shown = ", ".join(names) or "none of these"
         score = scores[names[0]] if names else max(scores.values())
+        # What the threshold is about: the only label's share of all labels is always 1.
+        if result.threshold is not None:
+            score = float(result.certainty[i])
         told = ""
         if labelled.truth is not None and labelled.truth[i] is not None:
             told = f"  [{labelled.truth[i]}]"
         console.print(
-            f"{shown:<{width}}  {score:5.2f}  {record.file_name}{told}",
+            # Not str.ljust: a Chinese character takes two columns.
+            f"{shown}{' ' * (width - cell_len(shown))}  {score:5.2f}  {record.file_name}{told}",
             soft_wrap=True,
         )
 

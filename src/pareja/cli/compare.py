@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pareja.cli.classify import Truth, as_text, warn_of_skipped
 from pareja.cli.console import (
     CacheOption,
     DatasetArgument,
@@ -17,12 +16,15 @@ from pareja.cli.console import (
     ModelsOption,
     OutOption,
     SeedOption,
+    Truth,
     command_line,
     interval,
     print_json,
     stdout,
     warn,
+    warn_of_skipped,
 )
+from pareja.cli.output import as_text
 from pareja.cli.reporting import print_reports, reporting
 
 if TYPE_CHECKING:

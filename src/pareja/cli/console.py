@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeAlias, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from pareja.analysis.significance import Estimate
+    from pareja.embedding.cache import EmbeddingCache
     from pareja.embedding.pipeline import Progress
 
 
@@ -29,6 +30,10 @@ Language = Literal["es", "en"]
 
 Device = Literal["cuda", "mps", "openvino", "cpu"]
 """What models run on, as `pareja.encoders.load` takes it, which --help must not import."""
+
+
+Truth = Literal["label", "category"]
+"""The columns of a dataset that say what a picture shows."""
 
 
 class Languages(StrEnum):
@@ -54,6 +59,14 @@ DatasetArgument = Annotated[
     typer.Argument(
         metavar="DATASET",
         help="A bundled name (pareja20), a folder, a zip, or any other format pareja reads.",
+        callback=not_empty,
+    ),
+]
+PicturesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PICTURES...",
+        help="Picture files, folders, or datasets.",
         callback=not_empty,
     ),
 ]
@@ -84,6 +97,7 @@ CacheOption = Annotated[
     typer.Option("--cache/--no-cache", help="Look embeddings up, and keep them for the next time."),
 ]
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Where the result is written.")]
+LangOption = Annotated[Language, typer.Option("--lang", help="Language of a page or report.")]
 LangsOption = Annotated[
     list[Languages] | None,
     typer.Option(
@@ -152,31 +166,17 @@ def warn(
     sys.stderr.write(f"pareja: warning: {message}\n")
 
 
-def refuse_own_files(out: Path | None, read: Sequence[str | Path]) -> None:
-    """Raise if a result would replace what it is made from, --force or not.
+def warn_of_skipped(skipped: Sequence[tuple[str, str]]) -> None:
+    """Name the pictures that did not decode on standard error."""
+    for path, reason in skipped:
+        sys.stderr.write(f"pareja: warning: {path}: {reason}; left out\n")
 
-    Parameters
-    ----------
-    out
-        The file to write; None where nothing is written.
-    read
-        Files, folders and names that are read.
 
-    Raises
-    ------
-    OutputError
-        If the file exists, and is one of those or lies in one of them.
-    """
-    from pareja.errors import OutputError
+def opened_cache(wanted: bool) -> EmbeddingCache | nullcontext[None]:
+    """Open the cache of embeddings, or nothing."""
+    from pareja.embedding.cache import EmbeddingCache
 
-    if out is None or not out.exists():
-        return
-    target = out.resolve()
-    for location in read:
-        if target.is_relative_to(Path(location).expanduser().resolve()):
-            raise OutputError(
-                f"{out} is a file of {location}, which is only read. Choose another place."
-            )
+    return EmbeddingCache() if wanted else nullcontext()
 
 
 @contextmanager

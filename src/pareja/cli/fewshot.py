@@ -9,12 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pareja.cli.classify import (
-    Truth,
-    opened_cache,
-    staged_output,
-    warn_of_skipped,
-)
 from pareja.cli.console import (
     CacheOption,
     DatasetArgument,
@@ -23,14 +17,17 @@ from pareja.cli.console import (
     JsonOption,
     ModelOption,
     SeedOption,
+    Truth,
     fail,
     interval,
+    opened_cache,
     print_json,
     progress_bars,
-    refuse_own_files,
     stderr,
     stdout,
+    warn_of_skipped,
 )
+from pareja.cli.output import refuse_own_files, staged_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

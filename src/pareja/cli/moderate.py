@@ -8,29 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pareja.cli.classify import (
-    LangOption,
-    PicturesArgument,
-    as_text,
-    check_suffix,
-    opened_cache,
-    say_where,
-    staged_output,
-    warn_of_skipped,
-)
 from pareja.cli.console import (
     CacheOption,
     DeviceOption,
     ForceOption,
     JsonOption,
+    LangOption,
     Language,
     ModelOption,
     OutOption,
+    PicturesArgument,
+    opened_cache,
     print_json,
     progress_bars,
-    refuse_own_files,
     stdout,
+    warn_of_skipped,
 )
+from pareja.cli.output import as_text, check_suffix, refuse_own_files, say_where, staged_output
 
 if TYPE_CHECKING:
     from pareja.tasks.moderation import Review

@@ -14,9 +14,9 @@ from pareja.cli.console import (
     JsonOption,
     fail,
     print_json,
-    refuse_own_files,
     stdout,
 )
+from pareja.cli.output import refuse_own_files
 
 
 def pack(

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pareja.cli.classify import opened_cache
-from pareja.cli.console import Language, Languages, ShowProgress, progress_bars, stdout
+from pareja.cli.console import (
+    Language,
+    Languages,
+    ShowProgress,
+    opened_cache,
+    progress_bars,
+    stdout,
+)
 from pareja.files import staged_directory
 
 if TYPE_CHECKING:
