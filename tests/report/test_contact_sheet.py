@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +43,55 @@ def test_wrong_labels_are_marked(colour_dataset: Dataset, colours: ColourEncoder
     page = render_contact_sheet(labelled, "en")
     wrong = sum(labelled.result.best != 0)
     assert 0 < wrong == page.count("✗ in the dataset: red")
+
+
+def test_what_was_refused_rightly_is_not_marked(
+    colour_dataset: Dataset, colours: ColourEncoder
+) -> None:
+    records = [replace(r, label=Path(r.file_name).stem) for r in colour_dataset]
+    dataset = replace(colour_dataset, records=tuple(records))
+    labelled = label_pictures(
+        dataset, colours, ["red", "blue"], unknown=1.0, truth="label", resamples=20
+    )
+    assert labelled.truth is not None
+    refused = render_contact_sheet(labelled, "en").split("<h2>None of these")[1]
+    for name in labelled.truth:
+        told = f"in the dataset: {name}"
+        assert (f"✗ {told}" in refused) == (name in {"red", "blue"})
+        assert told in refused
+    order = re.findall(r'alt="([^"]+)"', refused)
+    by_certainty = sorted(
+        range(len(labelled.dataset)), key=lambda image: -labelled.result.certainty[image]
+    )
+    assert order == [labelled.dataset.records[image].file_name for image in by_certainty]
+
+
+def test_one_of_several_true_labels_is_right(
+    colour_dataset: Dataset, colours: ColourEncoder
+) -> None:
+    records = [replace(r, label=f"thing; {Path(r.file_name).stem}") for r in colour_dataset]
+    dataset = replace(colour_dataset, records=tuple(records))
+    labelled = label_pictures(
+        dataset, colours, ["red", "blue"], multi_label=True, truth="label", resamples=20
+    )
+    red = render_contact_sheet(labelled, "en").split("<h2>")[1]
+    card = red.split('alt="images/red.png"')[1].split("</li>")[0]
+    assert "in the dataset: thing; red" in card
+    assert "✗" not in card
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_the_page_says_what_it_was_made_with(
+    colour_dataset: Dataset, colours: ColourEncoder, lang: Lang
+) -> None:
+    labels = ["red", "blue"]
+    plain = render_contact_sheet(label_pictures(colour_dataset, colours, labels), lang)
+    refusing = label_pictures(colour_dataset, colours, labels, unknown=0.71)
+    heading = "Plantillas: " if lang == "es" else "Prompts: "
+    assert f"{heading}a photo of a {{}}" in plain
+    assert "0.71" not in plain.replace(",", ".")
+    assert ("0,71" if lang == "es" else "0.71") in render_contact_sheet(refusing, lang)
+    assert heading not in render_contact_sheet(replace(refusing, templates=()), lang)
 
 
 @pytest.mark.parametrize("lang", ["en", "es"])

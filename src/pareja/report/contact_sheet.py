@@ -9,6 +9,7 @@ from pareja.datasets.records import Dataset
 from pareja.report.html import data_uri, page_environment
 from pareja.report.pictures import thumbnails
 from pareja.report.wording import Lang, Wording
+from pareja.tasks.evaluation import distinct
 from pareja.tasks.labelling import Labelled
 from pareja.tasks.moderation import Review
 from pareja.tasks.zero_shot import PRESENT
@@ -37,8 +38,7 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
             : 2 if label is None else 1
         ]
         truth = labelled.truth[image] if labelled.truth is not None else None
-        right = label is not None and truth is not None and truth.casefold() == label.casefold()
-        wrong = truth is not None and not right
+        wrong = truth is not None and not _fits(label, truth, labelled)
         return {
             "src": data_uri(pictures[image]),
             "size": pictures[image].image.size,
@@ -51,8 +51,12 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
 
     groups = []
     for label, images in by_label.items():
-        key = -1 if label is None else result.labels.index(label)
-        ordered = sorted(images, key=lambda image: -result.probabilities[image, key])
+        sure = (
+            result.certainty
+            if label is None
+            else result.probabilities[:, result.labels.index(label)]
+        )
+        ordered = sorted(images, key=lambda image: -sure[image])
         if ordered:
             groups.append(
                 {
@@ -63,16 +67,20 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
             )
     lead = "lead_multi" if result.multi_label else "lead"
     meaning = labelled.activation if not result.multi_label else "sigmoid"
+    lines = [
+        words.text(f"sheet.{lead}", present=words.number(PRESENT)),
+        words.text(f"sheet.{meaning}"),
+    ]
+    if result.threshold is not None:
+        lines.append(words.text("sheet.unknown", threshold=words.number(result.threshold)))
+    if labelled.templates:
+        lines.append(words.text("sheet.prompts", templates=" · ".join(labelled.templates)))
     return _render(
         "contact_sheet.html.jinja",
         words,
         "sheet",
         labelled.skipped,
-        lines=[
-            words.text(f"sheet.{lead}", present=words.number(PRESENT)),
-            words.text(f"sheet.{meaning}"),
-            words.text("sheet.prompts", templates=" · ".join(labelled.templates)),
-        ],
+        lines=lines,
         groups=groups,
         subtitle=words.text(
             "sheet.subtitle",
@@ -82,6 +90,15 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
             model=labelled.model,
         ),
     )
+
+
+def _fits(label: str | None, truth: str, labelled: Labelled) -> bool:
+    """Return whether a label is right; None is where the truth is none of the labels."""
+    names = distinct([truth], several=labelled.result.multi_label)
+    true = {name.casefold() for name in names}
+    if label is None:
+        return true.isdisjoint(name.casefold() for name in labelled.result.labels)
+    return label.casefold() in true
 
 
 def render_review(review: Review, lang: Lang) -> str:
