@@ -104,3 +104,11 @@ def test_classifying_without_javascript(browser: Browser, address: str) -> None:
     expect(page.get_by_text("Probably: blue")).to_be_visible()
     assert labels(page) == ["blue", "red"]
     context.close()
+
+
+def test_a_long_file_name_does_not_widen_the_review_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 375, "height": 700})
+    page.goto("/review?threshold=0")
+    name = page.locator(".blurred .facts a").first
+    name.evaluate("(link) => { link.textContent = 'Open ' + 'portrait_of_'.repeat(8); }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
