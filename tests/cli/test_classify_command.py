@@ -74,6 +74,49 @@ def test_a_threshold_is_found_on_other_pictures(pareja: Pareja, told: Path) -> N
     assert len(labels) > 1
 
 
+def test_held_out_pictures_may_have_categories_where_the_others_have_nothing(
+    pareja: Pareja, told: Path, tmp_path: Path
+) -> None:
+    apart = shutil.copytree(told, tmp_path / "apart")
+    table = apart / "metadata.csv"
+    header, *rows = table.read_text().splitlines()
+    names = header.replace("category", "kind").replace("label", "category")
+    table.write_text("\n".join([names, *rows]))
+    untold = shutil.copytree(told / "images", tmp_path / "untold")
+    run = pareja("classify", untold, "--labels", "red,green", "--unknown-from", apart, "--json")
+    assert run.status == 0, run.err
+    assert 0 < json.loads(run.out)["threshold"] < 1
+
+
+def test_the_number_beside_none_of_these_is_what_the_threshold_is_about(
+    pareja: Pareja, told: Path
+) -> None:
+    options = ("classify", told, "--labels", "red", "--unknown")
+    found = json.loads(pareja(*options, "--json").out)["images"]
+    lines = pareja(*options).out.splitlines()
+    assert len(lines) == len(found) > 1
+    for line, image in zip(lines, found, strict=True):
+        assert line.split("  ")[-2].strip() == f"{image['certainty']:.2f}"
+        assert line.startswith("red " if image["label"] else "none of these ")
+
+
+def test_a_label_of_wide_characters_keeps_the_columns(pareja: Pareja, told: Path) -> None:
+    from rich.cells import cell_len
+
+    long = "x" * 200
+    lines = pareja(
+        "classify", told, "--labels", f"赤い写真赤い写真赤い写真,red,{long}"
+    ).out.splitlines()
+    starts = {
+        cell_len(line[: re.search(r" +[01]\.\d\d  ", line).end()])  # type: ignore[union-attr]
+        for line in lines
+        if long not in line
+    }
+    assert len({line.split()[0] for line in lines}) > 1
+    assert len(starts) == 1
+    assert max(starts) < 60
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".html"])
 @pytest.mark.parametrize("command", ["classify", "moderate"])
 def test_results_are_written_and_nothing_is_replaced(

@@ -71,6 +71,12 @@ def true_labels(dataset: Dataset, truth: Truth) -> list[str | None]:
     return [name.strip() or None if name else None for name in found]
 
 
+def column_told(dataset: Dataset) -> Truth:
+    """Return the column that says what pictures show: categories only where no label is given."""
+    labelled = any(record.label for record in dataset)
+    return "category" if not labelled and any(record.category for record in dataset) else "label"
+
+
 def own_labels(dataset: Dataset, given: Sequence[str | None], truth: Truth) -> tuple[str, ...]:
     """Return the labels of a dataset to choose among.
 
