@@ -50,6 +50,27 @@ def test_an_unknown_name_is_one_clear_line(name: str) -> None:
         load(name)
 
 
+def test_a_pair_that_is_not_here_names_both_halves_and_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnavailableError) as both:
+        load("resnet50+distiluse")
+    with pytest.raises(ModelUnavailableError) as last:
+        load(f"{folder('resnet')}+distiluse")
+    # One of them is wrong: that is said, and not what could be downloaded.
+    with pytest.raises(UnknownModelError, match="distilus"):
+        load("resnet50+distilus")
+    assert str(both.value).startswith("resnet50 and distiluse are not on this machine. ")
+    for half in ("resnet50", "distiluse"):
+        card = find_card(half)
+        assert card is not None
+        assert f"{card.repository} on the Hugging Face hub" in str(both.value)
+    assert str(both.value).endswith(": pareja models fetch resnet50+distiluse")
+    assert str(last.value).startswith("distiluse is not on this machine. ")
+    assert str(last.value).endswith(": pareja models fetch distiluse")
+
+
 def test_the_unknown_half_of_a_pair_is_named() -> None:
     with pytest.raises(UnknownModelError) as caught:
         load(f"{folder('resnet')}+distilus")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from pareja.encoders.protocols import DualEncoder, Encoder, EncoderPair, ImageEncoder, TextEncoder
-from pareja.errors import EncoderError
+from pareja.errors import EncoderError, ModelUnavailableError
 
 AnyEncoder = Encoder | ImageEncoder | TextEncoder
 
@@ -218,7 +218,20 @@ def _load_pair(
     name: str, halves: tuple[str, str], device: str | None, precision: str | None
 ) -> EncoderPair:
     """Load the two halves of ``image+text``."""
-    image, text = (load(half, device=device, precision=precision) for half in halves)
+    loaded: list[AnyEncoder] = []
+    absent: dict[str, ModelUnavailableError] = {}
+    for half in halves:
+        try:
+            loaded.append(load(half, device=device, precision=precision))
+        except ModelUnavailableError as error:
+            absent[half] = error
+    if len(absent) > 1:
+        from pareja.encoders import hub
+
+        raise hub.unavailable(*absent)
+    if absent:
+        raise next(iter(absent.values()))
+    image, text = loaded
     _refuse_wrong_half(
         name, images=hasattr(image, "encode_images"), texts=hasattr(text, "encode_texts")
     )

@@ -130,11 +130,22 @@ def snapshot(name: str) -> Snapshot:
     """
     found = status(name)
     if found is None:
-        raise ModelUnavailableError(
-            f"{name} is not on this machine. It is {_described(name)}. Download it with: "
-            f"pareja models fetch {name}"
-        )
+        raise unavailable(name)
     return found
+
+
+def unavailable(*names: str) -> ModelUnavailableError:
+    """Return the error that says of one model, or of both of a pair, how to download them."""
+    described = " and ".join(map(_described, names))
+    fetch = f"pareja models fetch {'+'.join(names)}"
+    if len(names) == 1:
+        return ModelUnavailableError(
+            f"{names[0]} is not on this machine. It is {described}. Download it with: {fetch}"
+        )
+    return ModelUnavailableError(
+        f"{' and '.join(names)} are not on this machine. They are {described}. "
+        f"Download both with: {fetch}"
+    )
 
 
 def plan(name: str) -> Plan:
