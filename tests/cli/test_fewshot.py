@@ -62,7 +62,14 @@ def test_a_saved_classifier(pareja: Pareja, kinds: Path, colours: ColourEncoder)
     command = ("fewshot", kinds, *QUICK, "--method", "tip-adapter", "--save", "c.safetensors")
     run = pareja(*command)
     assert run.status == 0, run.err
-    assert "15 pictures" in run.err
+    told = run.err.splitlines()
+    assert "15 pictures" in told[0]
+    assert told[0].endswith("use it with: pareja classify PICTURES --classifier c.safetensors")
+    assert told[1:] == [
+        "and where colours indexed the pictures, with: "
+        "pareja search QUERY --classifier c.safetensors --shows blue",
+        "or: pareja serve --classifier c.safetensors",
+    ]
     classifier = load_classifier("c.safetensors", colours.image_fingerprint)
     assert classifier.labels == ("blue", "green", "red")
     again = pareja(*command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -158,9 +159,14 @@ def fewshot(
         return
     print_curves(curves, examples)
     if save is not None:
+        file, label = shlex.quote(str(save)), shlex.quote(examples.labels[0])
         stderr().print(
-            f"{save}: {methods[0]} from {len(examples.answers)} pictures; use it with "
-            f"'pareja classify PICTURES --classifier {save}'",
+            f"{save}: {methods[0]} from {len(examples.answers)} pictures; use it with: "
+            f"pareja classify PICTURES --classifier {file}",
+            f"and where {examples.encoder} indexed the pictures, with: "
+            f"pareja search QUERY --classifier {file} --shows {label}",
+            f"or: pareja serve --classifier {file}",
+            sep="\n",
             soft_wrap=True,
         )
 
