@@ -70,8 +70,11 @@ def test_a_learned_label_in_place_of_written_ones(page: Page, ids: dict[str, int
     entry = entry_of(page)
     entry.fill("pink, white,")
     expect(page.locator(".bars tbody tr")).to_have_count(2)
+    lead = page.get_by_text("Name the choices")
+    expect(lead).to_be_visible()
     page.get_by_label("Decide by").select_option("walls")
     expect(page.get_by_text("Probably: blue")).to_be_visible()
+    expect(lead).to_be_hidden()
     assert sorted(labels(page)) == ["blue", "green", "red"]
     expect(entry).to_be_hidden()
     expect(page.get_by_label("Prompts")).to_be_hidden()
