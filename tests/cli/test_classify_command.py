@@ -100,6 +100,19 @@ def test_the_number_beside_none_of_these_is_what_the_threshold_is_about(
         assert line.startswith("red " if image["label"] else "none of these ")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [["--labels", "a,b"], ["--template", "bare"], ["--unknown"], ["--multi-label"]],
+    ids=lambda given: given[0],
+)
+def test_a_classifier_takes_nothing_that_it_would_ignore(
+    pareja: Pareja, told: Path, given: list[str]
+) -> None:
+    run = pareja("classify", told, "--classifier", "kinds.safetensors", *given)
+    assert run.status == 2
+    assert given[0] in run.err
+
+
 def test_a_label_of_wide_characters_keeps_the_columns(pareja: Pareja, told: Path) -> None:
     from rich.cells import cell_len
 

@@ -59,12 +59,13 @@ def classify(
     ] = None,
     model: ModelOption = None,
     template: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="A prompt with {} for the label, a file of them, or a set: bare, photo, clip7, "
-            "clip80, foto, es7.",
+            "clip80, foto, es7.  [default: photo]",
+            show_default=False,
         ),
-    ] = "photo",
+    ] = None,
     multi_label: Annotated[
         bool, typer.Option("--multi-label", help="A picture may have several labels, or none.")
     ] = False,
@@ -116,10 +117,14 @@ def classify(
     from pareja.tasks.zero_shot import SURE_ENOUGH
 
     if classifier is not None:
-        if labels is not None or multi_label or unknown or unknown_from is not None:
+        if (
+            multi_label
+            or unknown
+            or any(given is not None for given in (labels, template, unknown_from))
+        ):
             fail(
                 "--classifier has its own labels and always gives one: leave out --labels, "
-                "--multi-label, --unknown and --unknown-from.",
+                "--template, --multi-label, --unknown and --unknown-from.",
                 status=2,
             )
     elif labels is None and truth is None:
@@ -127,7 +132,7 @@ def classify(
             "no labels. Pass --labels 'cat,dog', or --truth label for the dataset's own.", status=2
         )
     check_suffix(out)
-    templates = read_templates(template)
+    templates = read_templates("photo" if template is None else template)
     refuses = unknown or unknown_from is not None
     dataset = load_pictures(pictures)
     refuse_own_files(out, [dataset.location, *pictures])
