@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     CacheOption,
     DatasetArgument,
     Device,
@@ -37,6 +38,7 @@ def check(
     profile: ProfileOption = "general",
     model: ModelOption = None,
     device: DeviceOption = None,
+    batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +49,7 @@ def check(
     unfit for a classroom.
     """
     with opened_cache(cache and model is not None) as kept:
-        report = examine(dataset, profile, model, device, kept)
+        report = examine(dataset, profile, model, device, batch_size, kept)
     if as_json:
         print_json(report.to_json())
     else:
@@ -60,6 +62,7 @@ def examine(
     profile: ProfileName,
     model: str | None = None,
     device: Device | None = None,
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
 ) -> CheckReport:
     """Load a dataset, rows without a picture and all, and check it."""
@@ -76,6 +79,7 @@ def examine(
             dataset,
             load_dual(model, device=device),
             profile=profile,
+            batch_size=batch_size,
             cache=cache,
             progress=partial(progress, "embed"),
         )

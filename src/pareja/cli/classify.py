@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     CacheOption,
     DeviceOption,
     ForceOption,
@@ -97,6 +98,7 @@ def classify(
     lang: LangOption = "en",
     seed: SeedOption = 0,
     device: DeviceOption = None,
+    batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -148,6 +150,7 @@ def classify(
                 image_encoder(load(model or learned.encoder, device=device)),
                 learned,
                 truth=truth,
+                batch_size=batch_size,
                 cache=kept,
                 seed=seed,
                 progress=partial(progress, "embed"),
@@ -163,6 +166,7 @@ def classify(
                 labels=choices,
                 templates=templates,
                 multi_label=multi_label,
+                batch_size=batch_size,
                 cache=kept,
                 seed=seed,
             )

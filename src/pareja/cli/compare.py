@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     CacheOption,
     DatasetArgument,
     DeviceOption,
@@ -59,6 +60,7 @@ def compare(
     lang: LangsOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = None,
+    batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -86,6 +88,7 @@ def compare(
             labels=choices,
             price=price,
             seed=seed,
+            batch_size=batch_size,
             cache=run.cache,
             progress=run.progress,
         )

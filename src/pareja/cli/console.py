@@ -92,6 +92,15 @@ DeviceOption = Annotated[
         show_default=False,
     ),
 ]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        help="Pictures that the model gets at once.  [default: 32]",
+        show_default=False,
+    ),
+]
 CacheOption = Annotated[
     bool,
     typer.Option("--cache/--no-cache", help="Look embeddings up, and keep them for the next time."),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     CacheOption,
     DeviceOption,
     ForceOption,
@@ -31,9 +32,7 @@ def embed(
     out: Annotated[Path, typer.Option("-o", "--out", help="The .parquet or .npz file to write.")],
     model: ModelOption = "starter",
     device: DeviceOption = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Pictures the model gets at once.")
-    ] = None,
+    batch_size: BatchSizeOption = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Decoding threads.  [default: one a core]")
     ] = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     CacheOption,
     DatasetArgument,
     DeviceOption,
@@ -90,6 +91,7 @@ def fewshot(
     ] = "photo",
     seed: SeedOption = 0,
     device: DeviceOption = None,
+    batch_size: BatchSizeOption = None,
     save: Annotated[
         Path | None,
         typer.Option(help="Also learn from all the pictures, and write the classifier here."),
@@ -134,6 +136,7 @@ def fewshot(
             labels=choices,
             shots=numbers,
             templates=templates,
+            batch_size=batch_size,
             cache=kept,
             progress=partial(progress, "embed"),
         )

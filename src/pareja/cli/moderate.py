@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     CacheOption,
     DeviceOption,
     ForceOption,
@@ -39,6 +40,7 @@ def moderate(
     out: OutOption = None,
     lang: LangOption = "en",
     device: DeviceOption = None,
+    batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -65,6 +67,7 @@ def moderate(
             dataset,
             load_dual(model or "starter", device=device),
             threshold=threshold,
+            batch_size=batch_size,
             cache=kept,
             progress=partial(progress, "embed"),
         )

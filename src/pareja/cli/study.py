@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     CacheOption,
     DatasetArgument,
     DeviceOption,
@@ -40,6 +41,7 @@ def study(
     lang: LangsOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = None,
+    batch_size: BatchSizeOption = None,
     permutations: Annotated[
         int, typer.Option(min=99, help="Random pairings of each permutation test.")
     ] = 9_999,
@@ -72,6 +74,7 @@ def study(
             seed=seed,
             permutations=permutations,
             resamples=resamples,
+            batch_size=batch_size,
             cache=run.cache,
             progress=run.progress,
             command=command_line(),

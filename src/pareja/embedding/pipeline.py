@@ -274,6 +274,7 @@ def embed_dataset(
     dataset: Dataset,
     encoder: Encoder,
     *,
+    batch_size: int | None = None,
     cache: Memory | None = None,
     progress: OnProgress | None = None,
 ) -> DatasetEmbeddings:
@@ -285,6 +286,8 @@ def embed_dataset(
         What to embed.
     encoder
         A dual encoder, or a pair of encoders.
+    batch_size
+        Pictures that it gets at once; 32 by default.
     cache
         Embeddings of earlier runs.
     progress
@@ -297,7 +300,7 @@ def embed_dataset(
     """
     start = time.perf_counter()
     sources = [record.source for record in dataset]
-    images = embed_images(sources, encoder, cache=cache, progress=progress)
+    images = embed_images(sources, encoder, batch_size=batch_size, cache=cache, progress=progress)
     kept = replace(dataset, records=tuple(dataset.records[i] for i in images.indices))
     captions = embed_texts(kept.captions, encoder, cache=cache)
     return DatasetEmbeddings(

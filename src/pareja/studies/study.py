@@ -134,6 +134,7 @@ def run_study(
     seed: int = 0,
     permutations: int = 9_999,
     resamples: int = 2_000,
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
     progress: Callable[[str, Progress | None], None] = lambda title, progress: None,
     command: str = "",
@@ -149,6 +150,9 @@ def run_study(
         One or more, dual encoders and pairs mixed; their names must differ.
     seed, permutations, resamples
         Seed and number of the random draws. The same seed gives the same numbers.
+    batch_size
+        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
+        it.
     cache
         Embeddings of earlier runs, which new ones are added to as they come: after an interruption
         the same study goes on where it stopped.
@@ -176,7 +180,11 @@ def run_study(
     for encoder in encoders:
         _require_pairs(dataset)
         embedded = embed_dataset(
-            dataset, encoder, cache=cache, progress=partial(progress, f"embed · {encoder.name}")
+            dataset,
+            encoder,
+            batch_size=batch_size,
+            cache=cache,
+            progress=partial(progress, f"embed · {encoder.name}"),
         )
         if results and embedded.skipped:
             name, reason = embedded.skipped[0]

@@ -20,6 +20,7 @@ def check_with_encoder(
     encoder: DualEncoder,
     *,
     profile: str | Profile = "general",
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> CheckReport:
@@ -34,6 +35,9 @@ def check_with_encoder(
         checks and left out of its own.
     profile
         Which rules apply.
+    batch_size
+        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
+        it.
     cache
         Embeddings of earlier runs.
     progress
@@ -46,7 +50,9 @@ def check_with_encoder(
         match another picture better than their own, and of pictures that
         `pareja.tasks.moderation.flag` flags.
     """
-    embedded = embed_dataset(dataset, encoder, cache=cache, progress=progress)
+    embedded = embed_dataset(
+        dataset, encoder, batch_size=batch_size, cache=cache, progress=progress
+    )
     place = {record.file_name: i for i, record in enumerate(dataset)}
     readable = np.array([place[record.file_name] for record in embedded.dataset], dtype=np.intp)
     # NaN stands for what could not be embedded.

@@ -190,6 +190,7 @@ def compare_models(
     price: float | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
     progress: Callable[[str, Progress | None], None] = lambda title, progress: None,
 ) -> ModelComparison:
@@ -211,6 +212,9 @@ def compare_models(
         Of one core for one hour, in any currency.
     resamples, seed
         Of the bootstrap behind every interval.
+    batch_size
+        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
+        it; speed is measured so too.
     cache
         Embeddings of earlier runs. Speed is measured on pictures that are embedded anew.
     progress
@@ -248,7 +252,11 @@ def compare_models(
     embedded: list[tuple[DualEncoder, Embeddings, Cost]] = []
     for encoder in encoders:
         found = embed_images(
-            sources, encoder, cache=cache, progress=partial(progress, f"embed · {encoder.name}")
+            sources,
+            encoder,
+            batch_size=batch_size,
+            cache=cache,
+            progress=partial(progress, f"embed · {encoder.name}"),
         )
         if not embedded:
             skipped = found.skipped
@@ -260,7 +268,7 @@ def compare_models(
         elif found.skipped:
             raise DatasetError("{}: {}; it could be read before.".format(*found.skipped[0]))
         progress(f"time · {encoder.name}", None)
-        cost = _timed(sources[:_TIMED_PICTURES], encoder, price)
+        cost = _timed(sources[:_TIMED_PICTURES], encoder, batch_size, price)
         embedded.append((encoder, found.embeddings, cost))
     measure = partial(
         _measure,
@@ -302,7 +310,9 @@ def compare_models(
     )
 
 
-def _timed(sources: Sequence[Source], encoder: DualEncoder, price: float | None) -> Cost:
+def _timed(
+    sources: Sequence[Source], encoder: DualEncoder, batch_size: int | None, price: float | None
+) -> Cost:
     """Embed pictures by the clock, whatever a cache knows of them.
 
     First the network is loaded and every file read once, so that no model waits for the disk on
@@ -312,7 +322,7 @@ def _timed(sources: Sequence[Source], encoder: DualEncoder, price: float | None)
     for source in sources:
         source.read()
     wall, cpu = time.perf_counter(), time.process_time()
-    embed_images(sources, encoder)
+    embed_images(sources, encoder, batch_size=batch_size)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     seconds = 1000 * cpu / len(sources)
     card = find_card(encoder.name)

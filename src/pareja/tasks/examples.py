@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -74,6 +75,7 @@ def gather_examples(
     labels: Sequence[str] | None = None,
     shots: Sequence[int] | None = None,
     templates: Sequence[str] = DEFAULT_TEMPLATES,
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
     progress: OnProgress | None = None,
 ) -> Examples:
@@ -96,6 +98,9 @@ def gather_examples(
         the most of them are left out.
     templates
         Prompts for the labels.
+    batch_size
+        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
+        it.
     cache
         Embeddings of earlier runs.
     progress
@@ -120,7 +125,8 @@ def gather_examples(
     # Before the pictures, which may take hours.
     _selected(names, places, shots, named=labels is not None)
     sources = [dataset.records[i].source for i in np.flatnonzero(places >= 0)]
-    own = embed_images(sources, seen_by, cache=cache, progress=progress)
+    embed = partial(embed_images, batch_size=batch_size, cache=cache, progress=progress)
+    own = embed(sources, seen_by)
     places = places[places >= 0][own.indices]
     inside, numbers = _selected(names, places, shots, named=labels is not None)
     kept = np.isin(places, inside)
@@ -135,9 +141,7 @@ def gather_examples(
         prior = (images @ words.T).astype(np.float64)
     if features is not None:
         decoded = [sources[i] for i in own.indices[kept]]
-        images = embed_images(
-            decoded, learned_from, cache=cache, on_error="raise", progress=progress
-        ).embeddings
+        images = embed(decoded, learned_from, on_error="raise").embeddings
         words = None
     counts = np.bincount(places, minlength=len(names))
     return Examples(

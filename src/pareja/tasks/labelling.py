@@ -65,6 +65,7 @@ def label_pictures(
     truth: Truth | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
     progress: OnProgress | None = None,
 ) -> Labelled:
@@ -84,6 +85,9 @@ def label_pictures(
         The column that says what a picture shows; None measures nothing.
     resamples, seed
         Of the bootstrap behind every interval.
+    batch_size
+        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
+        it.
     progress
         Called after each batch of pictures.
 
@@ -114,6 +118,7 @@ def label_pictures(
         truth=truth,
         resamples=resamples,
         seed=seed,
+        batch_size=batch_size,
         cache=cache,
         progress=progress,
     )
@@ -133,6 +138,7 @@ def label_by(
     truth: Truth | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
     progress: OnProgress | None = None,
 ) -> Labelled:
@@ -140,7 +146,7 @@ def label_by(
 
     Parameters
     ----------
-    dataset, truth, resamples, seed, cache, progress
+    dataset, truth, resamples, seed, batch_size, cache, progress
         As `label_pictures` takes them.
     encoder
         What embeds the pictures, into the space that the classifier reads.
@@ -159,7 +165,11 @@ def label_by(
     if isinstance(classifier, Classifier):
         classifier.check(encoder.image_fingerprint)
     images = embed_images(
-        [record.source for record in dataset], encoder, cache=cache, progress=progress
+        [record.source for record in dataset],
+        encoder,
+        batch_size=batch_size,
+        cache=cache,
+        progress=progress,
     )
     if not len(images.indices):
         name, reason = images.skipped[0]

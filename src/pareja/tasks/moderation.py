@@ -197,6 +197,7 @@ def review_pictures(
     *,
     threshold: float = THRESHOLD,
     prompts: ModerationPrompts | None = None,
+    batch_size: int | None = None,
     cache: EmbeddingCache | None = None,
     progress: OnProgress | None = None,
 ) -> Review:
@@ -208,6 +209,9 @@ def review_pictures(
         The pictures; they are only read.
     encoder, threshold, prompts
         As `flag` takes them.
+    batch_size
+        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
+        it.
     cache
         Embeddings of earlier runs.
     progress
@@ -215,7 +219,7 @@ def review_pictures(
     """
     prompts = prompts or default_prompts()
     sources = [record.source for record in dataset]
-    images = embed_images(sources, encoder, cache=cache, progress=progress)
+    images = embed_images(sources, encoder, batch_size=batch_size, cache=cache, progress=progress)
     scores = moderation_scores(images.embeddings, encoder, prompts, cache=cache)
     names = tuple(prompts.flags)
     return Review(
