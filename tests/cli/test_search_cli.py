@@ -278,3 +278,25 @@ def test_watching_follows_the_folder(
     assert printed.count("1 added") == 2
     assert printed.count("1 removed") == 1
     assert run.err.count("does not exist") == 1
+
+
+def test_watching_goes_on_in_the_other_folder_while_one_is_away(
+    pareja: Pareja, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = tmp_path / "away", tmp_path / "here"
+    for green, folder in enumerate(folders):
+        folder.mkdir()
+        Image.new("RGB", (30, 30), (200, 90 * green, 1)).save(folder / "one.png")
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    steps: list[Callable[[], object]] = [
+        lambda: folders[0].rename(tmp_path / "elsewhere"),
+        lambda: Image.new("RGB", (30, 30), (1, 1, 200)).save(folders[1] / "two.png"),
+        stop,
+    ]
+    monkeypatch.setattr("time.sleep", lambda _: steps.pop(0)())
+    run = pareja("index", *folders, "--watch")
+    assert run.err.count("does not exist") == 1
+    assert "1 added" in run.out

@@ -402,3 +402,14 @@ def test_unrelated_words_are_told_from_related_ones(
     collection.index([album], colours)
     assert collection.search(Query(text="red"), colours).likely_relevant is not None
     assert collection.search(Query(like=1), colours).likely_relevant is None
+
+
+def test_a_place_that_is_not_there_changes_nothing(
+    tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    with Collection.open(tmp_path / "index", create=True) as collection:
+        with pytest.raises(DatasetError, match="nowhere does not exist"):
+            collection.index([colour_folder, tmp_path / "nowhere"], colours)
+        assert (collection.count(), collection.models()) == (0, ())
+        with pytest.raises(CollectionError, match="holds no pictures yet"):
+            collection.search(Query(text="red"), colours)

@@ -146,3 +146,10 @@ def test_the_client_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "qdrant_client", None)
     with pytest.raises(MissingDependencyError, match=r"pareja\[qdrant\]"):
         QdrantServer(QdrantAddress.parse("qdrant://:memory:/photos"))
+
+
+def test_only_a_store_that_answered_is_remembered(tmp_path: Path) -> None:
+    with pytest.raises(CollectionError, match="does not answer"):
+        Collection.open(tmp_path / "index", create=True, store="qdrant://127.0.0.1:9/mistyped")
+    with Collection.open(tmp_path / "index", create=True) as collection:
+        assert collection.count() == 0

@@ -123,20 +123,21 @@ def follow(collection: Collection, pictures: list[str], encoder: Encoder) -> Non
     from pareja.errors import DatasetError
 
     stderr().print(f"watching {', '.join(pictures)}; press Ctrl-C to stop")
-    complaint = ""
+    complaints: dict[str, str] = {}
     while True:
         time.sleep(WATCH_SECONDS)
-        try:
-            report = collection.index(pictures, encoder)
-        except DatasetError as error:
-            # A folder that is being moved, or a disk that is away for a while, comes back.
-            if str(error) != complaint:
-                complaint = str(error)
-                warn(complaint, UserWarning, "", 0)
-            continue
-        complaint = ""
-        if changes := changes_of(report):
-            stdout().print(changes)
+        for place in pictures:
+            try:
+                report = collection.index([place], encoder)
+            except DatasetError as error:
+                # A folder that is being moved, or a disk that is away for a while, comes back.
+                if complaints.get(place) != str(error):
+                    complaints[place] = str(error)
+                    warn(str(error), UserWarning, "", 0)
+                continue
+            complaints.pop(place, None)
+            if changes := changes_of(report):
+                stdout().print(changes)
 
 
 def changes_of(report: IndexReport) -> str:

@@ -32,7 +32,7 @@ from pareja.search.contracts import (
     VerifyReport,
 )
 from pareja.search.database import Database
-from pareja.search.indexing import Indexer
+from pareja.search.indexing import Indexer, look
 from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
 from pareja.search.labels import LabelFilters, PictureLabels
 from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
@@ -101,17 +101,18 @@ class Collection:
         try:
             catalogue = Catalogue(database)
             kept = catalogue.setting(_STORE)
-            if kept is None and not read_only:
-                kept = store or ""
-                catalogue.set(_STORE, kept)
-            if store is not None and store != kept:
+            if store is not None and kept not in (None, store):
                 raise CollectionError(
                     f"the collection in {path} keeps its vectors in {kept or 'its own folder'}, "
                     f"not in {store}. Name another folder with --index to use that store."
                 )
             if address is None and kept:
                 address = QdrantAddress.parse(kept)
-            return cls(database, None if address is None else QdrantServer(address))
+            server = None if address is None else QdrantServer(address)
+            # Only a store that answered is remembered: with a mistyped one nothing could be done.
+            if kept is None and not read_only:
+                catalogue.set(_STORE, store or "")
+            return cls(database, server)
         except BaseException:
             database.close()
             raise
@@ -252,16 +253,17 @@ class Collection:
         Raises
         ------
         DatasetError
-            If a place does not exist or holds no pictures; the places before it are indexed.
+            If a place does not exist or holds no pictures; nothing has changed then.
         CollectionError
             If the collection cannot be written.
         """
+        places = [look(location) for location in locations]
         space = self._catalogue.add_space(
             encoder.image_fingerprint, encoder.name, encoder.image_dim
         )
         indexer = Indexer(self._database, self._catalogue, self._store, encoder, space)
         report = indexer.run(
-            locations, batch_size=batch_size, progress=progress, remove_missing=remove_missing
+            places, batch_size=batch_size, progress=progress, remove_missing=remove_missing
         )
         self._calibration.refresh(self._space(encoder), encoder, self._store(space))
         return report
@@ -462,10 +464,15 @@ class Collection:
         else:
             name, fingerprint = wanted.name, wanted.image_fingerprint
         space = self._catalogue.space(fingerprint)
+        if space is None and not self.models():
+            raise CollectionError(
+                f"{self.path} holds no pictures yet. Add some with: "
+                f"pareja index PICTURES --index {self.path}"
+            )
         if space is None:
             raise CollectionError(
                 f"no picture in {self.path} was embedded by {name} as it is now; there are vectors "
-                f"of: {', '.join(self.models()) or 'no encoder yet'}. Use another one, or run: "
+                f"of: {', '.join(self.models())}. Use another one, or run: "
                 f"pareja index PICTURES -m {name}"
             )
         return space

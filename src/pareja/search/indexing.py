@@ -54,16 +54,16 @@ class Indexer:
 
     def run(
         self,
-        locations: Sequence[str | Path],
+        places: Sequence[Place],
         *,
         batch_size: int | None = None,
         progress: OnProgress | None = None,
         remove_missing: bool = True,
     ) -> IndexReport:
-        """Index what is at these places now."""
+        """Index what was found at these places."""
         start = time.perf_counter()
-        for location in locations:
-            self._index(location, batch_size, progress, remove_missing)
+        for place in places:
+            self._index(place, batch_size, progress, remove_missing)
         self.stores(self.space).optimise()
         return IndexReport(
             **{name: self.tally[name] for name in _TALLIES},
@@ -73,14 +73,14 @@ class Indexer:
 
     def _index(
         self,
-        location: str | Path,
+        place: Place,
         batch_size: int | None,
         progress: OnProgress | None,
         remove_missing: bool,
     ) -> None:
-        place, pictures, skipped = look(location)
-        self.skipped += skipped
-        filed = self.catalogue.files_below(place)
+        self.skipped += place.skipped
+        pictures = place.pictures
+        filed = self.catalogue.files_below(place.path)
         store = self.stores(self.space)
         embedded = store.known([known.picture for known in filed.values()])
         pending: list[Found] = []
@@ -215,7 +215,26 @@ def forget(catalogue: Catalogue, stores: Stores, ids: Sequence[int]) -> None:
     catalogue.forget_pictures(ids)
 
 
-def look(location: str | Path) -> tuple[str, list[Found], list[tuple[str, str]]]:
+@dataclass(frozen=True)
+class Place:
+    """What lies at a place that is indexed.
+
+    Parameters
+    ----------
+    path
+        Absolute path, or address, that the pictures' paths begin with.
+    pictures
+        What was found.
+    skipped
+        ``(name, reason)`` of what lies there and does not belong to it.
+    """
+
+    path: str
+    pictures: Sequence[Found]
+    skipped: Sequence[tuple[str, str]] = ()
+
+
+def look(location: str | Path) -> Place:
     """List the pictures at a place, reading none of them.
 
     Parameters
@@ -223,19 +242,15 @@ def look(location: str | Path) -> tuple[str, list[Found], list[tuple[str, str]]]
     location
         A picture, or anything that `load_dataset` reads.
 
-    Returns
-    -------
-    place
-        Absolute path, or address, that the pictures' paths begin with.
-    pictures
-        What was found.
-    skipped
-        ``(name, reason)`` of what lies there and does not belong to it.
+    Raises
+    ------
+    DatasetError
+        If it does not exist or holds no pictures.
     """
     path = Path(location).expanduser().absolute()
     if is_picture(path.name) and path.is_file():
         record = Record(path.name, FileSource(path))
-        return str(path), [Found(str(path), str(path), record, False, Stamp.of(path))], []
+        return Place(str(path), [Found(str(path), str(path), record, False, Stamp.of(path))])
     dataset = load_dataset(location, on_missing="keep")
     place = str(dataset.location)
     archive = Stamp.of(Path(place)) if Path(place).is_file() else None
@@ -243,7 +258,7 @@ def look(location: str | Path) -> tuple[str, list[Found], list[tuple[str, str]]]
         (name, f"is listed at {where} and does not exist") for where, name in dataset.missing
     ]
     skipped += [(name, "is not listed in the dataset's metadata") for name in dataset.unlisted]
-    return place, [_found(record, place, archive) for record in dataset], skipped
+    return Place(place, [_found(record, place, archive) for record in dataset], skipped)
 
 
 def _found(record: Record, place: str, archive: Stamp | None) -> Found:
