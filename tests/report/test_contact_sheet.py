@@ -60,6 +60,8 @@ def test_what_was_refused_rightly_is_not_marked(
         assert (f"✗ {told}" in refused) == (name in {"red", "blue"})
         assert told in refused
     order = re.findall(r'alt="([^"]+)"', refused)
+    shown = [float(number) for number in re.findall(r"<strong>([\d.]+)</strong> · ", refused)]
+    assert shown == pytest.approx(sorted(labelled.result.certainty, reverse=True), abs=0.006)
     by_certainty = sorted(
         range(len(labelled.dataset)), key=lambda image: -labelled.result.certainty[image]
     )
@@ -78,6 +80,7 @@ def test_one_of_several_true_labels_is_right(
     card = red.split('alt="images/red.png"')[1].split("</li>")[0]
     assert "in the dataset: thing; red" in card
     assert "✗" not in card
+    assert "<p>·" not in render_contact_sheet(labelled, "en").replace("<p> ", "<p>")
 
 
 @pytest.mark.parametrize("lang", ["en", "es"])

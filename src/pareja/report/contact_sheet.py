@@ -37,13 +37,17 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
         others = [f"{other} {words.number(p)}" for other, p in scores.items() if other != label][
             : 2 if label is None else 1
         ]
+        if label is not None:
+            score: float | None = scores[label]
+        else:
+            score = None if result.threshold is None else float(result.certainty[image])
         truth = labelled.truth[image] if labelled.truth is not None else None
         wrong = truth is not None and not _fits(label, truth, labelled)
         return {
             "src": data_uri(pictures[image]),
             "size": pictures[image].image.size,
             "path": labelled.dataset.records[image].file_name,
-            "score": "" if label is None else words.number(scores[label]),
+            "score": "" if score is None else words.number(score),
             "second": " · ".join(others),
             "wrong": wrong,
             "truth": truth and words.text("sheet.wrong" if wrong else "sheet.truth", truth=truth),
