@@ -110,7 +110,26 @@ class CollectionError(ParejaError):
 
 
 class NoSuchPictureError(CollectionError):
-    """A collection has no picture with the number that was asked for."""
+    """A collection has no picture with the number that was asked for.
+
+    Parameters
+    ----------
+    picture_id
+        That number.
+    folder
+        The collection.
+    """
+
+    def __init__(self, picture_id: int, folder: object) -> None:
+        super().__init__(
+            f"there is no picture {picture_id} in {folder}. "
+            "Searches print the numbers of the pictures that they find."
+        )
+        self.picture_id = picture_id
+        self.folder = str(folder)
+
+    def __reduce__(self) -> tuple[type[NoSuchPictureError], tuple[int, str]]:
+        return type(self), (self.picture_id, self.folder)
 
 
 class OutputError(ParejaError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import threading
 import zipfile
@@ -413,3 +414,8 @@ def test_a_place_that_is_not_there_changes_nothing(
         assert (collection.count(), collection.models()) == (0, ())
         with pytest.raises(CollectionError, match="holds no pictures yet"):
             collection.search(Query(text="red"), colours)
+
+
+def test_an_error_about_a_picture_survives_another_process() -> None:
+    error = pickle.loads(pickle.dumps(NoSuchPictureError(7, "index")))  # noqa: S301
+    assert (error.picture_id, str(error)) == (7, str(NoSuchPictureError(7, "index")))

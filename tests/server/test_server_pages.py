@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from pareja.encoders import EncoderPair
 from pareja.search import Collection
+from pareja.search.judging import BundledQuery
 from pareja.server import create_app
 from pareja.server.wording import LANGS, page_words
 
@@ -283,3 +286,40 @@ def test_an_empty_collection_has_pages_too(
             assert client.get(path).status_code == status
         assert client.get("/side-by-side?q=red").status_code == 404
         assert client.get("/v1/pictures").json()["total"] == 0
+
+
+def test_a_missing_picture_is_told_in_the_language_of_the_page(client: TestClient) -> None:
+    page = client.get(
+        "/pictures/999?lang=es", headers={"accept": "text/html", "accept-language": "es"}
+    )
+    assert page.status_code == 404
+    assert "La imagen 999 no está en esta colección" in page.text
+
+
+def test_side_by_side_counts_no_shared_pictures_where_one_has_no_answer(
+    make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder
+) -> None:
+    app = make_app()
+    pair = EncoderPair("hues", colours, replace(colours, name="words"))
+    monkeypatch.setattr(app.state.engine, "_load", lambda name: pair if name == "hues" else colours)
+    client = TestClient(app, base_url="http://127.0.0.1:8420")
+    page = client.get("/side-by-side?q=red&lang=en").text
+    assert "which cannot be compared" in page
+    assert "are in both answers" not in page
+
+
+def test_bundled_query_sets_come_with_the_pictures_that_answer_them(
+    make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walls = BundledQuery({"en": "a dim wall", "es": "un muro"}, categories=frozenset({"dark"}))
+    boats = BundledQuery({"en": "a boat", "es": "un barco"}, labels=frozenset({"boat"}))
+    monkeypatch.setattr(
+        "pareja.server.engine.every_bundled_query",
+        lambda: {"walls": (walls,), "harbour": (walls, boats)},
+    )
+    app = make_app()
+    app.state.engine.warm_up()
+    client = TestClient(app, base_url="http://127.0.0.1:8420")
+    sets = client.get("/v1/query-sets").json()
+    assert [each["name"] for each in sets] == ["walls-en", "walls-es"]
+    assert client.get("/v1/evaluation?query_set=walls-en").status_code == 200

@@ -199,7 +199,7 @@ class Catalogue:
         """Return one picture, or raise `NoSuchPictureError`."""
         found = self.pictures_by_id([picture_id])
         if picture_id not in found:
-            raise self._no_such_picture(picture_id)
+            raise NoSuchPictureError(picture_id, self._database.folder)
         return found[picture_id]
 
     def ids(self, category: str) -> list[int]:
@@ -260,9 +260,7 @@ class Catalogue:
                 (picture_id,),
             ).fetchone()
         if row is None:
-            raise NoSuchPictureError(
-                f"there is no picture {picture_id} in {self._database.folder}."
-            )
+            raise NoSuchPictureError(picture_id, self._database.folder)
         return str(row[0]), str(row[1]), bool(row[2])
 
     def files_below(self, location: str) -> dict[bytes, Filed]:
@@ -370,12 +368,6 @@ class Catalogue:
                 if after != before:
                     changed[picture_id] = after
         return changed
-
-    def _no_such_picture(self, picture_id: int) -> NoSuchPictureError:
-        return NoSuchPictureError(
-            f"there is no picture {picture_id} in {self._database.folder}. "
-            "Searches print the numbers of the pictures that they find."
-        )
 
     @staticmethod
     def _category(connection: sqlite3.Connection, picture_id: int) -> str | None:

@@ -388,6 +388,10 @@ class Collection:
         """
         self._judgements.add_bundled(queries, name, language, self.pictures())
 
+    def answers(self, queries: Sequence[BundledQuery]) -> bool:
+        """Return whether each of some bundled queries has a right answer here, by its labels."""
+        return self._judgements.answerable(queries)
+
     def query_sets(self) -> tuple[str, ...]:
         """Return the names of the query sets."""
         return self._judgements.query_sets()

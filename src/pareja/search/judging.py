@@ -185,6 +185,15 @@ class Judgements:
                 self.create_query_set(name, [query.text[language] for query in queries])
             connection.executemany("INSERT OR IGNORE INTO judgement VALUES (?, ?, 1)", rows)
 
+    def answerable(self, queries: Sequence[BundledQuery]) -> bool:
+        """Return whether each of some queries has a right answer here."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT DISTINCT label, category FROM picture").fetchall()
+        return all(
+            any(label in query.labels or category in query.categories for label, category in rows)
+            for query in queries
+        )
+
     def evaluate(
         self,
         name: str,
@@ -243,21 +252,30 @@ def bundled_queries(name: str) -> tuple[BundledQuery, ...]:
     CollectionError
         If none come with it.
     """
+    every = every_bundled_query()
+    if name not in every:
+        raise CollectionError(
+            f"no queries come with {name!r}; some come with: {', '.join(sorted(every))}."
+        )
+    return every[name]
+
+
+def every_bundled_query() -> dict[str, tuple[BundledQuery, ...]]:
+    """Return the queries that come along, by the dataset that they are about."""
     table = tomllib.loads(
         resources.files("pareja.search").joinpath("queries.toml").read_text(encoding="utf-8")
     )
-    if name not in table:
-        raise CollectionError(
-            f"no queries come with {name!r}; some come with: {', '.join(sorted(table))}."
+    return {
+        name: tuple(
+            BundledQuery(
+                text={"en": entry["en"], "es": entry["es"]},
+                labels=frozenset(entry.get("labels", ())),
+                categories=frozenset(entry.get("categories", ())),
+            )
+            for entry in entries
         )
-    return tuple(
-        BundledQuery(
-            text={"en": entry["en"], "es": entry["es"]},
-            labels=frozenset(entry.get("labels", ())),
-            categories=frozenset(entry.get("categories", ())),
-        )
-        for entry in table[name]
-    )
+        for name, entries in table.items()
+    }
 
 
 def spaced(query: str) -> str:

@@ -157,13 +157,15 @@ def _explain_validation(request: Request, error: Exception) -> Response:
 
 def _explain_error(request: Request, error: Exception) -> Response:
     status: int = HTTPStatus.UNPROCESSABLE_ENTITY
+    message = str(error)
     if isinstance(error, TooManyPixelsError):
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     elif isinstance(error, NoSuchPictureError):
         status = HTTPStatus.NOT_FOUND
+        message = words_of(request).text("error.no_picture", id=error.picture_id)
     elif isinstance(error, ModelUnavailableError | MissingDependencyError):
         status = HTTPStatus.SERVICE_UNAVAILABLE
-    return _explain(request, status, str(error))
+    return _explain(request, status, message)
 
 
 def _explain(

@@ -17,6 +17,7 @@ from pareja.analysis.projection import plane
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
+from pareja.search.judging import every_bundled_query
 from pareja.server.batching import SharedEncoder
 from pareja.server.dual import SharedDualEncoder
 from pareja.server.learned import LearnedClassifiers
@@ -250,6 +251,15 @@ class Engine:
             self.encoder().encode_texts(["a picture"])
         with suppress(ParejaError):
             self.learned.facets(())
+        with suppress(ParejaError):
+            self._add_bundled_queries()
+
+    def _add_bundled_queries(self) -> None:
+        """Offer the queries that come with a bundled dataset where its pictures are."""
+        for name, queries in every_bundled_query().items():
+            if self.collection.answers(queries):
+                for language in queries[0].text:
+                    self.collection.add_bundled_queries(queries, f"{name}-{language}", language)
 
     def search(self, ask: Ask, image: Image.Image | None = None) -> SearchResult:
         """Answer a search.
@@ -270,7 +280,7 @@ class Engine:
         """
         if ask.is_empty and image is None:
             raise Problem(422, "empty_query")
-        encoder = self.encoder(ask.model)
+        encoder = self.dual(ask.model) if ask.q or ask.minus else self.encoder(ask.model)
         query = Query(
             text=ask.q or None,
             like=ask.like,
