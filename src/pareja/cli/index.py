@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import (
+    BatchSizeOption,
     Device,
     DeviceOption,
     JsonOption,
@@ -55,9 +56,7 @@ def index(
         str | None,
         typer.Option(help="Where vectors are kept: qdrant://host:6333/name?shards=2&replicas=2"),
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", min=1, help="Pictures at once.")
-    ] = None,
+    batch_size: BatchSizeOption = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes on disk.")
     ] = False,
@@ -94,7 +93,7 @@ def index(
             if not checked.ok:
                 raise typer.Exit(1)
         if watch and pictures:
-            follow(collection, pictures, encoder)
+            follow(collection, pictures, encoder, batch_size)
 
 
 def default_index() -> Path:
@@ -118,7 +117,9 @@ def encoder_for(collection: Collection, model: str | None, device: Device | None
     return load_encoder(name, device=device)
 
 
-def follow(collection: Collection, pictures: list[str], encoder: Encoder) -> None:
+def follow(
+    collection: Collection, pictures: list[str], encoder: Encoder, batch_size: int | None = None
+) -> None:
     """Index again and again, until interrupted; say only what changed."""
     from pareja.errors import DatasetError
 
@@ -128,7 +129,7 @@ def follow(collection: Collection, pictures: list[str], encoder: Encoder) -> Non
         time.sleep(WATCH_SECONDS)
         for place in pictures:
             try:
-                report = collection.index([place], encoder)
+                report = collection.index([place], encoder, batch_size=batch_size)
             except DatasetError as error:
                 # A folder that is being moved, or a disk that is away for a while, comes back.
                 if complaints.get(place) != str(error):
