@@ -50,6 +50,17 @@ def test_an_empty_collection_says_how_to_fill_it(tmp_path: Path) -> None:
     assert "pareja index" in message
 
 
+def test_a_folder_of_nothing_but_damaged_pictures_is_not_served(
+    tmp_path: Path, colours: ColourEncoder
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "broken.jpg").write_bytes(b"no picture")
+    with Collection.open(tmp_path / "none", create=True) as collection:
+        assert len(collection.index([album], colours).skipped) == 1
+    assert "holds no pictures" in refusal("--index", str(tmp_path / "none"), "--port", "0")
+
+
 def test_a_model_that_was_not_indexed_with(index: Path) -> None:
     message = refusal("--index", str(index), "--port", "0", "-m", "starter")
     assert "colours" in message

@@ -297,7 +297,7 @@ def test_queries_that_cannot_be_answered_say_why(
     cases: list[tuple[Query, type[Exception], str]] = [
         (Query(), CollectionError, "nothing is looked for"),
         (Query(text="  "), CollectionError, "empty"),
-        (Query(text="red", minus=""), CollectionError, "empty"),
+        (Query(text="red", minus=""), CollectionError, "to move away from are empty"),
         (Query(text="red", category="drak"), CollectionError, "Did you mean 'dark'"),
         (Query(like=999), NoSuchPictureError, "999"),
         (Query(image=np.ones(7, np.float32)), FingerprintMismatchError, "shape"),

@@ -78,7 +78,7 @@ def serve(
     )
     classifiers = load_classifiers(classifier or [])
     with _listen(host, port) as listener, Collection.open(index) as collection:
-        check_ready(collection.models(), index, model)
+        check_ready(collection.models() if collection.count() else (), index, model)
         settings = replace(settings, port=listener.getsockname()[1])
         server = uvicorn.Server(
             uvicorn.Config(

@@ -35,9 +35,11 @@ def query_vector(query: Query, encoder: Encoder, store: VectorStore) -> NDArray[
     FingerprintMismatchError
         If words or a picture's embedding lie in another space.
     """
-    texts = [text for text in (query.text, query.minus) if text is not None]
-    if not all(text.strip() for text in texts):
+    if query.text is not None and not query.text.strip():
         raise CollectionError("the query is empty. Write what the pictures should show.")
+    if query.minus is not None and not query.minus.strip():
+        raise CollectionError("the words to move away from are empty. Write some, or none at all.")
+    texts = [text for text in (query.text, query.minus) if text is not None]
     if texts and encoder.image_fingerprint != encoder.text_fingerprint:
         raise FingerprintMismatchError(
             f"{encoder.name} has words and pictures in two spaces, so words cannot search "
