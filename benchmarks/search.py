@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from pareja.files import atomic_write
 from pareja.search.database import Database
-from pareja.search.graph import BEAM, CONNECTIVITY, EXPANSION_ADD, WIDE_BEAM
+from pareja.search.graph import BEAMS, CONNECTIVITY, EXPANSION_ADD
 from pareja.search.vectors import SqliteVectors
 
 DIM = 512
@@ -248,7 +248,7 @@ def faiss_lines(
     graph.train(matrix[:: max(1, rows // 100_000)])
     graph.add(matrix)
     build: float | None = time.perf_counter() - start
-    for beam in (BEAM, WIDE_BEAM):
+    for beam in (BEAMS[0], BEAMS[-1]):
         graph.hnsw.efSearch = beam
 
         def search(query: Rows) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 
 from pareja.search import vectors
 from pareja.search.database import Database
-from pareja.search.graph import Graph
+from pareja.search.graph import Graph, Walk
 from pareja.search.scan import Scan
 from pareja.search.vectors import SqliteVectors
 
@@ -63,6 +63,9 @@ def test_many_vectors_get_a_graph_and_it_is_asked(
     assert asked == [3]
     store.search(rows_of(0, ROWS)[17], 3, category="any")
     assert asked == [3]
+    monkeypatch.setattr(vectors, "_GRAPH_UP_TO", ROWS - 1)
+    assert len(store.search(rows_of(0, ROWS)[17], ROWS)) == ROWS
+    assert asked == [3]
 
 
 def test_few_vectors_get_none(database: Database) -> None:
@@ -95,7 +98,7 @@ def test_a_graph_of_removed_rows_is_built_anew(database: Database, store: Sqlite
     assert min(key for key, _ in found) >= 150
     store.optimise()
     assert graphs(database) != before
-    assert len(Graph(graphs(database)[0], DIM)) == ROWS - 150
+    assert len(Graph(graphs(database)[0], DIM, Walk(64, 0.0))) == ROWS - 150
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "flipped", "missing"])

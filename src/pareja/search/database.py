@@ -58,6 +58,10 @@ _MIGRATIONS = (
         name TEXT NOT NULL, position INTEGER NOT NULL, query TEXT NOT NULL,
         PRIMARY KEY (name, position)) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE graph ADD COLUMN beam INTEGER NOT NULL DEFAULT 256;
+    ALTER TABLE graph ADD COLUMN usual REAL NOT NULL DEFAULT -1;
+    """,
 )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import mmap
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,24 +32,43 @@ CONNECTIVITY = 32
 """Edges of a node in the upper layers; twice as many in the lowest."""
 EXPANSION_ADD = 128
 """How many nodes are kept in sight while a vector is added."""
-BEAM = 80
-"""How many nodes are kept in sight while neighbours are looked for."""
-WIDE_BEAM = 320
-"""The same for a query that lies apart from all vectors, as a text does from pictures.
+BEAMS = (24, 28, 32, 40, 48, 64, 96, 128, 192, 256)
+"""How many are kept in sight by a search: the fewest that find what the most would.
 
-Its neighbours are not each other's, so that a narrow walk misses some (Jaiswal et al. 2022,
+The most are for queries that lie apart from the vectors, as texts do from pictures. Their
+neighbours are not each other's, so that a narrow walk misses some (Jaiswal et al. 2022,
 "OOD-DiskANN: Efficient and Scalable Graph ANNS for Out-of-Distribution Queries").
 """
 
-# How near neighbours are is learned from so many vectors; a twentieth of them are farther apart.
-_SAMPLE = 50
-_APART = 0.05
-_NEIGHBOUR = 10
+# How many that is, is found out with every so-many-th vector before it is added, up to a number.
+_ASIDE = 64
+_FEW, _SAMPLE = 25, 400
+_NEIGHBOURS = 10
+# Those that lie farthest from their neighbours are searched for as widely as there can be.
+_APART = 0.2
+_FOUND = 0.985
 # Bytes find the neighbourhood, not the order in it: so many times more rows are looked up.
 _OVERSAMPLING = 2
 # The file is brought into memory in such pieces, up to so many bytes; the rest when it is read.
 _PIECE = 1 << 26
 _AHEAD = 1 << 32
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How the vectors of a graph are found in it.
+
+    Parameters
+    ----------
+    beam
+        How many nodes a walk keeps in sight.
+    usual
+        Cosine of most vectors to their tenth neighbour. A query that ends up below it is walked to
+        once more, with as many in sight as there can be.
+    """
+
+    beam: int
+    usual: float
 
 
 class Graph:
@@ -60,15 +80,17 @@ class Graph:
         A file that `build` wrote and `identity` vouches for: the library trusts what it reads.
     dim
         Length of a vector.
+    walk
+        How to search, as `build` found out.
     """
 
-    def __init__(self, path: Path, dim: int) -> None:
+    def __init__(self, path: Path, dim: int, walk: Walk) -> None:
+        self._walk = walk
         with path.open("rb") as file:
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._index = _empty(dim)
         self._index.view(memoryview(self._file))
         threading.Thread(target=self._read_ahead, daemon=True).start()
-        self._usual = self._usual_cosine()
 
     def __len__(self) -> int:
         return len(self._index)
@@ -76,25 +98,11 @@ class Graph:
     def nearest(self, vector: NDArray[np.float32], count: int) -> Keys:
         """Return keys of rows, in no order, with about the `count` nearest ones among them."""
         wanted = min(_OVERSAMPLING * count, len(self))
-        query = _as_bytes(vector[None])[0]
-        keys, cosines = self._walk(query, max(BEAM, wanted))
-        if cosines[min(_NEIGHBOUR, len(self)) - 1] < self._usual:
-            keys, _ = self._walk(query, max(WIDE_BEAM, wanted))
-        return keys[:wanted]
-
-    def _walk(self, query: NDArray[np.int8], beam: int) -> tuple[Keys, NDArray[np.float32]]:
-        """Return keys and cosines, best first; the library looks no farther than it returns."""
-        found = self._index.search(query, min(beam, len(self)), threads=1)
-        return found.keys.astype(np.int64), 1 - found.distances
-
-    def _usual_cosine(self) -> float:
-        """Return the cosine that most vectors have to their neighbours."""
-        keys = self._index.keys[np.linspace(0, len(self) - 1, _SAMPLE, dtype=np.uint64)]
-        # Each is its own nearest one, and does not count.
-        place = min(_NEIGHBOUR, len(self) - 1)
-        rows = np.asarray(self._index.get(keys), np.int8)
-        cosines = [self._walk(row, BEAM)[1][place] for row in rows]
-        return float(np.quantile(cosines, _APART))
+        query = _as_bytes(vector[None])
+        keys, cosines = _searched(self._index, query, max(self._walk.beam, wanted), threads=1)
+        if cosines[0, :_NEIGHBOURS][-1] < self._walk.usual:
+            keys, _ = _searched(self._index, query, max(BEAMS[-1], wanted), threads=1)
+        return keys[0, :wanted]
 
     def _read_ahead(self) -> None:
         """Touch every page, so that no search waits for the disk or for the system's tables."""
@@ -110,7 +118,7 @@ def build(
     *,
     start: Path | None = None,
     threads: int = 0,
-) -> int:
+) -> tuple[int, Walk]:
     """Write a graph, whole or not at all.
 
     Parameters
@@ -128,17 +136,53 @@ def build(
 
     Returns
     -------
-    int
-        How many rows it holds.
+    rows, walk
+        How many rows it holds, and how to search it.
     """
     index = _empty(dim)
     if start is not None:
         index.load(str(start))
+    apart: list[tuple[Keys, NDArray[np.int8]]] = []
     for keys, rows in batches:
-        index.add(keys, _as_bytes(rows), threads=threads)
+        small = _as_bytes(rows)
+        last = np.arange(len(keys)) % _ASIDE == _ASIDE // 2
+        index.add(keys[~last], small[~last], threads=threads)
+        apart.append((keys[last], small[last]))
+    walk = _tuned(index, np.concatenate([small for _, small in apart]), threads)
+    for keys, small in apart:
+        index.add(keys, small, threads=threads)
     with staged_file(path, force=True) as stream:
         index.save(stream.name)
-    return len(index)
+    return len(index), walk
+
+
+def _tuned(index: Index, queries: NDArray[np.int8], threads: int) -> Walk:
+    """Find out how widely to search, by queries ``(n, dim)`` for which the graph has no edges."""
+    if len(queries) < _FEW:
+        return Walk(BEAMS[-1], -1.0)
+    queries = queries[np.linspace(0, len(queries) - 1, _SAMPLE, dtype=np.int64)]
+    found, cosines = _searched(index, queries, BEAMS[-1], threads)
+    truth = [set(keys) for keys in found[:, :_NEIGHBOURS].tolist()]
+    tenth = cosines[:, :_NEIGHBOURS][:, -1]
+    usual = float(np.quantile(tenth, _APART))
+    for beam in BEAMS:
+        found, _ = _searched(index, queries, beam, threads)
+        looked_up = found[:, : _OVERSAMPLING * _NEIGHBOURS].tolist()
+        shares = np.array([len(t & set(f)) / len(t) for t, f in zip(truth, looked_up, strict=True)])
+        if shares[tenth >= usual].mean() >= _FOUND:
+            break
+    return Walk(beam, usual)
+
+
+def _searched(
+    index: Index, queries: NDArray[np.int8], beam: int, threads: int
+) -> tuple[Keys, NDArray[np.float32]]:
+    """Return keys and cosines, best first, ``(n, beam)``, or as many as there are.
+
+    The library keeps as many in sight as it returns.
+    """
+    found = index.search(queries, min(beam, len(index)), threads=threads)
+    return np.atleast_2d(found.keys).astype(np.int64), 1 - np.atleast_2d(found.distances)
 
 
 def file_digest(path: Path) -> str:

@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError
 from pareja.search.database import Database
-from pareja.search.graph import GRAPH_FROM, Graph, build, file_digest, identity
+from pareja.search.graph import GRAPH_FROM, Graph, Walk, build, file_digest, identity
 from pareja.search.scan import Half, Keys, Scan
 
 Value = TypeVar("Value", int, str)
-GraphRow = tuple[str, str, str, int, int]
-"""Name, SHA-256 and stamp of a graph's file, the last row that it knows, and how many it holds."""
+GraphRow = tuple[str, str, str, int, int, int, float]
+"""Name, SHA-256 and stamp of a graph's file, the last row that it knows, how many it holds, and how
+to walk in it."""
 
 _BATCH = 8192
+# So many neighbours are worth a graph; a walk for more sees much of it, and may miss a lonely one.
+_GRAPH_UP_TO = 500
 # A graph that lacks this share of the rows, or holds this share of removed ones, is built anew.
 _STALE = 0.1
 _DEAD = 0.2
@@ -129,7 +132,8 @@ class SqliteVectors:
             # what is in memory up to a later one in between.
             with self._loading:
                 # A category is searched exactly: a graph has no way to stay inside of it.
-                graph, last = (None, 0) if category is not None else self._open_graph(connection)
+                exact = category is not None or k > _GRAPH_UP_TO
+                graph, last = (None, 0) if exact else self._open_graph(connection)
                 scan = self._refreshed(connection, category, last)
             while True:
                 near = scan.nearest(query, wanted)
@@ -169,7 +173,7 @@ class SqliteVectors:
             after = row[3] if row is not None and known else 0
             name = f"graph-{self._space}-{uuid.uuid4().hex[:12]}.usearch"
             path = self._database.folder / name
-            held = build(
+            held, walk = build(
                 path,
                 self._dim,
                 (
@@ -180,8 +184,17 @@ class SqliteVectors:
             )
         with self._database.write() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO graph VALUES (?, ?, ?, ?, ?, ?)",
-                (self._space, name, file_digest(path), identity(path), newest, held),
+                "INSERT OR REPLACE INTO graph VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    self._space,
+                    name,
+                    file_digest(path),
+                    identity(path),
+                    newest,
+                    held,
+                    walk.beam,
+                    walk.usual,
+                ),
             )
         self._discard_all_but(name)
 
@@ -277,7 +290,8 @@ class SqliteVectors:
 
     def _graph_row(self, connection: sqlite3.Connection) -> GraphRow | None:
         row: GraphRow | None = connection.execute(
-            "SELECT name, digest, stamp, last_seq, rows FROM graph WHERE space = ?", (self._space,)
+            "SELECT name, digest, stamp, last_seq, rows, beam, usual FROM graph WHERE space = ?",
+            (self._space,),
         ).fetchone()
         return row
 
@@ -289,7 +303,7 @@ class SqliteVectors:
         if self._graph[0] != row[0]:
             path = self._database.folder / row[0]
             trusted = self._trusted(row)
-            self._graph = (row[0], Graph(path, self._dim) if trusted else None)
+            self._graph = (row[0], Graph(path, self._dim, Walk(*row[5:])) if trusted else None)
         graph = self._graph[1]
         return (None, 0) if graph is None else (graph, row[3])
 
