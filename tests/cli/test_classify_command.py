@@ -100,17 +100,65 @@ def test_the_number_beside_none_of_these_is_what_the_threshold_is_about(
         assert line.startswith("red " if image["label"] else "none of these ")
 
 
+@pytest.mark.parametrize("learned", [["--classifier", "kinds.safetensors"], ["--shots", "told"]])
 @pytest.mark.parametrize(
     "given",
     [["--labels", "a,b"], ["--template", "bare"], ["--unknown"], ["--multi-label"]],
     ids=lambda given: given[0],
 )
-def test_a_classifier_takes_nothing_that_it_would_ignore(
-    pareja: Pareja, told: Path, given: list[str]
+def test_what_was_learned_takes_nothing_that_it_would_ignore(
+    pareja: Pareja, told: Path, learned: list[str], given: list[str]
 ) -> None:
-    run = pareja("classify", told, "--classifier", "kinds.safetensors", *given)
+    run = pareja("classify", told, *learned, *given)
     assert run.status == 2
+    assert learned[0] in run.err
     assert given[0] in run.err
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_examples_stand_in_for_words(
+    pareja: Pareja,
+    told: Path,
+    tmp_path: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    words: bool,
+) -> None:
+    class Seeing:
+        """The encoder without its words."""
+
+        def __getattr__(self, name: str) -> object:
+            if name in {"kind", "encode_texts"}:
+                raise AttributeError(name)
+            return getattr(colours, name)
+
+    monkeypatch.setattr("pareja.encoders.load", lambda *_, **__: colours if words else Seeing())
+    new = tmp_path / "new"
+    new.mkdir()
+    for name in ("red", "blue"):
+        shutil.copy(told / "images" / f"{name}.png", new / f"seen-{name}.png")
+    run = pareja("classify", new, "--shots", told, "--json")
+    assert run.status == 0, run.err
+    found = {image["path"]: image["label"] for image in json.loads(run.out)["images"]}
+    assert {Path(path).stem: label for path, label in found.items()} == {
+        "seen-red": "red",
+        "seen-blue": "blue",
+    }
+
+
+def test_examples_of_one_label_that_can_be_read_are_refused(pareja: Pareja, told: Path) -> None:
+    for picture in (told / "images").glob("*.png"):
+        if picture.stem != "red":
+            picture.write_bytes(b"no picture")
+    run = pareja("classify", told / "images" / "red.png", "--shots", told)
+    assert run.status == 1
+    assert "Add examples of a second label" in run.err
+
+
+def test_examples_and_a_classifier_exclude_each_other(pareja: Pareja, told: Path) -> None:
+    run = pareja("classify", told, "--shots", told, "--classifier", "kinds.safetensors")
+    assert run.status == 2
+    assert "give one of them" in run.err
 
 
 def test_a_label_of_wide_characters_keeps_the_columns(pareja: Pareja, told: Path) -> None:

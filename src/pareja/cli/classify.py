@@ -58,6 +58,12 @@ def classify(
             metavar="FILE", help="Use what 'pareja fewshot --save' learned, in place of labels."
         ),
     ] = None,
+    shots: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET", help="Learn from these pictures and their labels, in place of words."
+        ),
+    ] = None,
     model: ModelOption = None,
     template: Annotated[
         str | None,
@@ -105,27 +111,31 @@ def classify(
 ) -> None:
     """Say what pictures show, by naming the choices: zero-shot classification.
 
-    With --classifier, by what was learned from examples. The pictures are only read. -o writes a
-    table (.csv), everything (.json) or a page with the pictures sorted into their labels (.html).
+    With --shots or --classifier, by what is or was learned from examples. The pictures are only
+    read. -o writes a table (.csv), everything (.json) or a page with the pictures sorted into their
+    labels (.html).
     """
     from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load, load_dual
     from pareja.tasks.classifiers import load_classifier
     from pareja.tasks.evaluation import column_told, distinct, true_labels
-    from pareja.tasks.examples import image_encoder
+    from pareja.tasks.examples import image_encoder, learn_from
     from pareja.tasks.labelling import calibrated_threshold, label_by, label_pictures
     from pareja.tasks.labelling_export import labelled_to_json
     from pareja.tasks.prompts import read_labels, read_templates
     from pareja.tasks.zero_shot import SURE_ENOUGH
 
-    if classifier is not None:
+    learned_from = "--classifier" if classifier is not None else "--shots" if shots else None
+    if classifier is not None and shots is not None:
+        fail("--shots learns a classifier and --classifier has one: give one of them.", status=2)
+    if learned_from is not None:
         if (
             multi_label
             or unknown
             or any(given is not None for given in (labels, template, unknown_from))
         ):
             fail(
-                "--classifier has its own labels and always gives one: leave out --labels, "
+                f"{learned_from} has its own labels and always gives one: leave out --labels, "
                 "--template, --multi-label, --unknown and --unknown-from.",
                 status=2,
             )
@@ -143,11 +153,22 @@ def classify(
         opened_cache(cache) as kept,
         staged_output(out, force=force) as target,
     ):
-        if classifier is not None:
-            learned = load_classifier(classifier)
+        if learned_from is not None:
+            if classifier is not None:
+                learned = load_classifier(classifier)
+                encoder = load(model or learned.encoder, device=device)
+            else:
+                encoder = load(model or "starter", device=device)
+                learned = learn_from(
+                    load_pictures([str(shots)]),
+                    encoder,
+                    batch_size=batch_size,
+                    cache=kept,
+                    progress=partial(progress, "examples"),
+                )
             labelled = label_by(
                 dataset,
-                image_encoder(load(model or learned.encoder, device=device)),
+                image_encoder(encoder),
                 learned,
                 truth=truth,
                 batch_size=batch_size,

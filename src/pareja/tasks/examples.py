@@ -17,7 +17,7 @@ from pareja.encoders.catalogue import AnyEncoder
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint, ImageEncoder
 from pareja.errors import EncoderError, LabelError
 from pareja.tasks.classifiers import Classifier, Weights
-from pareja.tasks.evaluation import Truth, own_labels, true_labels
+from pareja.tasks.evaluation import Truth, column_told, own_labels, true_labels
 from pareja.tasks.few_shot import METHODS, Method, learn, uses_words
 from pareja.tasks.learning_curves import taking_part, usual_shots
 from pareja.tasks.prompts import DEFAULT_TEMPLATES, checked_labels
@@ -95,7 +95,7 @@ def gather_examples(
         Which labels; by default all.
     shots
         Numbers of examples a label; by default `usual_shots`. Labels without a picture more than
-        the most of them are left out.
+        the most of them are left out; where none is given, those without any.
     templates
         Prompts for the labels.
     batch_size
@@ -216,6 +216,42 @@ def fit_classifier(examples: Examples, method: Method) -> Classifier:
     )
 
 
+def learn_from(
+    examples: Dataset,
+    encoder: AnyEncoder,
+    *,
+    batch_size: int | None = None,
+    cache: EmbeddingCache | None = None,
+    progress: OnProgress | None = None,
+) -> Classifier:
+    """Learn every label that has a picture: by Tip-Adapter, or by a linear probe without words.
+
+    Parameters
+    ----------
+    examples
+        Pictures with labels; with categories where none has a label.
+    encoder
+        What embeds them.
+    batch_size, cache, progress
+        As `gather_examples` takes them.
+
+    Raises
+    ------
+    LabelError, DatasetError, EncoderError
+        As `gather_examples` does.
+    """
+    gathered = gather_examples(
+        examples,
+        encoder,
+        truth=column_told(examples),
+        shots=(),
+        batch_size=batch_size,
+        cache=cache,
+        progress=progress,
+    )
+    return fit_classifier(gathered, "linear-probe" if gathered.words is None else "tip-adapter")
+
+
 def image_encoder(encoder: AnyEncoder) -> ImageEncoder:
     """Return an encoder as what embeds pictures.
 
@@ -244,6 +280,15 @@ def _selected(
             f"no picture has the label {names[lacking[0]]!r}, so it cannot be learned. Give it "
             "pictures, or leave it out."
         )
+    if shots is not None and not shots:
+        inside = tuple(int(i) for i in np.flatnonzero(counts))
+        if len(inside) < 2:
+            known = ", ".join(repr(names[i]) for i in inside) or "none"
+            raise LabelError(
+                f"only one label cannot be told from another, and of these examples {known} has "
+                "pictures that can be read. Add examples of a second label."
+            )
+        return inside, ()
     numbers = usual_shots(counts) if shots is None else tuple(sorted(set(shots)))
     inside, _ = taking_part(names, counts, numbers)
     return inside, numbers
