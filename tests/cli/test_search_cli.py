@@ -199,6 +199,16 @@ def test_skipped_files_are_listed(pareja: Pareja, place: Path, tmp_path: Path) -
     assert report["skipped"][0]["path"] == f"{album}/broken.jpg"
 
 
+def test_a_place_is_forgotten(pareja: Pareja, indexed: Path, colour_folder: Path) -> None:
+    run = pareja("index", "--forget", colour_folder / "nothing")
+    assert run.status == 1
+    assert f"It was indexed from: {colour_folder}" in run.err
+    run = pareja("index", "--forget", colour_folder, "--json")
+    assert json.loads(run.out) == {"forgotten": {str(colour_folder): 8}, "pictures": 0}
+    pareja("index", colour_folder)
+    assert "8 pictures of" in pareja("index", "--forget", colour_folder).out
+
+
 def test_verify(pareja: Pareja, indexed: Path) -> None:
     run = pareja("index", "--verify")
     assert run.status == 0

@@ -146,6 +146,27 @@ def test_other_folders_stay_and_missing_ones_are_no_reason_to_forget(
     assert indexed.count() == 9
 
 
+def test_a_place_that_is_gone_for_good_can_be_forgotten(
+    indexed: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(colour_folder / "images" / "red.png", other)
+    Image.new("RGB", (30, 30), (1, 200, 200)).save(other / "teal.png")
+    indexed.index([other], colours)
+    shutil.rmtree(other)
+    with pytest.raises(DatasetError, match=r"keeps the 2 files .*pareja index --forget"):
+        indexed.index([other], colours)
+    assert indexed.forget(other) == 1
+    assert indexed.count() == 8
+    assert names(indexed, colours, "red") == ["red"]
+    assert "teal" not in names(indexed, colours, "teal", k=9)
+    with pytest.raises(CollectionError, match=r"nothing in .* comes from .*other"):
+        indexed.forget(other)
+    assert indexed.forget(tmp_path) == 8
+    assert indexed.verify().ok
+
+
 def test_missing_files_stay_on_request(
     indexed: Collection, colour_folder: Path, colours: ColourEncoder
 ) -> None:

@@ -63,6 +63,14 @@ def index(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check the collection and rebuild what is derived.")
     ] = False,
+    gone: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forget",
+            metavar="PLACE",
+            help="Take out what was indexed from a folder that is gone for good, or not wanted.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index pictures, so that `pareja search` finds them; unchanged ones cost nothing.
@@ -73,10 +81,13 @@ def index(
     """
     from pareja.search import Collection
 
-    if not pictures and not verify:
-        raise typer.BadParameter("name the pictures to index, or pass --verify.")
+    if not pictures and not verify and not gone:
+        raise typer.BadParameter("name the pictures to index, or pass --verify or --forget.")
     folder = index_folder or default_index()
     with Collection.open(folder, create=bool(pictures), store=store) as collection:
+        if gone:
+            removed = {place: collection.forget(place) for place in gone}
+            print_forgotten(removed, collection, as_json=as_json)
         if pictures:
             encoder = encoder_for(collection, model, device)
             with progress_bars() as progress:
@@ -181,6 +192,15 @@ def print_index(report: IndexReport, collection: Collection, model: str, *, as_j
         f"({report.seconds:.1f} s, {model})",
         soft_wrap=True,
     )
+
+
+def print_forgotten(removed: dict[str, int], collection: Collection, *, as_json: bool) -> None:
+    """Print how many pictures went with each place."""
+    if as_json:
+        print_json({"forgotten": removed, "pictures": collection.count()})
+        return
+    for place, count in removed.items():
+        stdout().print(f"{count} pictures of {place} left {collection.path}", soft_wrap=True)
 
 
 def print_verify(report: VerifyReport, collection: Collection, *, as_json: bool) -> None:

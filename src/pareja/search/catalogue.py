@@ -263,6 +263,12 @@ class Catalogue:
             raise NoSuchPictureError(picture_id, self._database.folder)
         return str(row[0]), str(row[1]), bool(row[2])
 
+    def places(self) -> list[str]:
+        """Return where pictures were indexed from."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT DISTINCT location FROM file ORDER BY location")
+            return [place for (place,) in rows]
+
     def files_below(self, location: str) -> dict[bytes, Filed]:
         """Return the files of a folder or of an archive, or the one file of that name."""
         prefix = os.fsencode(location.rstrip("/\\"))

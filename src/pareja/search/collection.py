@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from pareja.datasets import load_dataset
 from pareja.datasets.images import read_file
 from pareja.embedding.pipeline import OnProgress
 from pareja.encoders.protocols import Embeddings, Encoder, Fingerprint
-from pareja.errors import CollectionError
+from pareja.errors import CollectionError, DatasetError
 from pareja.search.catalogue import Catalogue, Space
 from pareja.search.composition import query_vector
 from pareja.search.contracts import (
@@ -32,7 +33,7 @@ from pareja.search.contracts import (
     VerifyReport,
 )
 from pareja.search.database import Database
-from pareja.search.indexing import Indexer, look
+from pareja.search.indexing import Indexer, Place, Remover, look
 from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
 from pareja.search.labels import LabelFilters, PictureLabels
 from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
@@ -253,11 +254,12 @@ class Collection:
         Raises
         ------
         DatasetError
-            If a place does not exist or holds no pictures; nothing has changed then.
+            If a place does not exist or holds no pictures; nothing has changed then, and what was
+            there stays in the collection until `forget`: the disk may be away.
         CollectionError
             If the collection cannot be written.
         """
-        places = [look(location) for location in locations]
+        places = [self._look(location) for location in locations]
         space = self._catalogue.add_space(
             encoder.image_fingerprint, encoder.name, encoder.image_dim
         )
@@ -267,6 +269,47 @@ class Collection:
         )
         self._calibration.refresh(self._space(encoder), encoder, self._store(space))
         return report
+
+    def _look(self, location: str | Path) -> Place:
+        """Look at a place, and say what to do about one that is gone."""
+        try:
+            return look(location)
+        except DatasetError as error:
+            if known := len(self._catalogue.files_below(_path(location))):
+                raise DatasetError(
+                    f"{error} The collection keeps the {known} files that it knows from there. If "
+                    f"they are gone for good: pareja index --forget {location}"
+                ) from error
+            raise
+
+    def forget(self, location: str | Path) -> int:
+        """Remove what was indexed from a place, whether the place is still there or not.
+
+        Parameters
+        ----------
+        location
+            As it was indexed, or a folder above or below that.
+
+        Returns
+        -------
+        int
+            How many pictures left the collection. Those that lie at other places too stay.
+
+        Raises
+        ------
+        CollectionError
+            If nothing comes from there.
+        """
+        path = _path(location)
+        if not self._catalogue.files_below(path):
+            with suppress(DatasetError):
+                path = str(load_dataset(location).location)
+        if not self._catalogue.files_below(path):
+            places = ", ".join(self._catalogue.places()) or "no place yet"
+            raise CollectionError(
+                f"nothing in {self.path} comes from {location}. It was indexed from: {places}."
+            )
+        return Remover(self._database, self._catalogue, self._store).forget_below(path)
 
     def search(self, query: Query, encoder: Encoder, *, k: int = 5) -> SearchResult:
         """Find the pictures that are closest to a query.
@@ -491,3 +534,7 @@ class Collection:
             raise CollectionError(
                 f"there is no category {category!r}.{hint} There are: {', '.join(names) or 'none'}."
             )
+
+
+def _path(location: str | Path) -> str:
+    return str(Path(location).expanduser().absolute())

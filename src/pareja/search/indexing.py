@@ -28,7 +28,49 @@ _TALLIES = ("added", "unchanged", "moved", "updated", "removed", "duplicates")
 
 
 @dataclass
-class Indexer:
+class Remover:
+    """What takes files out of a collection, and pictures of which no file is left.
+
+    Parameters
+    ----------
+    database, catalogue, stores
+        The collection.
+    """
+
+    database: Database
+    catalogue: Catalogue
+    stores: Stores
+
+    def forget_below(self, path: str) -> int:
+        """Forget all files at a path or below it; return how many pictures that removed."""
+        filed = self.catalogue.files_below(path)
+        return self.forget(list(filed), [known.picture for known in filed.values()])
+
+    def forget(self, paths: Sequence[bytes], pictures: Iterable[int]) -> int:
+        """Forget files, and those of the pictures that have none left; return how many."""
+        touched = set(pictures)
+        if not touched and not paths:
+            return 0
+        with self.database.write():
+            self.catalogue.forget_files(paths)
+            orphans = self.catalogue.orphans(sorted(touched))
+            self._recategorise(self.catalogue.describe(touched - set(orphans)))
+            forget(self.catalogue, self.stores, orphans)
+        return len(orphans)
+
+    def _recategorise(self, changed: Mapping[int, str | None]) -> None:
+        """Tell every space the new categories of pictures that it has."""
+        for space in self.catalogue.spaces() if changed else ():
+            store = self.stores(space)
+            ids = sorted(store.known(list(changed)))
+            if ids:
+                store.upsert(
+                    ids, store.get(ids), [{"category": changed[picture_id]} for picture_id in ids]
+                )
+
+
+@dataclass
+class Indexer(Remover):
     """One run of indexing.
 
     A picture becomes part of the collection together with its vector, a batch of them in one
@@ -36,17 +78,12 @@ class Indexer:
 
     Parameters
     ----------
-    database, catalogue, stores
-        The collection.
     encoder
         What embeds pictures.
     space
         The space that it embeds them in.
     """
 
-    database: Database
-    catalogue: Catalogue
-    stores: Stores
     encoder: Encoder
     space: Space
     tally: Counter[str] = field(default_factory=Counter)
@@ -108,7 +145,7 @@ class Indexer:
         if remove_missing:
             present = {found.key for found in pictures} - undecodable
             gone = [path for path in filed if path not in present]
-            self.tally["removed"] += self._forget(gone, [filed[path].picture for path in gone])
+            self.tally["removed"] += self.forget(gone, [filed[path].picture for path in gone])
 
     def _store(
         self, batch: ImageBatch, pending: Sequence[Found], filed: Mapping[bytes, Filed]
@@ -155,7 +192,7 @@ class Indexer:
                     if picture_id not in vectors
                 }
             )
-            self._forget([], left)
+            self.forget([], left)
         return {found.key for found in pending if str(found.record.source) in names}
 
     def _kind(
@@ -182,28 +219,6 @@ class Indexer:
                 self.catalogue.describe(filed[found.key].picture for found in retold)
             )
         self.tally["updated"] += len(retold)
-
-    def _forget(self, paths: Sequence[bytes], pictures: Iterable[int]) -> int:
-        """Forget files, and those of the pictures that have none left; return how many."""
-        touched = set(pictures)
-        if not touched and not paths:
-            return 0
-        with self.database.write():
-            self.catalogue.forget_files(paths)
-            orphans = self.catalogue.orphans(sorted(touched))
-            self._recategorise(self.catalogue.describe(touched - set(orphans)))
-            forget(self.catalogue, self.stores, orphans)
-        return len(orphans)
-
-    def _recategorise(self, changed: Mapping[int, str | None]) -> None:
-        """Tell every space the new categories of pictures that it has."""
-        for space in self.catalogue.spaces() if changed else ():
-            store = self.stores(space)
-            ids = sorted(store.known(list(changed)))
-            if ids:
-                store.upsert(
-                    ids, store.get(ids), [{"category": changed[picture_id]} for picture_id in ids]
-                )
 
 
 def forget(catalogue: Catalogue, stores: Stores, ids: Sequence[int]) -> None:
