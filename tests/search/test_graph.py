@@ -105,9 +105,11 @@ def test_a_graph_of_few_rows_answers(tmp_path: Path, count: int) -> None:
     assert len(found) == min(6, count)
 
 
-def test_a_file_beyond_what_is_read_ahead_is_searched_all_the_same(
-    built: tuple[Path, Walk], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graph, "_AHEAD", 10_000)
+def test_reading_ahead_changes_no_answer(opened: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = around(0, 1, ROWS)[9]
+    before = opened.nearest(query, 3).tolist()
+    monkeypatch.setattr(graph, "READ_AHEAD", 100_000)
     monkeypatch.setattr(graph, "_PIECE", 8192)
-    assert Graph(built[0], DIM, built[1]).nearest(around(0, 1, ROWS)[9], 3)[0] == 9
+    opened.read_ahead()
+    assert opened.nearest(query, 3).tolist() == before
+    assert before[0] == 9

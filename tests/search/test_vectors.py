@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,28 @@ def test_many_vectors_get_a_graph_and_it_is_asked(
     monkeypatch.setattr(vectors, "_GRAPH_UP_TO", ROWS - 1)
     assert len(store.search(rows_of(0, ROWS)[17], ROWS)) == ROWS
     assert asked == [3]
+
+
+def test_the_files_are_read_ahead_from_the_second_search_on(
+    database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+    read: list[Graph] = []
+
+    def spy(self: SqliteVectors, graph: Graph) -> None:
+        ahead(self, graph)
+        read.append(graph)
+        done.set()
+
+    ahead = SqliteVectors._read_ahead
+    monkeypatch.setattr(SqliteVectors, "_read_ahead", spy)
+    reader = reopened(database)
+    reader.search(rows_of(0, ROWS)[17], 3)
+    assert not done.wait(0.1)
+    reader.search(rows_of(0, ROWS)[17], 3)
+    assert done.wait(10)
+    reader.search(rows_of(0, ROWS)[17], 3)
+    assert len(read) == 1
 
 
 def test_few_vectors_get_none(database: Database) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ CONNECTIVITY = 32
 """Edges of a node in the upper layers; twice as many in the lowest."""
 EXPANSION_ADD = 128
 """How many nodes are kept in sight while a vector is added."""
-BEAMS = (24, 28, 32, 40, 48, 64, 96, 128, 192, 256)
+BEAMS = (24, 28, 32, 40, 48, 64, 96, 128, 192, 320)
 """How many are kept in sight by a search: the fewest that find what the most would.
 
 The most are for queries that lie apart from the vectors, as texts do from pictures. Their
@@ -42,16 +41,16 @@ neighbours are not each other's, so that a narrow walk misses some (Jaiswal et a
 
 # How many that is, is found out with every so-many-th vector before it is added, up to a number.
 _ASIDE = 64
-_FEW, _SAMPLE = 25, 400
+_FEW, _SAMPLE = 25, 2000
 _NEIGHBOURS = 10
 # Those that lie farthest from their neighbours are searched for as widely as there can be.
 _APART = 0.2
-_FOUND = 0.985
+_FOUND = 0.98
 # Bytes find the neighbourhood, not the order in it: so many times more rows are looked up.
-_OVERSAMPLING = 2
-# The file is brought into memory in such pieces, up to so many bytes; the rest when it is read.
+_OVERSAMPLING = 1.5
+READ_AHEAD = 1 << 32
+"""So many bytes of a file are brought into memory before they are asked for."""
 _PIECE = 1 << 26
-_AHEAD = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -90,23 +89,22 @@ class Graph:
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._index = _empty(dim)
         self._index.view(memoryview(self._file))
-        threading.Thread(target=self._read_ahead, daemon=True).start()
 
     def __len__(self) -> int:
         return len(self._index)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> Keys:
         """Return keys of rows, in no order, with about the `count` nearest ones among them."""
-        wanted = min(_OVERSAMPLING * count, len(self))
+        wanted = min(int(_OVERSAMPLING * count + 1), len(self))
         query = _as_bytes(vector[None])
         keys, cosines = _searched(self._index, query, max(self._walk.beam, wanted), threads=1)
         if cosines[0, :_NEIGHBOURS][-1] < self._walk.usual:
             keys, _ = _searched(self._index, query, max(BEAMS[-1], wanted), threads=1)
         return keys[0, :wanted]
 
-    def _read_ahead(self) -> None:
+    def read_ahead(self) -> None:
         """Touch every page, so that no search waits for the disk or for the system's tables."""
-        pages = np.frombuffer(self._file, np.uint8)[: _AHEAD : mmap.PAGESIZE]
+        pages = np.frombuffer(self._file, np.uint8)[: READ_AHEAD : mmap.PAGESIZE]
         for start in range(0, len(pages), _PIECE // mmap.PAGESIZE):
             pages[start : start + _PIECE // mmap.PAGESIZE].max()
 
@@ -167,7 +165,7 @@ def _tuned(index: Index, queries: NDArray[np.int8], threads: int) -> Walk:
     usual = float(np.quantile(tenth, _APART))
     for beam in BEAMS:
         found, _ = _searched(index, queries, beam, threads)
-        looked_up = found[:, : _OVERSAMPLING * _NEIGHBOURS].tolist()
+        looked_up = found[:, : int(_OVERSAMPLING * _NEIGHBOURS)].tolist()
         shares = np.array([len(t & set(f)) / len(t) for t, f in zip(truth, looked_up, strict=True)])
         if shares[tenth >= usual].mean() >= _FOUND:
             break

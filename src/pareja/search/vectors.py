@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError
-from pareja.search.database import Database
-from pareja.search.graph import GRAPH_FROM, Graph, Walk, build, file_digest, identity
+from pareja.search.database import FILE_NAME, Database
+from pareja.search.graph import (
+    GRAPH_FROM,
+    READ_AHEAD,
+    Graph,
+    Walk,
+    build,
+    file_digest,
+    identity,
+)
 from pareja.search.scan import Half, Keys, Scan
 
 Value = TypeVar("Value", int, str)
@@ -60,6 +68,7 @@ class SqliteVectors:
         self._graph_from = graph_from
         self._scans: dict[tuple[str | None, int], Scan] = {}
         self._graph: tuple[str, Graph | None] = ("", None)
+        self._read_ahead_of: Graph | None = None
         self._loading = threading.Lock()
 
     def upsert(
@@ -304,8 +313,20 @@ class SqliteVectors:
             path = self._database.folder / row[0]
             trusted = self._trusted(row)
             self._graph = (row[0], Graph(path, self._dim, Walk(*row[5:])) if trusted else None)
+        elif self._graph[1] is not self._read_ahead_of:
+            # Who searches twice will search more.
+            self._read_ahead_of = self._graph[1]
+            threading.Thread(target=self._read_ahead, args=self._graph[1:], daemon=True).start()
         graph = self._graph[1]
         return (None, 0) if graph is None else (graph, row[3])
+
+    def _read_ahead(self, graph: Graph) -> None:
+        """Bring into memory what searches read here and there: the graph, and the vectors."""
+        graph.read_ahead()
+        piece = bytearray(1 << 20)
+        with suppress(OSError), (self._database.folder / FILE_NAME).open("rb", 0) as file:
+            while file.tell() < READ_AHEAD and file.readinto(piece):
+                pass
 
     def _trusted(self, row: GraphRow | None) -> bool:
         """Return whether the file is the one that was written; only then is it safe to read."""
