@@ -100,6 +100,15 @@ def make_newer(place: Path) -> None:
     in_sql(place, "PRAGMA user_version = 99")
 
 
+def make_older(place: Path) -> None:
+    for statement in (
+        "ALTER TABLE graph DROP COLUMN beam",
+        "ALTER TABLE graph DROP COLUMN usual",
+        "PRAGMA user_version = 1",
+    ):
+        in_sql(place, statement)
+
+
 def make_foreign(place: Path) -> None:
     in_sql(place, "PRAGMA application_id = 7")
 
@@ -228,3 +237,28 @@ def test_a_folder_with_an_unusual_name_holds_a_collection(
         collection.index([colour_folder], colours)
     with Collection.open(place, read_only=True) as collection:
         assert collection.count() == 8
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_an_older_format_is_brought_up_to_date(
+    tmp_path: Path, colours: ColourEncoder, read_only: bool
+) -> None:
+    place = tmp_path / "index"
+    with Collection.open(place, create=True) as collection:
+        collection.index([pictures(tmp_path / "some", 12)], colours)
+    make_older(place)
+    with Collection.open(place, read_only=read_only) as collection:
+        assert len(collection.search(Query(text="red"), colours, k=3).hits) == 3
+        assert collection.count() == 12
+
+
+def test_an_older_format_that_cannot_be_written_says_so(
+    tmp_path: Path, colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "index"
+    with Collection.open(place, create=True) as collection:
+        collection.index([pictures(tmp_path / "some", 3)], colours)
+    make_older(place)
+    monkeypatch.setattr(database_module, "_MIGRATIONS", ("", "SELECT nothing FROM nowhere"))
+    with pytest.raises(CollectionError, match="older pareja, and could not be brought up to date"):
+        Collection.open(place, read_only=True)

@@ -168,7 +168,10 @@ class Database:
                 f"the collection in {self.folder} was made by a newer pareja (format {version}; "
                 f"this one reads up to {newest}). Update pareja, or index into another folder."
             )
-        if version == newest or self.read_only:
+        if version == newest:
+            return
+        if self.read_only:
+            self._migrate_by_another()
             return
         with self.write() as connection:
             # Another process may have done it while this one waited for the lock.
@@ -177,6 +180,16 @@ class Database:
                     connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {_APPLICATION}")
             connection.execute(f"PRAGMA user_version = {newest}")
+
+    def _migrate_by_another(self) -> None:
+        """Let a connection that may write bring an older format up to date."""
+        try:
+            Database(self.folder).close()
+        except CollectionError as error:
+            raise CollectionError(
+                f"the collection in {self.folder} was made by an older pareja, and could not be "
+                f"brought up to date: {error}"
+            ) from error
 
     def _pragma(self, name: str) -> int:
         return int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
