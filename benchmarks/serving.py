@@ -60,7 +60,14 @@ def main() -> None:
                 queries = [
                     f"{QUERIES[n % len(QUERIES)]} {turn} {n}" for n in range(options.searches)
                 ]
-                rows.append(measure(address, [*PAREJA, "index", more, *index], queries, at_once))
+                rows.append(
+                    measure(
+                        address,
+                        [*PAREJA, "index", more, "--batch-size", "8", *index],
+                        queries,
+                        at_once,
+                    )
+                )
                 print(rows[-1], flush=True)
     page = [
         "# How many searches the server answers",
@@ -108,10 +115,13 @@ def turned_copies(folder: Path, quarters: int) -> str:
 
 
 def measure(address: str, indexing: list[str], queries: list[str], at_once: int) -> str:
-    """Send searches while indexing runs, over and over; return a row of the table."""
+    """Send searches once indexing has begun to store pictures; return a row of the table."""
     runs, texts = encoder_counts(address)
     pictures = picture_count(address)
     indexer = subprocess.Popen(indexing, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while picture_count(address) == pictures and indexer.poll() is None:
+        time.sleep(0.05)
+    pictures = picture_count(address)
     start = time.perf_counter()
     times, wrong = asyncio.run(ask(address, queries, at_once))
     seconds = time.perf_counter() - start
