@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_where_it_stopped(paint: Paint, tmp_path: Path) -> 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to one process")
 def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(paint: Paint, tmp_path: Path) -> None:
-    paint(60)
+    paint(400)  # ten seconds' work, so that it is under way when the signal comes
     cache, out = tmp_path / "cache.sqlite3", tmp_path / "out" / "e.npz"
     asked = ["embed", tmp_path, "--cache-file", cache, "--batch-size", "1", "-o", out]
     running = subprocess.Popen(
