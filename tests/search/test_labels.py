@@ -225,7 +225,8 @@ def test_many_pictures_are_compared_one_and_all_whatever_memory_there_is(
     draws = np.random.default_rng(5)
     vectors = draws.normal(size=(3000, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    space = Fingerprint("made-up", "1", "none", "none")
+    encoder = replace(colours, name="made-up", image_dim=16)
+    space = encoder.image_fingerprint
     classifier = Classifier(
         labels=("a", "b", "c"),
         encoder="made-up",
@@ -235,11 +236,11 @@ def test_many_pictures_are_compared_one_and_all_whatever_memory_there_is(
     )
     with Collection.open(tmp_path / "c", create=True) as collection:
         catalogue, database = collection._catalogue, collection._database
-        added = catalogue.add_space(space, "made-up", 16)
-        store = collection._store(added)
+        added = catalogue.add_space(encoder)
+        store = collection._stores(added)
         ids = list(range(1, 3001))
         store.upsert(ids, vectors, [{}] * 3000)
-        filters = LabelFilters(database, catalogue, collection._store)
+        filters = LabelFilters(database, catalogue, collection._stores)
         _, stored = collection.embeddings(space)
         given = classifier.probabilities(stored).argmax(axis=1)
         for label, column in (("a", 0), ("b", 1), ("a", 0)):
@@ -264,7 +265,7 @@ def test_vectors_that_have_just_gone_make_room_for_others(
     before = stems(collection, colours, Query(text="red", shows=shows))
     first = collection.search(Query(text="red"), colours, k=2).hits
     space = collection._catalogue.spaces()[0]
-    collection._store(space).remove([hit.picture.id for hit in first])
+    collection._stores(space).remove([hit.picture.id for hit in first])
     assert stems(collection, colours, Query(text="red", shows=shows), k=3) == before[2:5]
     assert stems(collection, colours, Query(text="red", shows=shows)) == before[2:]
 

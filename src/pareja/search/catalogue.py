@@ -6,11 +6,12 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from pareja.datasets.records import Record
 from pareja.embedding.cache import Stamp
-from pareja.encoders.protocols import Fingerprint
+from pareja.encoders.protocols import Encoder, Fingerprint
 from pareja.errors import CollectionError, NoSuchPictureError
 from pareja.search.contracts import Picture
 from pareja.search.database import Database
@@ -158,20 +159,42 @@ class Catalogue:
         digest = fingerprint if isinstance(fingerprint, str) else fingerprint.digest
         return next((space for space in self.spaces() if space.fingerprint == digest), None)
 
-    def add_space(self, fingerprint: Fingerprint, model: str, dim: int) -> Space:
-        """Return the space with that fingerprint; a new one where there is none."""
-        known = self.space(fingerprint)
+    def space_of(self, wanted: Encoder | Fingerprint | str) -> Space:
+        """Return the space of an encoder, or raise `CollectionError` saying which there are."""
+        name: object
+        if isinstance(wanted, Fingerprint | str):
+            name, fingerprint = wanted, wanted
+        else:
+            name, fingerprint = wanted.name, wanted.image_fingerprint
+        space = self.space(fingerprint)
+        if space is None and not self.models():
+            raise CollectionError(
+                f"{self._database.folder} holds no pictures yet. Add some with: "
+                f"pareja index PICTURES --index {self._database.folder}"
+            )
+        if space is None:
+            raise CollectionError(
+                f"no picture in {self._database.folder} was embedded by {name} as it is now; there "
+                f"are vectors of: {', '.join(self.models())}. Use another one, or run: "
+                f"pareja index PICTURES -m {name}"
+            )
+        return space
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the encoders with vectors here, the first indexed first."""
+        return tuple(dict.fromkeys(space.model for space in self.spaces()))
+
+    def add_space(self, encoder: Encoder) -> Space:
+        """Return the space that an encoder embeds pictures in; a new one where there is none."""
+        known = self.space(encoder.image_fingerprint)
         if known is not None:
             return known
         with self._database.write() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO space (fingerprint, model, dim) VALUES (?, ?, ?)",
-                (fingerprint.digest, model, dim),
+                (encoder.image_fingerprint.digest, encoder.name, encoder.image_dim),
             )
-            added = self.space(fingerprint)
-        if added is None:
-            raise CollectionError(f"the space of {model} could not be added.")
-        return added
+            return self.space_of(encoder)
 
     def set_unrelated_gap(self, space: Space, gap: float, rows: int) -> None:
         """Keep what queries reach that have nothing to do with a space's pictures."""
@@ -194,6 +217,18 @@ class Catalogue:
                 "GROUP BY category ORDER BY category"
             )
             return dict(rows.fetchall())
+
+    def check_category(self, category: str | None) -> None:
+        """Raise `CollectionError` if no picture has that category."""
+        if category is None:
+            return
+        names = self.categories()
+        if category not in names:
+            near = get_close_matches(category, names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise CollectionError(
+                f"there is no category {category!r}.{hint} There are: {', '.join(names) or 'none'}."
+            )
 
     def picture(self, picture_id: int) -> Picture:
         """Return one picture, or raise `NoSuchPictureError`."""

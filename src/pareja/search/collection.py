@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,8 +15,8 @@ from pareja.datasets import load_dataset
 from pareja.datasets.images import read_file
 from pareja.embedding.pipeline import OnProgress
 from pareja.encoders.protocols import Embeddings, Encoder, Fingerprint
-from pareja.errors import CollectionError, DatasetError
-from pareja.search.catalogue import Catalogue, Space
+from pareja.errors import CollectionError
+from pareja.search.catalogue import Catalogue
 from pareja.search.composition import query_vector
 from pareja.search.contracts import (
     Hit,
@@ -29,19 +26,15 @@ from pareja.search.contracts import (
     Query,
     SearchResult,
     Shows,
-    VectorStore,
     VerifyReport,
 )
 from pareja.search.database import Database
-from pareja.search.indexing import Indexer, Place, Remover, look
+from pareja.search.indexing import Indexer, Remover, look
 from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
 from pareja.search.labels import LabelFilters, PictureLabels
-from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
 from pareja.search.relevance import Calibration
-from pareja.search.vectors import SqliteVectors
+from pareja.search.stores import VectorStores
 from pareja.search.verification import verify
-
-_STORE = "store"
 
 
 class Collection:
@@ -53,20 +46,20 @@ class Collection:
     ----------
     database
         Where everything is but the vectors.
-    server
-        Where the vectors are; None for the same database.
+    catalogue
+        Its pictures and spaces.
+    stores
+        Where the vectors are.
     """
 
-    def __init__(self, database: Database, server: QdrantServer | None = None) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, stores: VectorStores) -> None:
         self.path = database.folder
         self._database = database
-        self._server = server
-        self._catalogue = Catalogue(database)
+        self._catalogue = catalogue
+        self._stores = stores
         self._judgements = Judgements(database)
-        self._calibration = Calibration(self._catalogue)
-        self._opened: dict[str, VectorStore] = {}
-        self._opening = threading.Lock()
-        self._filters = LabelFilters(database, self._catalogue, self._store)
+        self._calibration = Calibration(catalogue)
+        self._filters = LabelFilters(database, catalogue, stores)
 
     @classmethod
     def open(
@@ -97,23 +90,10 @@ class Collection:
             If there is no collection, it is damaged, locked or of a newer version, or its store
             does not answer or is another one.
         """
-        address = None if store is None else QdrantAddress.parse(store)
         database = Database(Path(path).expanduser(), create=create, read_only=read_only)
         try:
             catalogue = Catalogue(database)
-            kept = catalogue.setting(_STORE)
-            if store is not None and kept not in (None, store):
-                raise CollectionError(
-                    f"the collection in {path} keeps its vectors in {kept or 'its own folder'}, "
-                    f"not in {store}. Name another folder with --index to use that store."
-                )
-            if address is None and kept:
-                address = QdrantAddress.parse(kept)
-            server = None if address is None else QdrantServer(address)
-            # Only a store that answered is remembered: with a mistyped one nothing could be done.
-            if kept is None and not read_only:
-                catalogue.set(_STORE, store or "")
-            return cls(database, server)
+            return cls(database, catalogue, VectorStores.open(database, catalogue, store))
         except BaseException:
             database.close()
             raise
@@ -132,8 +112,7 @@ class Collection:
     def close(self) -> None:
         """Close it; what was acknowledged is on disk already."""
         self._database.close()
-        if self._server is not None:
-            self._server.close()
+        self._stores.close()
 
     def revision(self) -> int:
         """Return a number that is another one after every change of pictures or vectors."""
@@ -141,7 +120,7 @@ class Collection:
 
     def models(self) -> tuple[str, ...]:
         """Return the names of the encoders with vectors here, the first indexed first."""
-        return tuple(dict.fromkeys(space.model for space in self._catalogue.spaces()))
+        return self._catalogue.models()
 
     def count(self) -> int:
         """Return how many pictures there are."""
@@ -259,28 +238,14 @@ class Collection:
         CollectionError
             If the collection cannot be written.
         """
-        places = [self._look(location) for location in locations]
-        space = self._catalogue.add_space(
-            encoder.image_fingerprint, encoder.name, encoder.image_dim
-        )
-        indexer = Indexer(self._database, self._catalogue, self._store, encoder, space)
+        places = [look(location, self._catalogue) for location in locations]
+        space = self._catalogue.add_space(encoder)
+        indexer = Indexer(self._database, self._catalogue, self._stores, encoder, space)
         report = indexer.run(
             places, batch_size=batch_size, progress=progress, remove_missing=remove_missing
         )
-        self._calibration.refresh(self._space(encoder), encoder, self._store(space))
+        self._calibration.refresh(self._catalogue.space_of(encoder), encoder, self._stores(space))
         return report
-
-    def _look(self, location: str | Path) -> Place:
-        """Look at a place, and say what to do about one that is gone."""
-        try:
-            return look(location)
-        except DatasetError as error:
-            if known := len(self._catalogue.files_below(_path(location))):
-                raise DatasetError(
-                    f"{error} The collection keeps the {known} files that it knows from there. If "
-                    f"they are gone for good: pareja index --forget {location}"
-                ) from error
-            raise
 
     def forget(self, location: str | Path) -> int:
         """Remove what was indexed from a place, whether the place is still there or not.
@@ -300,16 +265,7 @@ class Collection:
         CollectionError
             If nothing comes from there.
         """
-        path = _path(location)
-        if not self._catalogue.files_below(path):
-            with suppress(DatasetError):
-                path = str(load_dataset(location).location)
-        if not self._catalogue.files_below(path):
-            places = ", ".join(self._catalogue.places()) or "no place yet"
-            raise CollectionError(
-                f"nothing in {self.path} comes from {location}. It was indexed from: {places}."
-            )
-        return Remover(self._database, self._catalogue, self._store).forget_below(path)
+        return Remover(self._database, self._catalogue, self._stores).forget_place(location)
 
     def search(self, query: Query, encoder: Encoder, *, k: int = 5) -> SearchResult:
         """Find the pictures that are closest to a query.
@@ -344,9 +300,9 @@ class Collection:
         start = time.perf_counter()
         if k < 1:
             raise CollectionError(f"at least 1 picture must be asked for, not {k}.")
-        space = self._space(encoder)
-        self._check_category(query.category)
-        store = self._store(space)
+        space = self._catalogue.space_of(encoder)
+        self._catalogue.check_category(query.category)
+        store = self._stores(space)
         if query.like is not None:
             self.picture(query.like)
         vector = query_vector(query, encoder, store)
@@ -387,8 +343,8 @@ class Collection:
         ids
             The pictures; those that have no vector there are left out. None for all.
         """
-        found = self._space(space)
-        store = self._store(found)
+        found = self._catalogue.space_of(space)
+        store = self._stores(found)
         with self._database.read():
             if ids is None:
                 ids = store.ids()
@@ -403,7 +359,7 @@ class Collection:
         Rows without a picture or a file are removed; a damaged database is reported and left as it
         is.
         """
-        return verify(self._database, self._catalogue, self._store, repair=repair)
+        return verify(self._database, self._catalogue, self._stores, repair=repair)
 
     def create_query_set(self, name: str, queries: Sequence[str]) -> None:
         """Keep some queries under a name, to be judged and evaluated together.
@@ -491,50 +447,3 @@ class Collection:
             seed=seed,
             resamples=resamples,
         )
-
-    def _store(self, space: Space) -> VectorStore:
-        with self._opening:
-            store = self._opened.get(space.fingerprint)
-            if store is None:
-                store = (
-                    SqliteVectors(self._database, space.id, space.dim)
-                    if self._server is None
-                    else QdrantVectors(self._server, space.fingerprint, space.dim)
-                )
-                self._opened[space.fingerprint] = store
-        return store
-
-    def _space(self, wanted: Encoder | Fingerprint | str) -> Space:
-        name: object
-        if isinstance(wanted, Fingerprint | str):
-            name, fingerprint = wanted, wanted
-        else:
-            name, fingerprint = wanted.name, wanted.image_fingerprint
-        space = self._catalogue.space(fingerprint)
-        if space is None and not self.models():
-            raise CollectionError(
-                f"{self.path} holds no pictures yet. Add some with: "
-                f"pareja index PICTURES --index {self.path}"
-            )
-        if space is None:
-            raise CollectionError(
-                f"no picture in {self.path} was embedded by {name} as it is now; there are vectors "
-                f"of: {', '.join(self.models())}. Use another one, or run: "
-                f"pareja index PICTURES -m {name}"
-            )
-        return space
-
-    def _check_category(self, category: str | None) -> None:
-        if category is None:
-            return
-        names = self.categories()
-        if category not in names:
-            near = get_close_matches(category, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise CollectionError(
-                f"there is no category {category!r}.{hint} There are: {', '.join(names) or 'none'}."
-            )
-
-
-def _path(location: str | Path) -> str:
-    return str(Path(location).expanduser().absolute())

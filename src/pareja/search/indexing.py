@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pareja.embedding.cache import Stamp, Vector
 from pareja.embedding.pipeline import OnProgress, stream_images
 from pareja.embedding.stages import ImageBatch, stacked
 from pareja.encoders.protocols import Encoder, Fingerprint
-from pareja.errors import ImageError
+from pareja.errors import CollectionError, DatasetError, ImageError
 from pareja.search.catalogue import Catalogue, Filed, Found, Space
 from pareja.search.contracts import IndexReport, VectorStore
 from pareja.search.database import Database
@@ -41,9 +42,24 @@ class Remover:
     catalogue: Catalogue
     stores: Stores
 
-    def forget_below(self, path: str) -> int:
-        """Forget all files at a path or below it; return how many pictures that removed."""
-        filed = self.catalogue.files_below(path)
+    def forget_place(self, location: str | Path) -> int:
+        """Forget what was indexed from a place; return how many pictures that removed.
+
+        Raises
+        ------
+        CollectionError
+            If nothing comes from there.
+        """
+        filed = self.catalogue.files_below(_path(location))
+        if not filed:
+            with suppress(DatasetError):
+                filed = self.catalogue.files_below(str(load_dataset(location).location))
+        if not filed:
+            places = ", ".join(self.catalogue.places()) or "no place yet"
+            raise CollectionError(
+                f"nothing in {self.database.folder} comes from {location}. It was indexed from: "
+                f"{places}."
+            )
         return self.forget(list(filed), [known.picture for known in filed.values()])
 
     def forget(self, paths: Sequence[bytes], pictures: Iterable[int]) -> int:
@@ -249,20 +265,38 @@ class Place:
     skipped: Sequence[tuple[str, str]] = ()
 
 
-def look(location: str | Path) -> Place:
+def look(location: str | Path, catalogue: Catalogue) -> Place:
     """List the pictures at a place, reading none of them.
 
     Parameters
     ----------
     location
         A picture, or anything that `load_dataset` reads.
+    catalogue
+        Of a collection that may know the place already.
 
     Raises
     ------
     DatasetError
-        If it does not exist or holds no pictures.
+        If it does not exist or holds no pictures, with what to do about those that are known.
     """
-    path = Path(location).expanduser().absolute()
+    try:
+        return _look(location)
+    except DatasetError as error:
+        if known := len(catalogue.files_below(_path(location))):
+            raise DatasetError(
+                f"{error} The collection keeps the {known} files that it knows from there. If "
+                f"they are gone for good: pareja index --forget {location}"
+            ) from error
+        raise
+
+
+def _path(location: str | Path) -> str:
+    return str(Path(location).expanduser().absolute())
+
+
+def _look(location: str | Path) -> Place:
+    path = Path(_path(location))
     if is_picture(path.name) and path.is_file():
         record = Record(path.name, FileSource(path))
         return Place(str(path), [Found(str(path), str(path), record, False, Stamp.of(path))])

@@ -113,7 +113,7 @@ class LabelFilters:
         """Return the space that a classifier reads, or raise `FingerprintMismatchError`."""
         space = self._catalogue.space(classifier.fingerprint)
         if space is None:
-            models = ", ".join(dict.fromkeys(space.model for space in self._catalogue.spaces()))
+            models = ", ".join(self._catalogue.models())
             raise FingerprintMismatchError(
                 f"the classifier reads embeddings of {classifier.fingerprint}, and the collection "
                 f"in {self._database.folder} has those of: {models or 'no encoder yet'}. Add them "

@@ -1,0 +1,83 @@
+"""Where a collection keeps its vectors: in its own database, or in a Qdrant server."""
+
+from __future__ import annotations
+
+import threading
+from typing import Self
+
+from pareja.errors import CollectionError
+from pareja.search.catalogue import Catalogue, Space
+from pareja.search.contracts import VectorStore
+from pareja.search.database import Database
+from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.vectors import SqliteVectors
+
+_STORE = "store"
+
+
+class VectorStores:
+    """The stores of a collection, one for each space; any thread may ask for them.
+
+    Parameters
+    ----------
+    database
+        The collection's.
+    server
+        Where the vectors are; None for the same database.
+    """
+
+    def __init__(self, database: Database, server: QdrantServer | None = None) -> None:
+        self._database = database
+        self._server = server
+        self._opened: dict[str, VectorStore] = {}
+        self._opening = threading.Lock()
+
+    @classmethod
+    def open(cls, database: Database, catalogue: Catalogue, wanted: str | None) -> Self:
+        """Connect to where the vectors are, and remember it.
+
+        Parameters
+        ----------
+        database, catalogue
+            The collection's.
+        wanted
+            An address, as `QdrantAddress.parse` reads it; None for the one that is remembered.
+
+        Raises
+        ------
+        CollectionError
+            If the collection has its vectors elsewhere, or the server does not answer.
+        """
+        address = None if wanted is None else QdrantAddress.parse(wanted)
+        kept = catalogue.setting(_STORE)
+        if wanted is not None and kept not in (None, wanted):
+            raise CollectionError(
+                f"the collection in {database.folder} keeps its vectors in "
+                f"{kept or 'its own folder'}, not in {wanted}. Name another folder with --index "
+                "to use that store."
+            )
+        if address is None and kept:
+            address = QdrantAddress.parse(kept)
+        server = None if address is None else QdrantServer(address)
+        # Only a store that answered is remembered: with a mistyped one nothing could be done.
+        if kept is None and not database.read_only:
+            catalogue.set(_STORE, wanted or "")
+        return cls(database, server)
+
+    def __call__(self, space: Space) -> VectorStore:
+        """Return the store of a space."""
+        with self._opening:
+            store = self._opened.get(space.fingerprint)
+            if store is None:
+                store = (
+                    SqliteVectors(self._database, space.id, space.dim)
+                    if self._server is None
+                    else QdrantVectors(self._server, space.fingerprint, space.dim)
+                )
+                self._opened[space.fingerprint] = store
+        return store
+
+    def close(self) -> None:
+        """Let go of the server, if there is one."""
+        if self._server is not None:
+            self._server.close()
