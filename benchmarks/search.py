@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 
 from pareja.files import atomic_write
 from pareja.search.database import Database
-from pareja.search.graph import BEAMS, CONNECTIVITY, EXPANSION_ADD
+from pareja.search.graph import CONNECTIVITY, EXPANSION_ADD
 from pareja.search.vectors import SqliteVectors
+from pareja.search.walking import BEAMS
 
 DIM = 512
 K = 10

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pareja.search import graph
-from pareja.search.graph import BEAMS, Graph, Walk, build
+from pareja.search import walking
+from pareja.search.graph import build
+from pareja.search.walking import BEAMS, Graph, Walk, as_bytes
 
 DIM = 48
 ROWS = 3_000
@@ -38,42 +42,46 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Walk]:
 
 @pytest.fixture
 def opened(built: tuple[Path, Walk]) -> Graph:
-    path, walk = built
-    return Graph(path, DIM, walk)
+    return Graph(*built)
 
 
 @pytest.fixture
-def beams(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """List how widely each walk looked."""
-    walked: list[int] = []
-    searched = graph._searched
+def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[Graph, Rows], int]:
+    """Count the vectors that are compared with a query."""
+    counts: list[int] = []
+    distances = walking._distances
 
-    def spy(index: object, queries: object, beam: int, threads: int) -> object:
-        walked.append(beam)
-        return searched(index, queries, beam, threads)  # type: ignore[arg-type]
+    def spy(query: walking.Bytes, rows: walking.Bytes) -> NDArray[np.floating]:
+        counts.append(len(rows))
+        return distances(query, rows)
 
-    monkeypatch.setattr(graph, "_searched", spy)
-    return walked
+    def count(graph: Graph, query: Rows) -> int:
+        counts.clear()
+        graph.nearest(query, 5)
+        return sum(counts)
+
+    monkeypatch.setattr(walking, "_distances", spy)
+    return count
 
 
-def test_most_queries_like_the_vectors_take_one_narrow_walk(
-    opened: Graph, built: tuple[Path, Walk], beams: list[int]
+def test_most_queries_like_the_vectors_take_a_narrow_walk(
+    built: tuple[Path, Walk], compared: Callable[[Graph, Rows], int]
 ) -> None:
+    path, walk = built
+    assert walk.beam < BEAMS[-1]
+    narrow, either = Graph(path, Walk(walk.beam, -1.0)), Graph(path, walk)
     queries = around(0, 2, 100)
-    for query in queries:
-        opened.nearest(query, 5)
-    assert built[1].beam < BEAMS[-1]
-    assert beams.count(built[1].beam) == len(queries)
-    assert beams.count(BEAMS[-1]) < 45
+    wider = [compared(either, query) > compared(narrow, query) for query in queries]
+    assert 5 < sum(wider) < 45
 
 
 def test_a_query_apart_from_them_takes_a_wide_one(
-    opened: Graph, built: tuple[Path, Walk], beams: list[int]
+    built: tuple[Path, Walk], compared: Callable[[Graph, Rows], int]
 ) -> None:
-    queries = around(1, 3, 20)
-    for query in queries:
-        opened.nearest(query, 5)
-    assert beams == [built[1].beam, BEAMS[-1]] * len(queries)
+    path, walk = built
+    narrow, either = Graph(path, Walk(walk.beam, -1.0)), Graph(path, walk)
+    for query in around(1, 3, 20):
+        assert compared(either, query) > 1.5 * compared(narrow, query)
 
 
 @pytest.mark.parametrize("direction", [0, 1])
@@ -85,6 +93,13 @@ def test_nearly_all_of_the_nearest_are_among_the_answer(opened: Graph, direction
         for query, best in zip(queries, truth.tolist(), strict=True)
     ]
     assert np.mean(found) > 0.955
+
+
+def test_what_is_reached_comes_once_and_the_best_first(opened: Graph) -> None:
+    for query in as_bytes(around(1, 12, 20))[:, None]:
+        keys, cosines = opened.reached(query, 40, Walk(64, 0.0))
+        assert len(set(keys.tolist())) == 40
+        assert (np.diff(cosines) <= 0).all()
 
 
 def test_vectors_that_vary_in_few_ways_are_searched_less_widely(
@@ -100,16 +115,52 @@ def test_vectors_that_vary_in_few_ways_are_searched_less_widely(
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_a_graph_of_few_rows_answers(tmp_path: Path, count: int) -> None:
-    path, walk = file_of(tmp_path, around(0, 6, count))
-    found = Graph(path, DIM, walk).nearest(around(1, 7, 1)[0], 3)
-    assert len(found) == min(6, count)
+    found = Graph(*file_of(tmp_path, around(0, 6, count))).nearest(around(1, 7, 1)[0], 3)
+    assert sorted(found.tolist()) == list(range(count))
+
+
+def test_rows_that_are_added_later_are_found(built: tuple[Path, Walk], tmp_path: Path) -> None:
+    more = around(1, 10, 200)
+    keys = np.arange(ROWS, ROWS + len(more), dtype=np.int64)
+    path = tmp_path / "more.usearch"
+    held, walk = build(path, DIM, [(keys, more.astype(np.float16))], start=built[0])
+    assert held == ROWS + len(more)
+    graph = Graph(path, walk)
+    assert all(key in graph.nearest(row, 1) for key, row in zip(keys, more, strict=True))
+    assert 9 in graph.nearest(around(0, 1, ROWS)[9], 1)
 
 
 def test_reading_ahead_changes_no_answer(opened: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     query = around(0, 1, ROWS)[9]
     before = opened.nearest(query, 3).tolist()
-    monkeypatch.setattr(graph, "READ_AHEAD", 100_000)
-    monkeypatch.setattr(graph, "_PIECE", 8192)
+    monkeypatch.setattr(walking, "READ_AHEAD", 100_000)
+    monkeypatch.setattr(walking, "_PIECE", 8192)
     opened.read_ahead()
     assert opened.nearest(query, 3).tolist() == before
     assert before[0] == 9
+
+
+def test_walks_at_the_same_time_and_one_after_the_other_do_not_meet(
+    built: tuple[Path, Walk], opened: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = [*around(0, 11, 60), *around(1, 11, 60)]
+    alone = [Graph(*built).nearest(query, 10).tolist() for query in queries]
+    monkeypatch.setattr(walking, "_LAST_VISIT", 2_000)  # numbers begin anew every few walks
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda query: opened.nearest(query, 10).tolist(), queries))
+    assert found == alone
+
+
+def test_a_file_of_another_kind_is_refused(built: tuple[Path, Walk], tmp_path: Path) -> None:
+    content = built[0].read_bytes()
+    head = 8 + ROWS * DIM
+    changes = {
+        "of a kind": content[: head + 7] + b"\x03" + content[head + 8 :],
+        "laid out": content + bytes(1),
+        "cut off": content[:head],
+    }
+    for what, changed in changes.items():
+        path = tmp_path / "changed.usearch"
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=re.escape(what)):
+            Graph(path, built[1])

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pareja.search import vectors
+from pareja.search import vectors, walking
 from pareja.search.database import Database
-from pareja.search.graph import Graph, Walk
 from pareja.search.scan import Scan
 from pareja.search.vectors import SqliteVectors
+from pareja.search.walking import Graph, Walk
 
 DIM = 32
 ROWS = 400
@@ -121,7 +121,7 @@ def test_a_graph_of_removed_rows_is_built_anew(database: Database, store: Sqlite
     assert min(key for key, _ in found) >= 150
     store.optimise()
     assert graphs(database) != before
-    assert len(Graph(graphs(database)[0], DIM, Walk(64, 0.0))) == ROWS - 150
+    assert len(Graph(graphs(database)[0], Walk(64, 0.0))) == ROWS - 150
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign", "flipped", "missing"])
@@ -146,6 +146,20 @@ def test_a_graph_that_is_not_what_was_written_is_never_read(
     assert fresh.problems(repair=False) == []
     assert graphs(database) != [graph]
     assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+
+
+def test_a_graph_of_a_layout_that_is_not_known_is_not_read(
+    database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graphs(database)[0]
+    fresh = reopened(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(walking, "_MAJOR", 3)
+        assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+        assert fresh.problems(repair=False) == [
+            f"{graph.name} was built by a library that this version does not know"
+        ]
+    assert fresh.problems(repair=False) == []
 
 
 def test_a_copied_collection_keeps_its_graph(

@@ -15,16 +15,9 @@ from numpy.typing import NDArray
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError
 from pareja.search.database import FILE_NAME, Database
-from pareja.search.graph import (
-    GRAPH_FROM,
-    READ_AHEAD,
-    Graph,
-    Walk,
-    build,
-    file_digest,
-    identity,
-)
+from pareja.search.graph import GRAPH_FROM, build, file_digest, identity
 from pareja.search.scan import Half, Keys, Scan
+from pareja.search.walking import READ_AHEAD, Graph, Walk
 
 Value = TypeVar("Value", int, str)
 GraphRow = tuple[str, str, str, int, int, int, float]
@@ -170,7 +163,7 @@ class SqliteVectors:
             newest = _newest(connection)
             if live < self._graph_from:
                 return
-            known = self._trusted(row)
+            known = self._opened(row) is not None
             if row is not None and known:
                 newer = connection.execute(
                     "SELECT count(*) FROM vector WHERE space = ? AND seq > ?", (self._space, row[3])
@@ -218,6 +211,8 @@ class SqliteVectors:
                 found.append(f"{row[0]} is missing; searches are exact until it is built again")
             elif file_digest(path) != row[1]:
                 found.append(f"{row[0]} is not the file that was written")
+            elif self._opened(row) is None:
+                found.append(f"{row[0]} was built by a library that this version does not know")
         if repair:
             if found:
                 with self._database.write() as connection:
@@ -310,9 +305,7 @@ class SqliteVectors:
         if row is None:
             return None, 0
         if self._graph[0] != row[0]:
-            path = self._database.folder / row[0]
-            trusted = self._trusted(row)
-            self._graph = (row[0], Graph(path, self._dim, Walk(*row[5:])) if trusted else None)
+            self._graph = (row[0], self._opened(row))
         elif self._graph[1] is not self._read_ahead_of:
             # Who searches twice will search more.
             self._read_ahead_of = self._graph[1]
@@ -328,13 +321,21 @@ class SqliteVectors:
             while file.tell() < READ_AHEAD and file.readinto(piece):
                 pass
 
-    def _trusted(self, row: GraphRow | None) -> bool:
-        """Return whether the file is the one that was written; only then is it safe to read."""
+    def _opened(self, row: GraphRow | None) -> Graph | None:
+        """Return the graph if its file is the one that was written: only then is it safe to read.
+
+        One that a later version of the library laid out otherwise is as good as none.
+        """
         if row is None:
-            return False
+            return None
         path = self._database.folder / row[0]
         now = identity(path)
-        return bool(now) and (now == row[2] or file_digest(path) == row[1])
+        if not now or (now != row[2] and file_digest(path) != row[1]):
+            return None
+        try:
+            return Graph(path, Walk(*row[5:]))
+        except ValueError:
+            return None
 
     def _discard_all_but(self, name: str) -> None:
         for path in self._database.folder.glob(f"graph-{self._space}-*.usearch"):
