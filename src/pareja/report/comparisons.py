@@ -130,20 +130,19 @@ def comparison_section(frame: Frame) -> Section:
                 )
             )
         )
-    alts = [
-        words.text(
-            "comparison.alt_item",
-            a=comparison.a,
-            b=comparison.b,
-            rho=words.interval(comparison.matched_spearman),
-        )
+    shown = (
+        {
+            "a": comparison.a,
+            "b": comparison.b,
+            "rho": words.interval(comparison.matched_spearman),
+        }
         for comparison in comparisons
-    ]
+    )
     blocks += [
         frame.figure(
             "comparison",
             words(f"comparison.figure{'' if frame.few_in_scatter else '_many'}"),
-            words.text("comparison.alt", list="; ".join(alts)),
+            words.each("comparison.alt", shown),
         ),
         Paragraph(words("comparison.scale")),
         _agreement_table(frame),

@@ -69,6 +69,26 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
                     "cards": [card(image, label) for image in ordered],
                 }
             )
+    return _render(
+        "contact_sheet.html.jinja",
+        words,
+        "sheet",
+        labelled.skipped,
+        lines=_legend(labelled, words),
+        groups=groups,
+        subtitle=words.text(
+            "sheet.subtitle",
+            dataset=labelled.dataset.name,
+            pictures=words.count("picture", len(result)),
+            labels=words.integer(len(result.labels)),
+            model=labelled.model,
+        ),
+    )
+
+
+def _legend(labelled: Labelled, words: Wording) -> list[str]:
+    """Return how the page is sorted, and what its numbers mean."""
+    result = labelled.result
     lead = "lead_multi" if result.multi_label else "lead"
     meaning = labelled.activation if not result.multi_label else "sigmoid"
     lines = [
@@ -79,21 +99,7 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
         lines.append(words.text("sheet.unknown", threshold=words.number(result.threshold)))
     if labelled.templates:
         lines.append(words.text("sheet.prompts", templates=" · ".join(labelled.templates)))
-    return _render(
-        "contact_sheet.html.jinja",
-        words,
-        "sheet",
-        labelled.skipped,
-        lines=lines,
-        groups=groups,
-        subtitle=words.text(
-            "sheet.subtitle",
-            dataset=labelled.dataset.name,
-            pictures=words.count("picture", len(result)),
-            labels=words.integer(len(result.labels)),
-            model=labelled.model,
-        ),
-    )
+    return lines
 
 
 def _fits(label: str | None, truth: str, labelled: Labelled) -> bool:
@@ -188,7 +194,7 @@ def _render(
         .render(
             lang=words.lang,
             title=words.text(f"{page}.title"),
-            footer=words.text(f"{page}.footer"),
+            footer=words.text("sheet.footer"),
             skipped=skipped,
             skipped_title=words.text("sheet.skipped"),
             **values,

@@ -47,10 +47,7 @@ def _table(frame: Frame) -> Table:
         (
             plain(name),
             plain(words.number(dual.gap.statistic)),
-            plain(
-                f"{words.number(dual.gap.null_mean)} "
-                f"{words.bracket(dual.gap.null_low, dual.gap.null_high)}"
-            ),
+            plain(words.null(dual.gap)),
             plain(words.p_bare(dual.gap.p_value)),
             plain(words.interval(dual.ece)),
             plain(words.number(dual.honest_ece)),
@@ -74,20 +71,12 @@ def _gap(frame: Frame, name: str, dual: DualScores) -> Inline:
 
 def _reliability(frame: Frame) -> FigureBlock:
     words = frame.words
-    alts = [
-        words.text(
-            "inside.reliability_alt_item",
-            name=name,
-            ece=words.interval(dual.ece),
-            honest=words.number(dual.honest_ece),
-        )
+    shown = (
+        {"name": name, "ece": words.interval(dual.ece), "honest": words.number(dual.honest_ece)}
         for _, name, dual in frame.duals
-    ]
-    return frame.figure(
-        "reliability",
-        words("inside.reliability"),
-        words.text("inside.reliability_alt", list="; ".join(alts)),
     )
+    alt = words.each("inside.reliability_alt", shown)
+    return frame.figure("reliability", words("inside.reliability"), alt)
 
 
 def _calibration(frame: Frame, name: str, dual: DualScores) -> Inline:
@@ -112,22 +101,18 @@ def template_label(frame: Frame, template: str) -> str:
 
 def _prompts(frame: Frame) -> FigureBlock:
     words = frame.words
-    alts = [
-        words.text(
-            "inside.prompts_alt_item",
-            name=name,
-            template=template_label(frame, scores.template),
-            i=words.number(scores.recall["image_to_text"].value),
-            t=words.number(scores.recall["text_to_image"].value),
-        )
+    shown = (
+        {
+            "name": name,
+            "template": template_label(frame, scores.template),
+            "i": words.number(scores.recall["image_to_text"].value),
+            "t": words.number(scores.recall["text_to_image"].value),
+        }
         for _, name, dual in frame.duals
         for scores in dual.prompts
-    ]
-    return frame.figure(
-        "prompts",
-        words("inside.prompts_figure"),
-        words.text("inside.prompts_alt", list="; ".join(alts)),
     )
+    alt = words.each("inside.prompts_alt", shown)
+    return frame.figure("prompts", words("inside.prompts_figure"), alt)
 
 
 def _wording(frame: Frame, name: str, dual: DualScores) -> Inline:

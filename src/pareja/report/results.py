@@ -96,15 +96,14 @@ def _distributions(frame: Frame) -> Section:
             "distributions.figure",
             form=words.text(f"distributions.form_{'histogram' if many else 'points'}"),
         ),
-        words.text(
+        words.each(
             "distributions.alt",
-            list="; ".join(
-                words.text(
-                    "distributions.alt_item",
-                    name=reading.label,
-                    matched=words.number(reading.matching.matched_mean),
-                    mismatched=words.number(reading.matching.mismatched_mean),
-                )
+            (
+                {
+                    "name": reading.label,
+                    "matched": words.number(reading.matching.matched_mean),
+                    "mismatched": words.number(reading.matching.mismatched_mean),
+                }
                 for reading in frame.shown
             ),
         ),
@@ -153,15 +152,14 @@ def _retrieval(frame: Frame) -> Section:
     figure = frame.figure(
         "retrieval",
         words("retrieval.figure"),
-        words.text(
+        words.each(
             "retrieval.alt",
-            list="; ".join(
-                words.text(
-                    "retrieval.alt_item",
-                    name=reading.label,
-                    i=words.number(reading.image_to_text.recall[1].value),
-                    t=words.number(reading.text_to_image.recall[1].value),
-                )
+            (
+                {
+                    "name": reading.label,
+                    "i": words.number(reading.image_to_text.recall[1].value),
+                    "t": words.number(reading.text_to_image.recall[1].value),
+                }
                 for reading in frame.shown
             ),
         ),
@@ -217,17 +215,15 @@ def _bridges(frame: Frame) -> Section:
         shown = [names[reading] for reading in across if matches(reading)]
         rest = [names[reading] for reading in across if not matches(reading)]
         verdict = "some" if shown and rest else "all" if shown else "none"
-        alts = [
-            words.text(
-                "bridges.alt_item", bridge=names[reading], auc=words.interval(reading.matching.auc)
-            )
+        drawn = (
+            {"bridge": names[reading], "auc": words.interval(reading.matching.auc)}
             for reading in across
-        ]
+        )
         blocks += [
             frame.figure(
                 frame.key("bridges", slot),
                 words("bridges.figure", name=encoder.name),
-                words.text("bridges.alt", name=encoder.name, list="; ".join(alts)),
+                words.each("bridges.alt", drawn, name=encoder.name),
             ),
             Paragraph(
                 words(
@@ -280,10 +276,7 @@ def _geometry(frame: Frame) -> Section:
                     plain(encoder.name),
                     plain(measure),
                     plain(words.number(test.statistic)),
-                    plain(
-                        f"{words.number(test.null_mean)} "
-                        f"{words.bracket(test.null_low, test.null_high)}"
-                    ),
+                    plain(words.null(test)),
                     plain(words.p_bare(test.p_value)),
                 )
             )
@@ -318,23 +311,17 @@ def _categories(frame: Frame) -> Section:
     words = frame.words
     encoders = [encoder for encoder in frame.result.encoders if encoder.categories]
     naive = [encoder.name for encoder in encoders if encoder.kind == "pair"]
-    alts = [
-        words.text(
-            "categories.alt_item",
-            category=f"{encoder.name}, {scores.category}",
-            i=words.number(scores.image_to_text.value),
-            t=words.number(scores.text_to_image.value),
-        )
+    drawn = (
+        {
+            "category": f"{encoder.name}, {scores.category}",
+            "i": words.number(scores.image_to_text.value),
+            "t": words.number(scores.text_to_image.value),
+        }
         for encoder in encoders
         for scores in encoder.categories
-    ]
-    blocks: list[Block] = [
-        frame.figure(
-            "categories",
-            words("categories.figure"),
-            words.text("categories.alt", list="; ".join(alts)),
-        )
-    ]
+    )
+    alt = words.each("categories.alt", drawn)
+    blocks: list[Block] = [frame.figure("categories", words("categories.figure"), alt)]
     if naive:
         blocks.append(Paragraph(words("categories.naive", names=words.listing(naive))))
     for slot, encoder in enumerate(frame.result.encoders):

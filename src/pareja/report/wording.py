@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from pareja.analysis.significance import Estimate
+from pareja.analysis.significance import Estimate, PermutationTest
 from pareja.report.document import Inline, Span, Style
 
 Lang = Literal["es", "en"]
@@ -79,6 +79,11 @@ class Wording:
         """Return the wording of a key as bare text."""
         return "".join(span.text for span in self(key, **values))
 
+    def each(self, key: str, items: Iterable[Mapping[str, object]], **values: object) -> str:
+        """Return the wording of a key, its ``{list}`` being ``KEY_item`` once for each item."""
+        parts = (self.text(f"{key}_item", **item) for item in items)
+        return self.text(key, list="; ".join(parts), **values)
+
     def count(self, noun: str, n: int) -> str:
         """Return a number with its noun in the singular or the plural."""
         return self.text(f"count.{noun}.{'one' if n == 1 else 'other'}", n=self.integer(n))
@@ -139,6 +144,10 @@ class Wording:
         separator = self._words["number.separator"]
         ends = f"{self.number(low, digits)}{separator}\N{NO-BREAK SPACE}{self.number(high, digits)}"
         return f"[{ends}]"
+
+    def null(self, test: PermutationTest) -> str:
+        """Return what random pairing gives: its mean, and where 95 % of it lies."""
+        return f"{self.number(test.null_mean)} {self.bracket(test.null_low, test.null_high)}"
 
     def p(self, value: float) -> str:
         """Return a p-value with its relation: ``p = 0.012``, ``p < 0.001``."""
