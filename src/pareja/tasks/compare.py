@@ -28,8 +28,7 @@ from pareja.embedding.pipeline import Progress, embed_images, embed_texts
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import DatasetError, EncoderError
-from pareja.tasks.evaluation import Truth, distinct, no_such_labels, own_labels, true_labels
-from pareja.tasks.prompts import checked_labels
+from pareja.tasks.evaluation import Truth, choices, distinct, no_such_labels, true_labels
 from pareja.tasks.zero_shot import Loss, activations, zero_shot
 
 _TIMED_PICTURES = 64
@@ -237,20 +236,16 @@ def compare_models(
             "one model with one set of templates leaves nothing to compare. Name a second model "
             "with -m, or a second set with --template."
         )
-    answers = true_labels(dataset, truth)
-    choices = own_labels(dataset, answers, truth) if labels is None else checked_labels(labels)
-    column = {label.casefold(): i for i, label in enumerate(choices)}
-    places = [column.get((answer or "").casefold()) for answer in answers]
-    told = [i for i, place in enumerate(places) if place is not None]
-    if not told:
-        raise no_such_labels(choices, distinct(answers), dataset.name)
+    names, places = choices(dataset, truth, labels)
+    told = np.flatnonzero(places >= 0)
+    if not len(told):
+        raise no_such_labels(names, distinct(true_labels(dataset, truth)), dataset.name)
     labelled = replace(dataset, records=tuple(dataset.records[i] for i in told))
-    sources = [record.source for record in labelled]
-    kept = labelled
-    answers_kept = np.array([places[i] for i in told], dtype=np.intp)
+    kept, answers = labelled, places[told]
     skipped: tuple[tuple[str, str], ...] = ()
     embedded: list[tuple[DualEncoder, Embeddings, Cost]] = []
     for encoder in encoders:
+        sources = [record.source for record in kept]
         found = embed_images(
             sources,
             encoder,
@@ -261,10 +256,12 @@ def compare_models(
         if not embedded:
             skipped = found.skipped
             kept = replace(labelled, records=tuple(labelled.records[i] for i in found.indices))
-            answers_kept = answers_kept[found.indices]
-            if not len(kept):
-                raise DatasetError(f"{dataset.name}: none of {len(told)} pictures can be decoded.")
+            answers = answers[found.indices]
             sources = [record.source for record in kept]
+            if not sources:
+                raise DatasetError(
+                    f"{dataset.name}: none of {len(labelled)} pictures can be decoded."
+                )
         elif found.skipped:
             raise DatasetError("{}: {}; it could be read before.".format(*found.skipped[0]))
         progress(f"time · {encoder.name}", None)
@@ -273,8 +270,8 @@ def compare_models(
     measure = partial(
         _measure,
         dataset=kept,
-        labels=choices,
-        truth=answers_kept,
+        labels=names,
+        truth=answers,
         templates=templates,
         resamples=resamples,
         seed=seed,
@@ -287,8 +284,8 @@ def compare_models(
     variants = [variant for model in models for variant in model.variants]
     return ModelComparison(
         dataset=kept,
-        labels=choices,
-        truth=answers_kept,
+        labels=names,
+        truth=answers,
         models=tuple(models),
         differences=tuple(
             Difference(
@@ -301,9 +298,9 @@ def compare_models(
             for a, b in combinations(variants, 2)
             if (a.model == b.model) != (a.prompts == b.prompts)
         ),
-        disputes=disputes(models, choices, answers_kept),
+        disputes=disputes(models, names, answers),
         skipped=skipped,
-        left_out=len(dataset) - len(told),
+        left_out=len(dataset) - len(labelled),
         price=price,
         resamples=resamples,
         seed=seed,

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pareja.analysis.classification import ClassificationScores, classification
 from pareja.analysis.multilabel import MultiLabelScores, multilabel
 from pareja.analysis.rejection import RejectionScores, rejection
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError, LabelError
+from pareja.tasks.prompts import checked_labels
 from pareja.tasks.zero_shot import PRESENT, SURE_ENOUGH, Classification
 
 Truth = Literal["label", "category"]
@@ -77,31 +79,44 @@ def column_told(dataset: Dataset) -> Truth:
     return "category" if not labelled and any(record.category for record in dataset) else "label"
 
 
-def own_labels(dataset: Dataset, given: Sequence[str | None], truth: Truth) -> tuple[str, ...]:
-    """Return the labels of a dataset to choose among.
+def choices(
+    dataset: Dataset, truth: Truth, labels: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+    """Return the labels to choose among, and which of them each picture has.
 
     Parameters
     ----------
     dataset
         The pictures.
-    given
-        What each shows, as `true_labels` returns it.
     truth
-        The column that it comes from.
+        The column that says what they show.
+    labels
+        Labels to choose among instead of all that occur there. Case does not count.
+
+    Returns
+    -------
+    tuple
+        The labels, and the place of each picture's among them, ``(n_images,)``; -1 where it has
+        none of them.
 
     Raises
     ------
+    DatasetError
+        If no picture has a label.
     LabelError
-        If there is only one.
+        If there is only one label, or `labels` are not as `pareja.tasks.prompts.checked_labels`
+        wants them.
     """
-    names = distinct(given)
+    given = true_labels(dataset, truth)
+    names = distinct(given) if labels is None else checked_labels(labels)
     if len(names) < 2:
         other = "category" if truth == "label" else "label"
         raise LabelError(
             f"{dataset.name}: {names[0]!r} is the only {truth}, and there must be two to tell "
             f"apart. Give other pictures another {truth}, or pass --truth {other}."
         )
-    return names
+    place = {name.casefold(): i for i, name in enumerate(names)}
+    return names, np.array([place.get((name or "").casefold(), -1) for name in given], np.intp)
 
 
 def no_such_labels(labels: Sequence[str], own: Sequence[str], where: str = "") -> DatasetError:

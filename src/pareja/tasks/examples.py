@@ -17,10 +17,10 @@ from pareja.encoders.catalogue import AnyEncoder
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint, ImageEncoder
 from pareja.errors import EncoderError, LabelError
 from pareja.tasks.classifiers import Classifier, Weights
-from pareja.tasks.evaluation import Truth, column_told, own_labels, true_labels
+from pareja.tasks.evaluation import Truth, choices, column_told, true_labels
 from pareja.tasks.few_shot import METHODS, Method, learn, uses_words
 from pareja.tasks.learning_curves import taking_part, usual_shots
-from pareja.tasks.prompts import DEFAULT_TEMPLATES, checked_labels
+from pareja.tasks.prompts import DEFAULT_TEMPLATES
 from pareja.tasks.zero_shot import embed_labels
 
 
@@ -118,10 +118,7 @@ def gather_examples(
     """
     seen_by = image_encoder(encoder)
     learned_from = seen_by if features is None else image_encoder(features)
-    given = true_labels(dataset, truth)
-    names = own_labels(dataset, given, truth) if labels is None else checked_labels(labels)
-    column = {name.casefold(): i for i, name in enumerate(names)}
-    places = np.array([column.get((name or "").casefold(), -1) for name in given])
+    names, places = choices(dataset, truth, labels)
     # Before the pictures, which may take hours.
     _selected(names, places, shots, named=labels is not None)
     sources = [dataset.records[i].source for i in np.flatnonzero(places >= 0)]
@@ -154,7 +151,7 @@ def gather_examples(
         prior=prior,
         words=words,
         left_out=tuple((n, int(counts[i])) for i, n in enumerate(names) if i not in inside),
-        unlabelled=sum(name is None for name in given),
+        unlabelled=true_labels(dataset, truth).count(None),
         skipped=own.skipped,
     )
 
