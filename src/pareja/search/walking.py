@@ -4,7 +4,7 @@ The graph is the lowest layer of the one that the library ``usearch`` builds and
 Yashunin 2020, "Efficient and robust approximate nearest neighbor search using Hierarchical
 Navigable Small World graphs"). The library goes on from one vector at a time, and waits for memory
 at each of the neighbours. Here the nearest few go on together and all of their neighbours are
-fetched at once (as in Subramanya et al. 2019, "DiskANN", section 3.2), so that one wait is for
+fetched at once (as in Subramanya et al. 2019, "DiskANN", section 3.3), so that one wait is for
 many. The layers above the lowest only find a place to start from; vectors of every part of the
 collection, all compared with the query, find several.
 """
