@@ -229,10 +229,11 @@ def test_a_limit_takes_the_first(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "set is empty. Put pictures"),
+        ({}, "set is empty, or all in it is hidden. Pictures end in .jpg, .png,"),
+        ({".hidden/a.jpg": ""}, "or all in it is hidden"),
         (
             {"a.txt": "", "b/c.TXT": "", "LICENSE": ""},
-            "no pictures, only 2 .txt, 1 without ending.",
+            "set and the folders in it hold no pictures, only 2 .txt, 1 without ending. Pictures",
         ),
         ({"metadata.csv": "file_name,caption\n", "a.jpg": ""}, "metadata.csv: lists no pictures"),
         ({"metadata.csv": "", "a.jpg": ""}, "metadata.csv:1: is empty"),

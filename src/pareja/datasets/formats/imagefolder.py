@@ -210,12 +210,14 @@ def _unlabelled(tree: Tree) -> list[Record]:
 
 def _why_empty(tree: Tree) -> str:
     """Return what to say about a tree without pictures."""
+    kinds = "Pictures end in .jpg, .png, .webp, .gif, .tif, .bmp, .heic, .avif or the like."
     if tree.names:
-        return f"holds no pictures, only {describe_files(tree.names)}."
+        found = describe_files(tree.names)
+        return f"and the folders in it hold no pictures, only {found}. {kinds}"
     if tree.refused:
         name, reason = next(iter(tree.refused.items()))
         return f"holds no pictures that may be read: {name!r} {reason}."
-    return "is empty. Put pictures and a metadata.csv into it."
+    return f"is empty, or all in it is hidden. {kinds}"
 
 
 def _attribution(tree: Tree) -> str | None:
