@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -111,3 +113,25 @@ def colour_folder(tmp_path: Path) -> Path:
 def colour_dataset(colour_folder: Path) -> Dataset:
     """The pictures of `colour_folder`, loaded."""
     return load_dataset(colour_folder)
+
+
+@pytest.fixture
+def seal(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Take away the right to write into a folder, as its collection meets it, from root too."""
+    allowed, connect = os.access, sqlite3.connect
+
+    def seal(folder: Path) -> None:
+        def access(path: Path | str, mode: int, **how: bool) -> bool:
+            inside = Path(path).is_relative_to(folder)
+            return not (inside and mode & os.W_OK) and allowed(path, mode, **how)
+
+        def refuse_without_immutable(target: str, **options: object) -> sqlite3.Connection:
+            # What SQLite says of a database with a log in a folder without permission to write.
+            if str(folder) in target and "immutable" not in target:
+                raise sqlite3.OperationalError("unable to open database file")
+            return connect(target, **options)  # type: ignore[call-overload, no-any-return]
+
+        monkeypatch.setattr(os, "access", access)
+        monkeypatch.setattr(sqlite3, "connect", refuse_without_immutable)
+
+    return seal

@@ -13,7 +13,8 @@
     ├── LabelError               labels or prompt templates that nothing can be classified with
     ├── AnalysisError            arrays that a measure cannot be computed from
     ├── CollectionError          a collection cannot be opened, searched or written
-    │   └── NoSuchPictureError       a collection has no picture with that number
+    │   ├── NoSuchPictureError       a collection has no picture with that number
+    │   └── ReadOnlyError            a collection was to be written where it can only be read
     ├── OutputError              a result cannot be written where it was asked for
     ├── ServerError              a server cannot be started as asked
     └── MissingDependencyError   an optional package is needed and not installed
@@ -130,6 +131,10 @@ class NoSuchPictureError(CollectionError):
 
     def __reduce__(self) -> tuple[type[NoSuchPictureError], tuple[int, str]]:
         return type(self), (self.picture_id, self.folder)
+
+
+class ReadOnlyError(CollectionError):
+    """A collection was to be written, and it, or its place, can only be read."""
 
 
 class OutputError(ParejaError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pareja.errors import CollectionError
+from pareja.errors import CollectionError, ReadOnlyError
 from pareja.search import Collection, Query
 from pareja.search import database as database_module
 from pareja.search.database import FILE_NAME
@@ -158,6 +160,22 @@ def test_damage_in_the_middle_is_found(place: Path) -> None:
     assert not report.repaired
 
 
+def test_texts_that_are_no_texts_are_damage(
+    place: Path, colours: ColourEncoder, colour_folder: Path
+) -> None:
+    damage = f"the collection in {place} is damaged: a text in it is not UTF-8. Restore it"
+    in_sql(place, "UPDATE file SET caption = CAST(x'41ff0a' AS TEXT)")
+    with Collection.open(place) as collection:
+        with pytest.raises(CollectionError, match=re.escape(damage)) as caught:
+            collection.index([colour_folder], colours)
+        report = collection.verify(repair=True)
+        assert (report.problems, report.repaired) == ((str(caught.value),), False)
+        in_sql(place, "UPDATE picture SET caption = CAST(x'41ff0a' AS TEXT)")
+        with pytest.raises(CollectionError, match=re.escape(damage)):
+            collection.search(Query(text="red"), colours)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_locked_collection_says_so(
     place: Path,
     colour_folder: Path,
@@ -205,19 +223,77 @@ def test_reading_only_never_writes(place: Path, tmp_path: Path, colours: ColourE
 
 
 def test_a_medium_that_cannot_be_written_to_is_read(
-    place: Path, colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+    place: Path, tmp_path: Path, colours: ColourEncoder, seal: Callable[[Path], None]
 ) -> None:
-    connect = sqlite3.connect
-
-    def refuse_without_immutable(target: str, **options: object) -> sqlite3.Connection:
-        # What SQLite says of a database with a log in a folder without permission to write.
-        if "immutable" not in target:
-            raise sqlite3.OperationalError("unable to open database file")
-        return connect(target, **options)  # type: ignore[call-overload, no-any-return]
-
-    monkeypatch.setattr(sqlite3, "connect", refuse_without_immutable)
-    with Collection.open(place, read_only=True) as collection:
+    seal(place)
+    with Collection.open(place) as collection:
+        assert collection.read_only
         assert collection.search(Query(text="red"), colours).hits[0].picture.path.stem == "red"
+        assert collection.verify(repair=True).ok
+        for write in (
+            lambda: collection.judge("red", 1, True),
+            lambda: collection.create_query_set("walls", ["red"]),
+            lambda: collection.index([pictures(tmp_path / "more", 1)], colours),
+            lambda: collection.forget(tmp_path),
+        ):
+            with pytest.raises(ReadOnlyError, match="may not be written to") as refused:
+                write()
+            assert "\n" not in str(refused.value)
+    with pytest.raises(ReadOnlyError, match="may not be written to"):
+        Collection.open(place, create=True)
+
+
+def test_what_cannot_be_written_cannot_be_repaired(
+    place: Path, seal: Callable[[Path], None]
+) -> None:
+    in_sql(place, "DELETE FROM file WHERE picture = 1")
+    seal(place)
+    with Collection.open(place) as collection:
+        report = collection.verify(repair=True)
+        assert report.problems == ("1 pictures have no file",)
+        assert not report.repaired
+        assert collection.count() == 8
+
+
+def test_what_somebody_else_may_write_is_seen(place: Path, seal: Callable[[Path], None]) -> None:
+    owner = sqlite3.connect(place / FILE_NAME, isolation_level=None)
+    owner.execute("SELECT * FROM picture").fetchall()
+    owner.close()
+    connect = sqlite3.connect
+    seal(place)
+    with Collection.open(place) as collection:
+        assert collection.judgements("red") == {}
+        owner = connect(place / FILE_NAME, isolation_level=None)
+        owner.execute("INSERT INTO judgement SELECT 'red', digest, 1 FROM picture WHERE id = 1")
+        owner.close()
+        assert collection.judgements("red") == {1: True}
+
+
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="rights are those of POSIX")
+def test_the_rights_of_files_and_folders_count(place: Path, colours: ColourEncoder) -> None:
+    def best() -> str:
+        with Collection.open(sealed) as collection:
+            assert collection.read_only is not writable
+            return collection.search(Query(text="red"), colours).hits[0].picture.path.stem
+
+    # The folders of tests are their owner's alone.
+    with tempfile.TemporaryDirectory() as everybodys:
+        Path(everybodys).chmod(0o755)
+        sealed = shutil.copytree(place, Path(everybodys, "sealed"))
+        writable = True
+        assert best() == "red"
+        for path, mode in ((sealed, 0o555), (sealed / FILE_NAME, 0o444)):
+            path.chmod(mode)
+        writable = False
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.setresuid(65534, 65534, 0)
+        try:
+            assert best() == "red"
+        finally:
+            if is_root:
+                os.setresuid(0, 0, 0)
+            sealed.chmod(0o755)
 
 
 def test_a_closed_collection_says_so(place: Path, colours: ColourEncoder) -> None:
@@ -262,3 +338,12 @@ def test_an_older_format_that_cannot_be_written_says_so(
     monkeypatch.setattr(database_module, "_MIGRATIONS", ("", "SELECT nothing FROM nowhere"))
     with pytest.raises(CollectionError, match="older pareja, and could not be brought up to date"):
         Collection.open(place, read_only=True)
+
+
+def test_an_older_format_in_a_place_that_may_not_be_written_to_says_so(
+    place: Path, seal: Callable[[Path], None]
+) -> None:
+    make_older(place)
+    seal(place)
+    with pytest.raises(CollectionError, match=r"older pareja, .* may not be written to"):
+        Collection.open(place)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +115,25 @@ def test_bundled_queries_are_judged_by_labels_and_yours_win(
     judged = collection.judgements("una pared oscura")
     assert {key for key, relevant in judged.items() if relevant} == dark - {by_name["red"]}
     assert judged[by_name["red"]] is False
+
+
+def test_bundled_queries_are_judged_where_nothing_can_be_written(
+    collection: Collection, colours: ColourEncoder, seal: Callable[[Path], None]
+) -> None:
+    red, *_ = dark = [picture.id for picture in collection.pictures(category="dark")]
+    collection.judge("a dark wall", red, False)
+    collection.create_query_set("mine", ["red"])
+    collection.close()
+    seal(collection.path)
+    queries = [BundledQuery({"en": " a dark  wall"}, categories=frozenset({"dark"}))]
+    with Collection.open(collection.path) as sealed:
+        sealed.add_bundled_queries(queries, "walls-en", "en")
+        assert sealed.query_sets() == ("mine", "walls-en")
+        assert sealed.queries("walls-en") == ("a dark wall",)
+        assert sealed.judgements("a dark wall") == {**dict.fromkeys(dark, True), red: False}
+        scores = sealed.evaluate(colours, "walls-en", resamples=100)
+        assert scores.queries[0].known == len(dark) - 1
+        assert sum(scores.queries[0].relevant) == len(dark) - 1
 
 
 def test_the_ten_queries_of_commons200_have_answers_in_both_languages() -> None:

@@ -82,10 +82,12 @@ class Collection:
             Where its vectors are: ``qdrant://host:6333/name?shards=2&replicas=2``. A collection
             remembers it; by default they are in its folder.
         read_only
-            Promise to write nothing; works in folders that may not be written to.
+            Promise to write nothing. Where nothing may be written it is so without being asked.
 
         Raises
         ------
+        ReadOnlyError
+            With `create`, if there is one and it may not be written to.
         CollectionError
             If there is no collection, it is damaged, locked or of a newer version, or its store
             does not answer or is another one.
@@ -113,6 +115,11 @@ class Collection:
         """Close it; what was acknowledged is on disk already."""
         self._database.close()
         self._stores.close()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be kept here: it was asked for, or its place allows no more."""
+        return self._database.read_only
 
     def revision(self) -> int:
         """Return a number that is another one after every change of pictures or vectors."""
@@ -357,8 +364,9 @@ class Collection:
         """Check everything; with `repair`, throw away and rebuild what is derived.
 
         Rows without a picture or a file are removed; a damaged database is reported and left as it
-        is.
+        is, as is all of a collection that can only be read.
         """
+        repair = repair and not self.read_only
         return verify(self._database, self._catalogue, self._stores, repair=repair)
 
     def create_query_set(self, name: str, queries: Sequence[str]) -> None:
@@ -376,6 +384,8 @@ class Collection:
     ) -> None:
         """Add a query set whose judgements follow from labels; your own judgements stay.
 
+        A collection that can only be read has it until it is closed.
+
         Parameters
         ----------
         queries
@@ -385,7 +395,7 @@ class Collection:
         language
             ``"en"`` or ``"es"``.
         """
-        self._judgements.add_bundled(queries, name, language, self.pictures())
+        self._judgements.add_bundled(queries, name, language)
 
     def answers(self, queries: Sequence[BundledQuery]) -> bool:
         """Return whether each of some bundled queries has a right answer here, by its labels."""

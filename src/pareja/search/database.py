@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pareja.errors import CollectionError
+from pareja.errors import CollectionError, ReadOnlyError
 
 FILE_NAME = "collection.sqlite3"
 """Name of the database in the collection's folder."""
@@ -64,6 +65,7 @@ _MIGRATIONS = (
     """,
 )
 
+_TABLES_OF_TEXT = ("setting", "picture", "file", "space", "judgement", "query_set")
 
 # So much of the file is read where the system holds it, instead of a page being copied for each of
 # the rows that a search looks up here and there. SQLite takes what it was built for, 2 GB mostly.
@@ -80,11 +82,13 @@ class Database:
     create
         Make the folder and the database when they are missing.
     read_only
-        Never write, not even what SQLite itself keeps beside the file, where the place does not
-        allow it.
+        Never write. A collection whose place may not be written to is read only without being
+        asked; there not even what SQLite itself keeps beside the file is written.
 
     Raises
     ------
+    ReadOnlyError
+        With `create`, if there is a collection and it cannot be written.
     CollectionError
         If there is no collection, or it cannot be opened.
     """
@@ -92,6 +96,7 @@ class Database:
     def __init__(self, folder: Path, *, create: bool = False, read_only: bool = False) -> None:
         self.folder = folder
         self.read_only = read_only
+        self._log = folder / f"{FILE_NAME}-wal"
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._every: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
@@ -99,6 +104,10 @@ class Database:
         self._closed = False
         with self._explained():
             self._prepare_folder(create)
+            if not (read_only or self._is_writable()):
+                self.read_only = True
+                if create:
+                    raise self._read_only_error()
             self._writer = self._connect()
             try:
                 self._check_and_migrate(create)
@@ -125,6 +134,19 @@ class Database:
             )
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def _is_writable(self) -> bool:
+        file = self.folder / FILE_NAME
+        # The folder too: SQLite has further files beside its own.
+        return not file.exists() or all(os.access(each, os.W_OK) for each in (self.folder, file))
+
+    def _read_only_error(self) -> ReadOnlyError:
+        if self._is_writable():
+            return ReadOnlyError(f"the collection in {self.folder} is open for reading only.")
+        return ReadOnlyError(
+            f"the collection in {self.folder} can only be read: its place may not be written to. "
+            "Check the permissions of the folder and its files, or use another folder."
+        )
+
     def _connect(self) -> sqlite3.Connection:
         path = (self.folder / FILE_NAME).absolute()
         if not self.read_only:
@@ -137,7 +159,7 @@ class Database:
         except sqlite3.OperationalError:
             # A folder that may not be written to has no room for the index of the log, which even
             # readers need. Where there is no log there is nothing to miss either.
-            if Path(f"{path}-wal").exists():
+            if self._log.exists():
                 raise
             return self._open(f"{path.as_uri()}?mode=ro&immutable=1")
 
@@ -190,7 +212,7 @@ class Database:
     def _migrate_by_another(self) -> None:
         """Let a connection that may write bring an older format up to date."""
         try:
-            Database(self.folder).close()
+            Database(self.folder, create=True).close()
         except CollectionError as error:
             raise CollectionError(
                 f"the collection in {self.folder} was made by an older pareja, and could not be "
@@ -225,7 +247,15 @@ class Database:
                 self._current.connection = None
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
-                self._idle.put(connection)
+                self._give_back(connection)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if self.read_only and not self._log.exists():
+            # It was opened as if nobody ever wrote, and would not notice somebody who may.
+            self._every.remove(connection)
+            connection.close()
+        else:
+            self._idle.put(connection)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -241,7 +271,7 @@ class Database:
         with self._writing, self._explained():
             self._refuse_closed()
             if self.read_only:
-                raise CollectionError(f"the collection in {self.folder} is open for reading only.")
+                raise self._read_only_error()
             # Asking for the lock at the start waits for another writer; a transaction that begins
             # by reading and then writes would fail at once instead.
             self._writer.execute("BEGIN IMMEDIATE")
@@ -266,9 +296,14 @@ class Database:
         try:
             with self.read() as connection:
                 rows = connection.execute("PRAGMA integrity_check").fetchall()
+                problems = [str(row[0]) for row in rows if row[0] != "ok"]
+                # That does not look into texts: they are decoded when they are read.
+                for table in () if problems else _TABLES_OF_TEXT:
+                    for _ in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608  constant
+                        pass
         except CollectionError as error:
             return [str(error)]
-        return [str(row[0]) for row in rows if row[0] != "ok"]
+        return problems
 
     def close(self) -> None:
         """Close every connection; nothing that was committed is lost by it."""
@@ -298,6 +333,7 @@ class Database:
 def _meaning(error: sqlite3.Error) -> str:
     # The low byte is the kind of the error, the rest its details.
     kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    details = str(error)
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return (
             f"is locked: another program has been writing to it for over {_WAIT_SECONDS:.0f} s. "
@@ -307,9 +343,13 @@ def _meaning(error: sqlite3.Error) -> str:
         return f"cannot be opened for writing: {error}. Check the permissions of the folder."
     if kind == sqlite3.SQLITE_FULL:
         return "has no room left on its disk. Free some; what was stored before is still there."
-    if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    # Python itself decodes texts, says so without a code, and repeats the bytes that it cannot.
+    undecodable = details.startswith("Could not decode to UTF-8")
+    if undecodable:
+        details = "a text in it is not UTF-8"
+    if undecodable or kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return (
-            f"is damaged: {error}. Restore it from a backup, or index the pictures into a new "
+            f"is damaged: {details}. Restore it from a backup, or index the pictures into a new "
             "folder; the pictures themselves are untouched."
         )
     return f"cannot be used: {error}. Check its disk, and run: pareja index --verify"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -34,10 +35,6 @@ class BundledQuery:
     text: Mapping[str, str]
     labels: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
-
-    def answered_by(self, picture: Picture) -> bool:
-        """Return whether a picture is a right answer."""
-        return picture.label in self.labels or picture.category in self.categories
 
 
 @dataclass(frozen=True)
@@ -108,6 +105,8 @@ class Judgements:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Bundled query sets by name, their queries by text, where they cannot be written down.
+        self._bundled: Mapping[str, Mapping[str, BundledQuery]] = {}
 
     def create_query_set(self, name: str, queries: Sequence[str]) -> None:
         """Keep queries under a name, in this order."""
@@ -130,8 +129,8 @@ class Judgements:
     def query_sets(self) -> tuple[str, ...]:
         """Return the names of the query sets, sorted."""
         with self._database.read() as connection:
-            rows = connection.execute("SELECT DISTINCT name FROM query_set ORDER BY name")
-            return tuple(name for (name,) in rows)
+            rows = connection.execute("SELECT DISTINCT name FROM query_set").fetchall()
+        return tuple(sorted({name for (name,) in rows} | self._bundled.keys()))
 
     def queries(self, name: str) -> tuple[str, ...]:
         """Return the queries of a set."""
@@ -139,10 +138,11 @@ class Judgements:
             rows = connection.execute(
                 "SELECT query FROM query_set WHERE name = ? ORDER BY position", (name,)
             ).fetchall()
-        if not rows:
+        found = tuple(query for (query,) in rows) or tuple(self._bundled.get(name, ()))
+        if not found:
             known = ", ".join(self.query_sets()) or "none"
             raise CollectionError(f"there is no query set {name!r}; there are: {known}.")
-        return tuple(query for (query,) in rows)
+        return found
 
     def judge(self, query: str, picture: Picture, relevant: bool | None) -> None:
         """Keep a judgement, or take it back."""
@@ -162,37 +162,43 @@ class Judgements:
 
     def about(self, query: str) -> dict[int, bool]:
         """Return the judgements about a query, by id of the pictures that are there."""
+        text = spaced(query)
+        bundled = [texts[text] for texts in self._bundled.values() if text in texts]
         with self._database.read() as connection:
-            rows = connection.execute(
+            found = {
+                picture_id: True
+                for each in bundled
+                for picture_id, _ in _right_answers(connection, each)
+            }
+            found |= connection.execute(
                 "SELECT id, relevant FROM judgement JOIN picture USING (digest) WHERE query = ? "
                 "ORDER BY id",
-                (spaced(query),),
-            ).fetchall()
-        return {picture_id: bool(relevant) for picture_id, relevant in rows}
+                (text,),
+            )
+        return {picture_id: bool(relevant) for picture_id, relevant in found.items()}
 
-    def add_bundled(
-        self, queries: Sequence[BundledQuery], name: str, language: str, pictures: Iterable[Picture]
-    ) -> None:
+    def add_bundled(self, queries: Sequence[BundledQuery], name: str, language: str) -> None:
         """Add a query set with the judgements that follow from labels; a person's win."""
-        rows = [
-            (spaced(query.text[language]), picture.digest)
-            for picture in pictures
-            for query in queries
-            if query.answered_by(picture)
-        ]
+        texts = {spaced(query.text[language]): query for query in queries}
+        if self._database.read_only:
+            self._bundled = {**self._bundled, name: texts}
+            return
         with self._database.write() as connection:
             if name not in self.query_sets():
-                self.create_query_set(name, [query.text[language] for query in queries])
-            connection.executemany("INSERT OR IGNORE INTO judgement VALUES (?, ?, 1)", rows)
+                self.create_query_set(name, list(texts))
+            connection.executemany(
+                "INSERT OR IGNORE INTO judgement VALUES (?, ?, 1)",
+                [
+                    (text, digest)
+                    for text, query in texts.items()
+                    for _, digest in _right_answers(connection, query)
+                ],
+            )
 
     def answerable(self, queries: Sequence[BundledQuery]) -> bool:
         """Return whether each of some queries has a right answer here."""
         with self._database.read() as connection:
-            rows = connection.execute("SELECT DISTINCT label, category FROM picture").fetchall()
-        return all(
-            any(label in query.labels or category in query.categories for label, category in rows)
-            for query in queries
-        )
+            return all(_right_answers(connection, query) for query in queries)
 
     def evaluate(
         self,
@@ -242,6 +248,15 @@ class Judgements:
             overall=overall,
             left_out=tuple(query for query in judged if not known[query]),
         )
+
+
+def _right_answers(connection: sqlite3.Connection, query: BundledQuery) -> list[tuple[int, str]]:
+    """Return id and digest of the pictures that answer a bundled query."""
+    labels, categories = (",".join("?" * len(names)) for names in (query.labels, query.categories))
+    return connection.execute(
+        f"SELECT id, digest FROM picture WHERE label IN ({labels}) OR category IN ({categories})",  # noqa: S608  only marks go in
+        (*query.labels, *query.categories),
+    ).fetchall()
 
 
 def bundled_queries(name: str) -> tuple[BundledQuery, ...]:
