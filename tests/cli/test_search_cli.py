@@ -145,11 +145,9 @@ def test_a_classifier_that_cannot_help_is_one_clear_line(
     assert beyond.status == 2
 
 
-@pytest.mark.parametrize(
-    "command", [["search", "red"], ["evaluate", "commons200-en"], ["index", "x"]]
-)
+@pytest.mark.parametrize("command", [["search", "red"], ["evaluate", "walls"], ["index", "x"]])
 def test_the_device_reaches_the_encoder(
-    pareja: Pareja, indexed: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+    pareja: Pareja, judged: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
 
@@ -174,10 +172,13 @@ def test_wrong_use_is_one_clear_line(pareja: Pareja, indexed: Path) -> None:
         (["search", "x", "--index", "nowhere"], 1, "no collection in nowhere"),
         (["search", "--image", "nowhere.jpg"], 1, "nowhere.jpg"),
         (["index"], 2, "name the pictures"),
+        (["index", ""], 2, "is empty"),
+        (["index", "--forget", ""], 2, "is empty"),
         (["index", "nowhere"], 1, "nowhere does not exist"),
         (["index", "--verify", "--index", "nowhere"], 1, "no collection in nowhere"),
         (["index", "x", "--store", "mysql://x"], 1, "no address of a store"),
         (["evaluate", "unheard of"], 1, "no query set 'unheard of'"),
+        (["evaluate"], 1, "does not hold the pictures that commons200-en is about"),
     ]
     for arguments, status, message in cases:
         run = pareja(*arguments)
@@ -219,9 +220,64 @@ def test_verify(pareja: Pareja, indexed: Path) -> None:
     assert "damaged" in run.err
 
 
-def test_evaluate_prints_every_query_and_the_mean(
-    pareja: Pareja, indexed: Path, colours: ColourEncoder
+def test_what_a_command_did_is_one_json_document(
+    pareja: Pareja, indexed: Path, colour_folder: Path
 ) -> None:
+    more = colour_folder / "images" / "red.png"
+    run = pareja("index", more, "--forget", colour_folder, "--verify", "--json")
+    told = json.loads(run.out)
+    assert told["forgotten"] == {str(colour_folder): 8}
+    assert (told["added"], told["pictures"], told["vectors"], told["ok"]) == (1, 1, 1, True)
+
+
+def test_a_collection_that_may_not_be_written_to_is_checked_and_evaluated(
+    pareja: Pareja, judged: Path, seal: Callable[[Path], None], colour_folder: Path
+) -> None:
+    seal(judged)
+    run = pareja("index", "--verify")
+    assert (run.status, run.err) == (0, "")
+    assert "is sound: 8 pictures, 8 vectors" in run.out.replace("\n", " ")
+    assert "mean" in pareja("evaluate", "walls").out
+    for command in (["index", colour_folder], ["index", "--forget", colour_folder]):
+        run = pareja(*command)
+        assert (run.status, run.out, run.err.count("\n")) == (1, "", 1)
+        assert "may not be written to" in run.err
+
+
+def test_what_is_broken_and_cannot_be_rebuilt_is_said(
+    pareja: Pareja, indexed: Path, seal: Callable[[Path], None]
+) -> None:
+    from pareja.search import Collection
+
+    with Collection.open(indexed) as collection, collection._database.write() as connection:
+        connection.execute("DELETE FROM file WHERE picture = 1")
+    seal(indexed)
+    run = pareja("index", "--verify")
+    assert run.status == 1
+    assert run.out.splitlines() == [
+        "1 pictures have no file",
+        "Nothing was rebuilt: the collection may not be written to.",
+    ]
+
+
+def test_a_folder_without_pictures_says_what_was_looked_for(
+    pareja: Pareja, place: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for found in ("is empty", "no pictures, only 1 .txt"):
+        run = pareja("index", folder)
+        assert (run.status, run.out, run.err.count("\n")) == (1, "", 1)
+        assert f"{folder} " in run.err
+        assert found in run.err
+        assert "Pictures end in .jpg, .png," in run.err
+        assert "metadata" not in run.err
+        (folder / "notes.txt").touch()
+
+
+@pytest.fixture
+def judged(indexed: Path) -> Path:
+    """The collection with a set of two queries, each of them judged."""
     from pareja.search import Collection
 
     with Collection.open(indexed) as collection:
@@ -229,6 +285,10 @@ def test_evaluate_prints_every_query_and_the_mean(
         for picture in collection.pictures():
             if picture.path.stem in ("red", "blue"):
                 collection.judge(picture.path.stem, picture.id, True)
+    return indexed
+
+
+def test_evaluate_prints_every_query_and_the_mean(pareja: Pareja, judged: Path) -> None:
     run = pareja("evaluate", "walls")
     assert run.status == 0
     lines = {line.split()[0]: line.split()[1:] for line in run.out.splitlines() if line.strip()}
@@ -288,6 +348,26 @@ def test_watching_follows_the_folder(
     assert printed.count("1 added") == 2
     assert printed.count("1 removed") == 1
     assert run.err.count("does not exist") == 1
+
+
+def test_a_picture_that_moves_between_watched_folders_is_noticed(
+    pareja: Pareja, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, joined = tmp_path / "left", tmp_path / "joined"
+    for n, path in enumerate((left / "a.png", left / "b.png", joined / "c.png")):
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (30, 30), (200, 90 * n, 1)).save(path)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    steps: list[Callable[[], object]] = [
+        lambda: (left / "a.png").rename(joined / "a.png"),
+        stop,
+    ]
+    monkeypatch.setattr("time.sleep", lambda _: steps.pop(0)())
+    run = pareja("index", left, joined, "--watch")
+    assert run.out.splitlines()[1:] == ["1 moved"]
 
 
 def test_watching_goes_on_in_the_other_folder_while_one_is_away(

@@ -117,6 +117,44 @@ def test_moved_renamed_deleted_modified_and_copied_files_are_noticed(
     assert (again.unchanged, again.added, again.moved, again.duplicates) == (8, 0, 0, 0)
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["left first", "joined first"])
+def test_a_picture_that_moved_to_another_folder_is_not_embedded_again(
+    collection: Collection,
+    tmp_path: Path,
+    colour_folder: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    order: int,
+) -> None:
+    left, joined = tmp_path / "left", tmp_path / "joined"
+    shutil.copytree(colour_folder / "images", left)
+    joined.mkdir()
+    (left / "blue.png").rename(joined / "blue.png")
+    collection.index([left, joined], colours)
+    red = collection.search(Query(text="red"), colours).hits[0].picture.id
+    collection.judge("warm", red, True)
+    monkeypatch.setattr(type(colours), "encode_pixels", pytest.fail)
+
+    (left / "red.png").rename(joined / "red.png")
+    (left / "green.png").unlink()
+    report = collection.index([left, joined][::order], colours)
+    assert (report.moved, report.removed, report.added, report.unchanged) == (1, 1, 0, 6)
+    found = collection.search(Query(text="red"), colours).hits[0].picture
+    assert (found.id, found.path) == (red, joined / "red.png")
+    assert collection.judgements("warm") == {red: True}
+    assert collection.verify().ok
+
+
+def test_a_folder_below_another_one_is_a_place_of_its_own(
+    indexed: Collection, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    (below := colour_folder / "unlisted").mkdir()
+    Image.new("RGB", (30, 30), (1, 200, 200)).save(below / "teal.png")
+    assert indexed.index([colour_folder, below], colours).added == 1
+    again = indexed.index([colour_folder, below], colours)
+    assert (again.unchanged, again.added, again.removed) == (9, 0, 0)
+
+
 def test_a_copy_keeps_a_picture_when_its_first_file_goes(
     collection: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
 ) -> None:

@@ -15,10 +15,11 @@ from pareja.cli.console import (
     stdout,
 )
 from pareja.cli.index import IndexOption, default_index, encoder_for
+from pareja.errors import CollectionError
 
 if TYPE_CHECKING:
     from pareja.analysis.significance import Estimate
-    from pareja.search import QuerySetScores
+    from pareja.search import Collection, QuerySetScores
 
 BUNDLED = ("commons200-en", "commons200-es")
 
@@ -44,9 +45,10 @@ def evaluate(
     from pareja.search import Collection, bundled_queries
 
     with Collection.open(index_folder or default_index()) as collection:
-        if query_set in BUNDLED:
-            name, _, language = query_set.rpartition("-")
+        name, _, language = query_set.rpartition("-")
+        if query_set in BUNDLED and collection.answers(bundled_queries(name)):
             collection.add_bundled_queries(bundled_queries(name), query_set, language)
+        check_query_set(query_set, collection)
         results = [
             collection.evaluate(encoder_for(collection, model, device), query_set, seed=seed)
             for model in models or collection.models()
@@ -61,6 +63,19 @@ def evaluate(
         return
     for scores in results:
         print_scores(scores)
+
+
+def check_query_set(name: str, collection: Collection) -> None:
+    """Raise if a collection has no query set of that name, before a model is loaded."""
+    known = collection.query_sets()
+    if name in BUNDLED and name not in known:
+        dataset = name.rpartition("-")[0]
+        own = f", or name a set of your own: {', '.join(known)}" if known else ""
+        raise CollectionError(
+            f"{collection.path} does not hold the pictures that {name} is about. Add them with: "
+            f"pareja index {dataset} --index {collection.path}{own}."
+        )
+    collection.queries(name)
 
 
 def to_json(scores: QuerySetScores) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from pareja.cli.console import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    not_empty,
     print_json,
     progress_bars,
     stderr,
@@ -47,6 +48,7 @@ def index(
             metavar="PICTURES...",
             help="Folders, pictures, zips, bundled names (commons200): whatever pareja reads.",
             show_default=False,
+            callback=not_empty,
         ),
     ] = None,
     model: ModelOption = None,
@@ -69,6 +71,7 @@ def index(
             "--forget",
             metavar="PLACE",
             help="Take out what was indexed from a folder that is gone for good, or not wanted.",
+            callback=not_empty,
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -85,9 +88,12 @@ def index(
         raise typer.BadParameter("name the pictures to index, or pass --verify or --forget.")
     folder = index_folder or default_index()
     with Collection.open(folder, create=bool(pictures), store=store) as collection:
+        told: dict[str, Any] = {}
         if gone:
             removed = {place: collection.forget(place) for place in gone}
-            print_forgotten(removed, collection, as_json=as_json)
+            told |= {"forgotten": removed, "pictures": collection.count()}
+            if not as_json:
+                print_forgotten(removed, collection)
         if pictures:
             encoder = encoder_for(collection, model, device)
             with progress_bars() as progress:
@@ -97,12 +103,18 @@ def index(
                     progress=partial(progress, "index"),
                     batch_size=batch_size,
                 )
-            print_index(report, collection, encoder.name, as_json=as_json)
+            told |= index_to_json(report, collection, encoder.name)
+            if not as_json:
+                print_index(report, collection, encoder.name)
         if verify:
             checked = collection.verify(repair=True)
-            print_verify(checked, collection, as_json=as_json)
-            if not checked.ok:
-                raise typer.Exit(1)
+            told |= {**asdict(checked), "ok": checked.ok}
+            if not as_json:
+                print_verify(checked, collection)
+        if as_json:
+            print_json(told)
+        if verify and not checked.ok:
+            raise typer.Exit(1)
         if watch and pictures:
             follow(collection, pictures, encoder, batch_size)
 
@@ -138,16 +150,22 @@ def follow(
     complaints: dict[str, str] = {}
     while True:
         time.sleep(WATCH_SECONDS)
-        for place in pictures:
+        # All at once, for what has left one folder may be in another.
+        rounds = [pictures]
+        for places in rounds:
             try:
-                report = collection.index([place], encoder, batch_size=batch_size)
+                report = collection.index(places, encoder, batch_size=batch_size)
             except DatasetError as error:
-                # A folder that is being moved, or a disk that is away for a while, comes back.
-                if complaints.get(place) != str(error):
-                    complaints[place] = str(error)
+                # A folder that is being moved, or a disk that is away for a while, comes back;
+                # until then the others are followed one by one.
+                if len(places) > 1:
+                    rounds += [[place] for place in places]
+                elif complaints.get(places[0]) != str(error):
+                    complaints[places[0]] = str(error)
                     warn(str(error), UserWarning, "", 0)
                 continue
-            complaints.pop(place, None)
+            for place in places:
+                complaints.pop(place, None)
             if changes := changes_of(report):
                 stdout().print(changes)
 
@@ -163,20 +181,19 @@ def changes_of(report: IndexReport) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
-def print_index(report: IndexReport, collection: Collection, model: str, *, as_json: bool) -> None:
+def index_to_json(report: IndexReport, collection: Collection, model: str) -> dict[str, Any]:
+    """Return what indexing did, and every file that it skipped."""
+    return {
+        **asdict(report),
+        "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
+        "model": model,
+        "index": str(collection.path),
+        "pictures": collection.count(),
+    }
+
+
+def print_index(report: IndexReport, collection: Collection, model: str) -> None:
     """Print what indexing did, and every file that it skipped."""
-    if as_json:
-        skipped = [{"path": path, "reason": reason} for path, reason in report.skipped]
-        print_json(
-            {
-                **asdict(report),
-                "skipped": skipped,
-                "model": model,
-                "index": str(collection.path),
-                "pictures": collection.count(),
-            }
-        )
-        return
     console = stdout()
     for path, reason in report.skipped:
         console.print(f"skipped {path}: {reason}", soft_wrap=True)
@@ -194,20 +211,14 @@ def print_index(report: IndexReport, collection: Collection, model: str, *, as_j
     )
 
 
-def print_forgotten(removed: dict[str, int], collection: Collection, *, as_json: bool) -> None:
+def print_forgotten(removed: dict[str, int], collection: Collection) -> None:
     """Print how many pictures went with each place."""
-    if as_json:
-        print_json({"forgotten": removed, "pictures": collection.count()})
-        return
     for place, count in removed.items():
         stdout().print(f"{count} pictures of {place} left {collection.path}", soft_wrap=True)
 
 
-def print_verify(report: VerifyReport, collection: Collection, *, as_json: bool) -> None:
+def print_verify(report: VerifyReport, collection: Collection) -> None:
     """Print what is wrong with a collection, if anything."""
-    if as_json:
-        print_json({**asdict(report), "ok": report.ok})
-        return
     console = stdout()
     for problem in report.problems:
         console.print(problem, soft_wrap=True)
@@ -218,3 +229,5 @@ def print_verify(report: VerifyReport, collection: Collection, *, as_json: bool)
         )
     elif report.repaired:
         console.print("What is derived was rebuilt, and rows that lead nowhere were removed.")
+    elif collection.read_only:
+        console.print("Nothing was rebuilt: the collection may not be written to.")

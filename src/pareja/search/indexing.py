@@ -115,8 +115,16 @@ class Indexer(Remover):
     ) -> IndexReport:
         """Index what was found at these places."""
         start = time.perf_counter()
+        known: dict[bytes, Filed] = {}
+        present: set[bytes] = set()
         for place in places:
-            self._index(place, batch_size, progress, remove_missing)
+            filed = self.catalogue.files_below(place.path)
+            known |= filed
+            present |= self._index(place, filed, batch_size, progress)
+        if remove_missing:
+            # Only now: what left one place may have come to a later one.
+            gone = [path for path in known if path not in present]
+            self.tally["removed"] += self.forget(gone, [known[path].picture for path in gone])
         self.stores(self.space).optimise()
         return IndexReport(
             **{name: self.tally[name] for name in _TALLIES},
@@ -127,18 +135,17 @@ class Indexer(Remover):
     def _index(
         self,
         place: Place,
+        filed: Mapping[bytes, Filed],
         batch_size: int | None,
         progress: OnProgress | None,
-        remove_missing: bool,
-    ) -> None:
+    ) -> set[bytes]:
+        """Index what was found at a place; return the paths that hold pictures."""
         self.skipped += place.skipped
-        pictures = place.pictures
-        filed = self.catalogue.files_below(place.path)
         store = self.stores(self.space)
         embedded = store.known([known.picture for known in filed.values()])
         pending: list[Found] = []
         retold: list[Found] = []
-        for found in pictures:
+        for found in place.pictures:
             known = filed.get(found.key)
             if known is None or known.picture not in embedded or not known.holds(found):
                 pending.append(found)
@@ -158,10 +165,7 @@ class Indexer(Remover):
             progress=progress,
         ):
             undecodable |= self._store(batch, pending, filed)
-        if remove_missing:
-            present = {found.key for found in pictures} - undecodable
-            gone = [path for path in filed if path not in present]
-            self.tally["removed"] += self.forget(gone, [filed[path].picture for path in gone])
+        return {found.key for found in place.pictures} - undecodable
 
     def _store(
         self, batch: ImageBatch, pending: Sequence[Found], filed: Mapping[bytes, Filed]
