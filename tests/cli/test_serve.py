@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,20 @@ def test_classifiers_and_the_device_are_handed_on(
     options = ["--index", str(index), "--port", "0", "--device", "cpu", "--classifier", str(kinds)]
     assert refusal(*options) == "in place of a server that runs"
     assert set(asked) == {"cpu"}
+
+
+def test_a_collection_that_may_not_be_written_to_is_served_and_said_to_be(
+    index: Path, seal: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: object) -> None:
+        raise ServerError("in place of a server that runs")
+
+    monkeypatch.setattr("uvicorn.Server", start)
+    options = ["serve", "--index", str(index), "--port", "0"]
+    said = "may not be written to: judgements and query sets are not kept.\n"
+    assert said not in CliRunner().invoke(app, options).stderr
+    seal(index)
+    assert f"{index} {said}" in CliRunner().invoke(app, options).stderr
 
 
 def test_a_classifier_of_another_model_is_refused(

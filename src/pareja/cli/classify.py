@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,8 @@ import typer
 from pareja.cli.console import (
     BatchSizeOption,
     CacheOption,
+    ClassifierOption,
+    Device,
     DeviceOption,
     ForceOption,
     JsonOption,
@@ -20,9 +23,11 @@ from pareja.cli.console import (
     OutOption,
     PicturesArgument,
     SeedOption,
+    ShowProgress,
     Truth,
     fail,
     interval,
+    not_empty,
     opened_cache,
     print_json,
     progress_bars,
@@ -32,7 +37,11 @@ from pareja.cli.console import (
 from pareja.cli.output import as_text, check_suffix, refuse_own_files, say_where, staged_output
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
+
     from pareja.analysis.classification import ClassificationScores
+    from pareja.datasets.records import Dataset
+    from pareja.embedding.cache import EmbeddingCache
     from pareja.tasks.evaluation import Evaluation
     from pareja.tasks.labelling import Labelled
 
@@ -52,16 +61,13 @@ def classify(
             "label that --truth knows.",
         ),
     ] = None,
-    classifier: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Use what 'pareja fewshot --save' learned, in place of labels."
-        ),
-    ] = None,
+    classifier: ClassifierOption = None,
     shots: Annotated[
         str | None,
         typer.Option(
-            metavar="DATASET", help="Learn from these pictures and their labels, in place of words."
+            metavar="DATASET",
+            help="Learn from these pictures and their labels, in place of words.",
+            callback=not_empty,
         ),
     ] = None,
     model: ModelOption = None,
@@ -84,6 +90,7 @@ def classify(
         typer.Option(
             metavar="DATASET",
             help="Find the threshold for 'none of these' on these held-out pictures.",
+            callback=not_empty,
         ),
     ] = None,
     truth: Annotated[
@@ -116,24 +123,17 @@ def classify(
     labels (.html).
     """
     from pareja.datasets.gathering import load_pictures
-    from pareja.encoders import load, load_dual
-    from pareja.tasks.classifiers import load_classifier
-    from pareja.tasks.evaluation import column_told, distinct, true_labels
-    from pareja.tasks.examples import image_encoder, learn_from
-    from pareja.tasks.labelling import calibrated_threshold, label_by, label_pictures
     from pareja.tasks.labelling_export import labelled_to_json
-    from pareja.tasks.prompts import read_labels, read_templates
-    from pareja.tasks.zero_shot import SURE_ENOUGH
 
-    learned_from = "--classifier" if classifier is not None else "--shots" if shots else None
-    if classifier is not None and shots is not None:
-        fail("--shots learns a classifier and --classifier has one: give one of them.", status=2)
+    learned_from = None if shots is None else "--shots"
+    if classifier is not None:
+        learned_from = "--classifier"
+        if shots is not None:
+            fail(
+                "--shots learns a classifier and --classifier has one: give one of them.", status=2
+            )
     if learned_from is not None:
-        if (
-            multi_label
-            or unknown
-            or any(given is not None for given in (labels, template, unknown_from))
-        ):
+        if multi_label or unknown or {labels, template, unknown_from} != {None}:
             fail(
                 f"{learned_from} has its own labels and always gives one: leave out --labels, "
                 "--template, --multi-label, --unknown and --unknown-from.",
@@ -144,8 +144,6 @@ def classify(
             "no labels. Pass --labels 'cat,dog', or --truth label for the dataset's own.", status=2
         )
     check_suffix(out)
-    templates = read_templates("photo" if template is None else template)
-    refuses = unknown or unknown_from is not None
     dataset = load_pictures(pictures)
     refuse_own_files(out, [dataset.location, *pictures])
     with (
@@ -153,57 +151,11 @@ def classify(
         opened_cache(cache) as kept,
         staged_output(out, force=force) as target,
     ):
+        run = _Run(model, device, truth, seed, batch_size, kept, progress)
         if learned_from is not None:
-            if classifier is not None:
-                learned = load_classifier(classifier)
-                encoder = load(model or learned.encoder, device=device)
-            else:
-                encoder = load(model or "starter", device=device)
-                learned = learn_from(
-                    load_pictures([str(shots)]),
-                    encoder,
-                    batch_size=batch_size,
-                    cache=kept,
-                    progress=partial(progress, "examples"),
-                )
-            labelled = label_by(
-                dataset,
-                image_encoder(encoder),
-                learned,
-                truth=truth,
-                batch_size=batch_size,
-                cache=kept,
-                seed=seed,
-                progress=partial(progress, "embed"),
-            )
+            labelled = _by_examples(dataset, run, classifier, shots)
         else:
-            if labels is not None:
-                choices = read_labels(labels, least=1 if multi_label or refuses else 2)
-            else:
-                choices = distinct(true_labels(dataset, truth or "label"), several=multi_label)
-            run = partial(
-                label_pictures,
-                encoder=load_dual(model or "starter", device=device),
-                labels=choices,
-                templates=templates,
-                multi_label=multi_label,
-                batch_size=batch_size,
-                cache=kept,
-                seed=seed,
-            )
-            threshold = SURE_ENOUGH if refuses else None
-            if unknown_from is not None:
-                apart = load_pictures([unknown_from])
-                held_out = run(
-                    apart,
-                    unknown=threshold,
-                    truth=truth or column_told(apart),
-                    progress=partial(progress, "held-out"),
-                )
-                threshold = calibrated_threshold(held_out)
-            labelled = run(
-                dataset, unknown=threshold, truth=truth, progress=partial(progress, "embed")
-            )
+            labelled = _by_words(dataset, run, labels, template, multi_label, unknown, unknown_from)
         if most is None and len(labelled.result.labels) > _MANY_LABELS:
             most = _FEW
         if out is not None and target is not None:
@@ -216,6 +168,100 @@ def classify(
         print_labels(labelled)
     if not as_json and labelled.evaluation is not None:
         print_evaluation(labelled.evaluation)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What classifying by words and by examples takes alike."""
+
+    model: str | None
+    device: Device | None
+    truth: Truth | None
+    seed: int
+    batch_size: int | None
+    cache: EmbeddingCache | None
+    progress: ShowProgress
+
+
+def _by_examples(
+    dataset: Dataset, run: _Run, classifier: Path | None, shots: str | None
+) -> Labelled:
+    """Label pictures by what a file holds, or else by what these examples teach."""
+    from pareja.datasets.gathering import load_pictures
+    from pareja.encoders import load
+    from pareja.tasks.classifiers import load_classifier
+    from pareja.tasks.examples import image_encoder, learn_from
+    from pareja.tasks.labelling import label_by
+
+    if classifier is not None:
+        learned = load_classifier(classifier)
+        encoder = load(run.model or learned.encoder, device=run.device)
+    else:
+        encoder = load(run.model or "starter", device=run.device)
+        learned = learn_from(
+            load_pictures([str(shots)]),
+            encoder,
+            batch_size=run.batch_size,
+            cache=run.cache,
+            progress=partial(run.progress, "examples"),
+        )
+    return label_by(
+        dataset,
+        image_encoder(encoder),
+        learned,
+        truth=run.truth,
+        batch_size=run.batch_size,
+        cache=run.cache,
+        seed=run.seed,
+        progress=partial(run.progress, "embed"),
+    )
+
+
+def _by_words(
+    dataset: Dataset,
+    run: _Run,
+    labels: str | None,
+    template: str | None,
+    multi_label: bool,
+    unknown: bool,
+    unknown_from: str | None,
+) -> Labelled:
+    """Label pictures by the labels' names; held-out pictures give the threshold for none."""
+    from pareja.datasets.gathering import load_pictures
+    from pareja.encoders import load_dual
+    from pareja.tasks.evaluation import column_told, distinct, true_labels
+    from pareja.tasks.labelling import calibrated_threshold, label_pictures
+    from pareja.tasks.prompts import read_labels, read_templates
+    from pareja.tasks.zero_shot import SURE_ENOUGH
+
+    templates = read_templates("photo" if template is None else template)
+    threshold = SURE_ENOUGH if unknown or unknown_from is not None else None
+    if labels is not None:
+        choices = read_labels(labels, least=2 if threshold is None and not multi_label else 1)
+    else:
+        choices = distinct(true_labels(dataset, run.truth or "label"), several=multi_label)
+    label = partial(
+        label_pictures,
+        encoder=load_dual(run.model or "starter", device=run.device),
+        labels=choices,
+        templates=templates,
+        multi_label=multi_label,
+        batch_size=run.batch_size,
+        cache=run.cache,
+        seed=run.seed,
+    )
+    if unknown_from is not None:
+        apart = load_pictures([unknown_from])
+        held_out = label(
+            apart,
+            unknown=threshold,
+            truth=run.truth or column_told(apart),
+            progress=partial(run.progress, "held-out"),
+        )
+        threshold = calibrated_threshold(held_out)
+    return label(
+        dataset, unknown=threshold, truth=run.truth, progress=partial(run.progress, "embed")
+    )
 
 
 def render_labelled(labelled: Labelled, out: Path, *, lang: Language, most: int | None) -> str:
@@ -302,8 +348,13 @@ def _print_scores(scores: ClassificationScores) -> None:
         title=f"{scores.n_images} pictures, {len(scores.labels)} labels",
         caption="95 % intervals. ECE: how far confidence is from accuracy.",
     )
-    for heading, justify in (("measure", "left"), ("value", "right"), ("by chance", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # mypy takes it for any str
+    columns: dict[str, JustifyMethod] = {
+        "measure": "left",
+        "value": "right",
+        "by chance": "right",
+    }
+    for heading, justify in columns.items():
+        table.add_column(heading, justify=justify)
     k = len(scores.labels)
     rows = [
         ("top-1 accuracy", scores.top1, f"{scores.chance_top1:.2f}"),

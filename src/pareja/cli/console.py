@@ -54,6 +54,8 @@ def not_empty(given: Given) -> Given:
     return given
 
 
+_CLASSIFIER_HELP = "What 'pareja fewshot --save' learned: it gives pictures one of its labels."
+
 DatasetArgument = Annotated[
     str,
     typer.Argument(
@@ -83,6 +85,18 @@ ModelsOption = Annotated[
 ModelOption = Annotated[
     str | None,
     typer.Option("-m", "--model", help="An encoder.", show_default=False, callback=not_empty),
+]
+ClassifierOption = Annotated[
+    Path | None, typer.Option("--classifier", metavar="FILE", help=_CLASSIFIER_HELP)
+]
+ClassifiersOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--classifier",
+        metavar="FILE",
+        help=f"{_CLASSIFIER_HELP} May be repeated.",
+        show_default=False,
+    ),
 ]
 DeviceOption = Annotated[
     Device | None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pareja.cli.console import (
+    ClassifierOption,
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -46,12 +47,7 @@ def search(
     ] = None,
     minus: Annotated[str | None, typer.Option(help="Words to move away from.")] = None,
     category: Annotated[str | None, typer.Option(help="Only pictures of this category.")] = None,
-    classifier: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="What 'pareja fewshot --save' learned, for --shows to filter by."
-        ),
-    ] = None,
+    classifier: ClassifierOption = None,
     shows: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,9 +108,6 @@ def _conditions(
     classifier: Path | None, labels: list[str], at_least: float | None
 ) -> tuple[Shows, ...]:
     """Return what --classifier, --shows and --at-least ask for together."""
-    from pareja.search import Shows
-    from pareja.tasks.classifiers import load_classifier
-
     if classifier is None:
         if labels or at_least is not None:
             fail(
@@ -123,6 +116,9 @@ def _conditions(
                 status=2,
             )
         return ()
+    from pareja.search import Shows
+    from pareja.tasks.classifiers import load_classifier
+
     learned = load_classifier(classifier)
     if not labels:
         fail(

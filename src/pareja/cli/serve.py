@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pareja.cli.console import DeviceOption, Language, ModelOption, stderr
+from pareja.cli.console import ClassifiersOption, DeviceOption, Language, ModelOption, stderr
 from pareja.cli.index import IndexOption, default_index
 from pareja.errors import CollectionError, MissingDependencyError, ServerError
 
@@ -22,15 +22,7 @@ def serve(
     index_folder: IndexOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
-    classifier: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="What 'pareja fewshot --save' learned, to filter and to classify by; may be "
-            "repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    classifier: ClassifiersOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8420,
     token: Annotated[
@@ -73,12 +65,17 @@ def serve(
         port=port,
         token=token,
         model=model,
-        lang=lang if lang else None,
+        lang=lang,
         allowed_hosts=tuple(allow_host or ()),
     )
     classifiers = load_classifiers(classifier or [])
     with _listen(host, port) as listener, Collection.open(index) as collection:
         check_ready(collection.models() if collection.count() else (), index, model)
+        if collection.read_only:
+            stderr().print(
+                f"{index} may not be written to: judgements and query sets are not kept.",
+                soft_wrap=True,
+            )
         settings = replace(settings, port=listener.getsockname()[1])
         server = uvicorn.Server(
             uvicorn.Config(
