@@ -12,7 +12,12 @@ from pareja.datasets import Dataset, load_dataset
 from pareja.encoders import EncoderPair, Fingerprint, TextEncoder
 from pareja.errors import EncoderError, FingerprintMismatchError, LabelError
 from pareja.tasks.classifiers import Linear
-from pareja.tasks.examples import Examples, fit_classifier, gather_examples, usable_methods
+from pareja.tasks.examples import (
+    fit_classifier,
+    gather_examples,
+    learn_from,
+    usable_methods,
+)
 from pareja.tasks.few_shot import METHODS
 from pareja.tasks.zero_shot import classify
 
@@ -156,4 +161,40 @@ def test_a_picture_that_does_not_decode_is_left_out(
     examples = gather_examples(shades, colours)
     assert np.bincount(examples.answers).tolist() == [5, 6, 6]
     assert [Path(name).name for name, _ in examples.skipped] == ["red0.png"]
-    assert isinstance(examples, Examples)
+
+
+def test_without_shots_every_label_with_a_picture_takes_part(
+    shades: Dataset, colours: ColourEncoder
+) -> None:
+    examples = gather_examples(shades, colours, shots=())
+    assert examples.labels == ("red", "green", "blue", "white")
+    assert (examples.shots, examples.left_out, examples.unlabelled) == ((), (), 1)
+    assert np.bincount(examples.answers).tolist() == [6, 6, 6, 1]
+    (Path(shades.location) / "white.png").write_text("nothing")
+    examples = gather_examples(shades, colours, shots=())
+    assert examples.labels == ("red", "green", "blue")
+    assert examples.left_out == (("white", 0),)
+    two = tuple(r for r in shades if r.file_name in {"red0.png", "white.png"})
+    with pytest.raises(LabelError, match="of these examples 'red' has pictures that can be read"):
+        gather_examples(replace(shades, records=two), colours, shots=())
+
+
+def test_what_is_learned_from_examples_tells_every_label(
+    shades: Dataset, colours: ColourEncoder
+) -> None:
+    learned = learn_from(shades, colours)
+    assert (learned.method, learned.n_examples) == ("tip-adapter", 19)
+    assert learned.words is not None
+    names = ("red", "green", "blue", "white")
+    pictures = [Image.new("RGB", (9, 9), rgb) for rgb in (*SHADES.values(), (255, 255, 255))]
+    found = learned(colours.encode_images(pictures))
+    assert tuple(found.assigned(i)[0] for i in range(4)) == learned.labels == names
+
+
+def test_without_words_or_labels_a_probe_learns_categories(
+    shades: Dataset, colours: ColourEncoder
+) -> None:
+    unlabelled = replace(shades, records=tuple(replace(record, label=None) for record in shades))
+    learned = learn_from(unlabelled, EncoderPair("two", colours, colours))
+    assert (learned.method, learned.words) == ("linear-probe", None)
+    assert (learned.labels, learned.n_examples) == (("painted", "plain"), 20)
