@@ -52,8 +52,10 @@ _PIECE = 1 << 26
 _HEAD, _SHAPE = 64, struct.Struct("<5Q")
 _KIND = struct.Struct("<7sHHHcBBB")
 _MAGIC, _MAJOR, _COSINE, _INT8, _UINT64, _UINT32 = b"usearch", 2, b"c", 23, 14, 15
-_COUNT, _KEY = struct.Struct("<I"), struct.Struct("<Q")
-_TO_NEIGHBOURS = _KEY.size + 2
+_KEY = struct.Struct("<Q")
+_TO_NEIGHBOURS, _COUNT = _KEY.size + 2, 4
+# The first byte of their number is the whole number.
+_MOST_NEIGHBOURS = 255
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Graph:
                 together = max(4, int(_TOGETHER * beam))
                 while len(now := waiting[:beam].nonzero()[0][:together]):
                     waiting[now] = False
-                    new = visits.first(self._neighbours(slots[now].tolist()))
+                    new = visits.first(self._neighbours(slots[now]))
                     if not len(new):
                         continue
                     found = np.concatenate([distances, _distances(query, self._rows.take(new, 0))])
@@ -146,15 +148,13 @@ class Graph:
         (key,) = _KEY.unpack_from(self._file, self._places.item(slot))
         return int(key)
 
-    def _neighbours(self, slots: list[int]) -> Slots:
+    def _neighbours(self, slots: Slots) -> Slots:
         """Return the neighbours of one vector after the other; some are there more than once."""
         lists = []
-        for slot in slots:
-            place = self._places.item(slot) + _TO_NEIGHBOURS
-            (count,) = _COUNT.unpack_from(self._file, place)
-            lists.append(np.frombuffer(self._file, "<u4", count, place + _COUNT.size))
-        together: Slots = np.concatenate(lists, dtype=np.int64)
-        return together
+        for place in (self._places[slots] + _TO_NEIGHBOURS).tolist():
+            start = place + _COUNT
+            lists.append(self._file[start : start + 4 * self._file[place]])
+        return np.frombuffer(b"".join(lists), "<u4").astype(np.int64)
 
     @contextmanager
     def _visits(self) -> Iterator[_Visits]:
@@ -229,9 +229,9 @@ def _laid_out(file: mmap.mmap) -> tuple[Bytes, Slots]:
     held, upper, lowest, _, _ = _SHAPE.unpack_from(file, head + _HEAD)
     at = head + _HEAD + _SHAPE.size
     levels = np.frombuffer(file, "<i2", rows, at)
-    sizes = np.full(rows, _TO_NEIGHBOURS + 4 * (1 + lowest), np.int64)
-    sizes += levels.astype(np.int64) * 4 * (1 + upper)
+    sizes = np.full(rows, _TO_NEIGHBOURS + _COUNT + 4 * lowest, np.int64)
+    sizes += levels.astype(np.int64) * (_COUNT + 4 * upper)
     ends = at + 2 * rows + np.cumsum(sizes)
-    if held != rows or ends[-1] != len(file):
+    if held != rows or lowest > _MOST_NEIGHBOURS or ends[-1] != len(file):
         raise ValueError("the graph is laid out in a way that this version of pareja does not know")
     return np.frombuffer(file, np.int8, rows * dim, 8).reshape(rows, dim), ends - sizes
