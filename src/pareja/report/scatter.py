@@ -49,7 +49,7 @@ def draw_map(frame: Frame, slot: int, pictures: Sequence[Thumbnail]) -> Drawing:
         boxes = np.vstack([sizes + 3.0, np.full((len(captions), 2), 13.0)])
         moved = moved_apart(np.vstack([images, captions]), boxes, _MAP)
         images, captions = moved[: len(images)], moved[len(images) :]
-    with sheet(7.2, 5.75 if dataset.categories else 5.4) as figure:
+    with sheet(7.2, 5.2 if dataset.categories else 4.9) as figure:
         axes = figure.subplots()
         for j, i in enumerate(owner):
             axes.plot(
