@@ -11,9 +11,10 @@ from threading import Lock
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from pareja.encoders.protocols import Embeddings, Encoder, Fingerprint, Pixels
+from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Fingerprint, Pixels
 
 Item = TypeVar("Item", str, Pixels)
 OnBatch = Callable[[int, int], None]
@@ -193,3 +194,20 @@ class SharedEncoder:
             while len(self._recent) > MAX_RECENT:
                 self._recent.popitem(last=False)
         return np.stack([rows[text] for text in texts]) if texts else self._encoder.encode_texts([])
+
+
+class SharedDualEncoder(SharedEncoder):
+    """A `SharedEncoder` of a dual encoder, whose similarities become probabilities."""
+
+    def __init__(self, encoder: DualEncoder, on_batch: OnBatch | None = None) -> None:
+        super().__init__(encoder, on_batch)
+        self._dual = encoder
+
+    @property
+    def loss(self) -> Literal["softmax", "sigmoid"]:
+        """How the model was trained, hence how its logits become probabilities."""
+        return self._dual.loss
+
+    def logits(self, similarity: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Scale cosine similarities, ``(n_images, n_texts)``, into the model's logits."""
+        return self._dual.logits(similarity)

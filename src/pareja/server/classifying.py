@@ -14,8 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from pareja.encoders.protocols import Embeddings
 from pareja.server.answers import Answer, by_examples, by_words
-from pareja.server.batching import SharedEncoder
-from pareja.server.dual import SharedDualEncoder
+from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.engine import Addressed, Engine
 from pareja.server.pages import KeptUpload
 from pareja.server.parameters import LARGEST_ID, EngineHere, ModelName

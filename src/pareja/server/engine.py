@@ -18,8 +18,7 @@ from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
-from pareja.server.batching import SharedEncoder
-from pareja.server.dual import SharedDualEncoder
+from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.learned import LearnedClassifiers
 from pareja.server.metrics import Metrics
 from pareja.server.settings import Settings
