@@ -9,17 +9,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from tests.server.pictures import data_url
 
 from pareja.search import Collection
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
-
-
-def data_url(colour: tuple[int, int, int], size: tuple[int, int] = (40, 30)) -> str:
-    stream = io.BytesIO()
-    Image.new("RGB", size, colour).save(stream, "PNG")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def test_search_answers_in_the_agreed_shape(client: TestClient, ids: dict[str, int]) -> None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
-from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tests.server.in_browser import Way, assert_accessible, give_picture
 
 from pareja.search import Collection
-
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 
 
 def captions(page: Page) -> list[str]:
@@ -25,12 +20,6 @@ def captions(page: Page) -> list[str]:
 
 def expect_first(page: Page, colour: str) -> None:
     expect(page.locator(".card .caption").first).to_have_text(f"A wall painted {colour}")
-
-
-def png(colour: tuple[int, int, int]) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (120, 90), colour).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def test_results_follow_what_is_typed_and_the_address_too(page: Page) -> None:
@@ -60,25 +49,9 @@ def test_words_to_move_away_from(page: Page) -> None:
 
 
 @pytest.mark.parametrize("way", ["drop", "paste", "choose"])
-def test_a_picture_is_searched_by(page: Page, way: str) -> None:
+def test_a_picture_is_searched_by(page: Page, way: Way) -> None:
     page.goto("/")
-    picture = png((30, 60, 210))
-    if way == "choose":
-        page.locator("input[type=file]").set_input_files(
-            {"name": "sky.png", "mimeType": "image/png", "buffer": picture}
-        )
-    else:
-        page.evaluate(
-            """([encoded, way]) => {
-                const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
-                const files = new DataTransfer();
-                files.items.add(new File([bytes], "sky.png", {type: "image/png"}));
-                document.dispatchEvent(way === "drop"
-                    ? new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true})
-                    : new ClipboardEvent("paste", {clipboardData: files, bubbles: true}));
-            }""",
-            [base64.b64encode(picture).decode(), way],
-        )
+    give_picture(page, (30, 60, 210), way)
     expect(page).to_have_url(re.compile("image="))
     expect(page.locator(".by")).to_contain_text("Pictures like the one that you gave")
     expect_first(page, "blue")
@@ -92,9 +65,7 @@ def test_a_picture_is_searched_by(page: Page, way: str) -> None:
 def test_a_picture_that_is_too_large_is_not_even_sent(page: Page) -> None:
     page.goto("/")
     page.evaluate("document.getElementById('by-picture').dataset.maxBytes = 10")
-    page.locator("input[type=file]").set_input_files(
-        {"name": "sky.png", "mimeType": "image/png", "buffer": png((1, 2, 3))}
-    )
+    give_picture(page, (1, 2, 3), "choose")
     expect(page.get_by_role("alert")).to_contain_text("larger than 20 MiB")
 
 
@@ -264,9 +235,7 @@ def test_without_javascript_it_works_too(browser: Browser, address: str) -> None
     expect_first(page, "yellow")
     page.get_by_role("button", name="Answers the search: A wall painted yellow").click()
     expect(page.locator("[aria-pressed=true]")).to_have_count(1)
-    page.locator("input[type=file]").set_input_files(
-        {"name": "sky.png", "mimeType": "image/png", "buffer": png((30, 60, 210))}
-    )
+    give_picture(page, (30, 60, 210), "choose")
     page.get_by_role("button", name="Search by this picture").click()
     expect_first(page, "blue")
     context.close()
@@ -300,17 +269,7 @@ def test_pages_are_accessible_and_fit(
         page.goto(path)
         if path == "/pictures/1":
             expect(page.locator(".matches")).to_have_count(2)
-        page.evaluate(AXE.read_text("utf-8"))
-        found = page.evaluate(
-            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
-        )
-        problems = [
-            f"{violation['id']}: {node['html'][:120]} {node['failureSummary'][:300]}"
-            for violation in found["violations"]
-            for node in violation["nodes"]
-        ]
-        assert problems == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert_accessible(page)
     context.close()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from PIL import Image
+from tests.server.pictures import data_url, index_wall, png
 
 from pareja.search import Collection
 from pareja.server import create_app
@@ -26,16 +24,6 @@ if TYPE_CHECKING:
 
 HTMX = {"hx-request": "true"}
 COLOURS = ["red", "green", "blue"]
-
-
-def png(colour: tuple[int, int, int]) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (40, 30), colour).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def data_url(colour: tuple[int, int, int]) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(colour)).decode()
 
 
 def test_answers_are_those_of_the_library_in_the_agreed_shape(
@@ -144,11 +132,7 @@ def test_another_sites_page_and_a_stranger_are_refused(make_app: Callable[..., F
 def test_a_picture_that_one_encoder_has_not_seen(
     client: TestClient, collection: Collection, colours: ColourEncoder, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "more"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(png((30, 60, 210)))
-    collection.index([folder], colours)
-    newest = max(picture.id for picture in collection.pictures())
+    newest = index_wall(collection, colours, tmp_path / "more", (30, 60, 210), "A blue wall")
     body = {"images": [{"id": newest}], "labels": COLOURS}
     assert client.post("/v1/classify", json=body).json()["images"][0]["label"] == "blue"
     missing = client.post("/v1/classify", json={**body, "model": "hues"})

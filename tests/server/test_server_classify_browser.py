@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from tests.server.test_server_classify import png
-
-DROP = """([encoded, way]) => {
-    const bytes = Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0));
-    const files = new DataTransfer();
-    files.items.add(new File([bytes], "sky.png", {type: "image/png"}));
-    document.dispatchEvent(way === "drop"
-        ? new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true})
-        : new ClipboardEvent("paste", {clipboardData: files, bubbles: true}));
-}"""
+from tests.server.in_browser import Way, give_picture
 
 
 def entry_of(page: Page) -> Locator:
@@ -56,18 +46,12 @@ def test_labels_become_chips_and_bars_follow(page: Page, ids: dict[str, int]) ->
 
 
 @pytest.mark.parametrize("way", ["drop", "paste", "choose"])
-def test_a_picture_of_ones_own_is_classified(page: Page, way: str) -> None:
+def test_a_picture_of_ones_own_is_classified(page: Page, way: Way) -> None:
     page.goto("/classify")
     entry = entry_of(page)
     entry.fill("red, blue,")
     expect(page).to_have_url(re.compile("labels="))
-    picture = png((30, 60, 210))
-    if way == "choose":
-        page.locator("input[type=file]").set_input_files(
-            {"name": "sky.png", "mimeType": "image/png", "buffer": picture}
-        )
-    else:
-        page.evaluate(DROP, [base64.b64encode(picture).decode(), way])
+    give_picture(page, (30, 60, 210), way)
     expect(page.get_by_text("Probably: blue")).to_be_visible()
     expect(page.get_by_alt_text("The picture that you gave")).to_be_visible()
     entry.fill("pink")
@@ -97,9 +81,7 @@ def test_classifying_without_javascript(browser: Browser, address: str) -> None:
     page.goto("/classify")
     page.get_by_label("Labels").fill("red, blue")
     page.get_by_role("button", name="Classify", exact=True).click()
-    page.locator("input[type=file]").set_input_files(
-        {"name": "sky.png", "mimeType": "image/png", "buffer": png((30, 60, 210))}
-    )
+    give_picture(page, (30, 60, 210), "choose")
     page.get_by_role("button", name="Classify this picture").click()
     expect(page.get_by_text("Probably: blue")).to_be_visible()
     assert labels(page) == ["blue", "red"]

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
-from tests.server.test_server_classify import data_url, png
+from tests.server.pictures import Colour, data_url, index_wall, png
 
 from pareja.errors import DatasetError, FingerprintMismatchError, ServerError
 from pareja.search import Collection
@@ -333,29 +333,18 @@ def test_files_give_classifiers_their_names(tmp_path: Path, walls: Classifier) -
 def test_the_map_and_the_captions_follow_every_change_of_the_collection(
     collection: Collection, colours: ColourEncoder, client: TestClient, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "one"
-    folder.mkdir()
-    (folder / "a.png").write_bytes(png((30, 60, 210)))
-    (folder / "metadata.csv").write_text("file_name,caption\na.png,A blue wall\n")
-    collection.index([folder], colours)
-
-    def captions() -> set[str]:
-        newest = collection.pictures()[-1].id
+    def captions(colour: Colour, caption: str) -> set[str]:
+        newest = index_wall(collection, colours, tmp_path / "one", colour, caption)
         body = client.get(f"/v1/pictures/{newest}/captions?n=50").json()
         return {match["caption"] for side in body.values() for match in side}
 
-    assert "A blue wall" in captions()
+    assert "A blue wall" in captions((30, 60, 210), "A blue wall")
     before = {point["id"] for point in client.get("/v1/map").json()["points"]}
     # One picture goes and another comes: there are as many as before.
-    (folder / "a.png").write_bytes(png((240, 220, 40)))
-    (folder / "metadata.csv").write_text("file_name,caption\na.png,A yellow wall\n")
-    collection.index([folder], colours)
+    now = captions((240, 220, 40), "A yellow wall")
+    assert ("A yellow wall" in now, "A blue wall" in now) == (True, False)
     assert {point["id"] for point in client.get("/v1/map").json()["points"]} != before
-    assert "A yellow wall" in captions()
-    assert "A blue wall" not in captions()
-    (folder / "metadata.csv").write_text("file_name,caption\na.png,The yellow one\n")
-    collection.index([folder], colours)
-    assert "The yellow one" in captions()
+    assert "The yellow one" in captions((240, 220, 40), "The yellow one")
     revision = collection.revision()
     collection.judge("wall", 1, True)
     assert collection.revision() == revision

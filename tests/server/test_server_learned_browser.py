@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect
 from tests.colour_classifier import colour_classifier
-from tests.server.test_server_browser import AXE
-from tests.server.test_server_classify import png
-from tests.server.test_server_classify_browser import DROP, entry_of, labels
+from tests.server.in_browser import assert_accessible, give_picture
+from tests.server.test_server_classify_browser import entry_of, labels
 
 from pareja.search import Collection
 from pareja.tasks.classifiers import Classifier
@@ -82,7 +80,7 @@ def test_a_learned_label_in_place_of_written_ones(page: Page, ids: dict[str, int
     page.reload()
     expect(page.get_by_text("Probably: blue")).to_be_visible()
     expect(page.locator("#new-label")).to_be_hidden()
-    page.evaluate(DROP, [base64.b64encode(png((220, 30, 30))).decode(), "drop"])
+    give_picture(page, (220, 30, 30), "drop")
     expect(page.get_by_text("Probably: red")).to_be_visible()
     expect(page.get_by_alt_text("The picture that you gave")).to_be_visible()
     page.get_by_label("Decide by").select_option("the words that you write")
@@ -102,7 +100,7 @@ def test_several_labels_at_once(page: Page, ids: dict[str, int]) -> None:
     expect(page).to_have_url(re.compile("multi_label=True"))
     page.reload()
     expect(page.get_by_label("It may show several of them")).to_be_checked()
-    page.evaluate(DROP, [base64.b64encode(png((250, 250, 250))).decode(), "drop"])
+    give_picture(page, (250, 250, 250), "drop")
     expect(page.get_by_alt_text("The picture that you gave")).to_be_visible()
     expect(page.get_by_label("It may show several of them")).to_be_checked()
     expect(page.locator(".verdict")).to_contain_text("white")
@@ -117,9 +115,7 @@ def test_without_javascript_it_works_too(browser: Browser, address: str) -> None
     page.get_by_label("Decidir por").select_option("walls")
     expect(page.get_by_label("Etiquetas", exact=True)).to_be_hidden()
     page.get_by_role("button", name="Clasificar", exact=True).click()
-    page.locator("input[type=file]").set_input_files(
-        {"name": "sky.png", "mimeType": "image/png", "buffer": png((30, 60, 210))}
-    )
+    give_picture(page, (30, 60, 210), "choose")
     page.get_by_role("button", name="Clasificar esta imagen").click()
     expect(page.get_by_text("Probablemente: blue")).to_be_visible()
     page.goto("/?q=pink")
@@ -131,9 +127,7 @@ def test_without_javascript_it_works_too(browser: Browser, address: str) -> None
 
 
 @pytest.fixture(params=[("light", 390, "es"), ("dark", 1280, "en")], ids=["phone", "desk"])
-def visitor(
-    request: pytest.FixtureRequest, browser: Browser, address: str
-) -> Iterator[tuple[Page, int]]:
+def visitor(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
     scheme, width, locale = request.param
     context = browser.new_context(
         base_url=address,
@@ -141,21 +135,15 @@ def visitor(
         locale=locale,
         viewport={"width": width, "height": 800},
     )
-    yield context.new_page(), width
+    yield context.new_page()
     context.close()
 
 
-def test_pages_with_learned_labels_are_accessible_and_fit(visitor: tuple[Page, int]) -> None:
-    page, width = visitor
+def test_pages_with_learned_labels_are_accessible_and_fit(visitor: Page) -> None:
     for path in (
         "/?q=red&shows=walls/red&at_least=0.5",
         "/classify?picture=1&classifier=walls",
         "/classify?picture=1&labels=red,blue&multi_label=true",
     ):
-        page.goto(path)
-        page.evaluate(AXE.read_text("utf-8"))
-        found: Any = page.evaluate(
-            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
-        )
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        visitor.goto(path)
+        assert_accessible(visitor)
