@@ -460,8 +460,30 @@ def test_unrelated_words_are_told_from_related_ones(
     for n in range(30):
         Image.new("RGB", (9, 9), (200 + n, 20, 30)).save(album / f"{n}.png")
     collection.index([album], colours)
-    assert collection.search(Query(text="red"), colours).likely_relevant is not None
+    # All of them are, so that none stands out.
+    assert collection.search(Query(text="red"), colours).likely_relevant is True
+    assert collection.search(Query(text="blue"), colours).likely_relevant is False
     assert collection.search(Query(like=1), colours).likely_relevant is None
+    assert collection.search(Query(text="red", minus="blue"), colours).likely_relevant is None
+
+
+def test_what_is_unrelated_is_measured_again_when_the_pictures_are_others(
+    collection: Collection, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    (album := tmp_path / "album").mkdir()
+    for n in range(10):
+        Image.new("RGB", (9, 9), (20, 200 + n, 30)).save(album / f"{n}.png")
+    collection.index([album], colours)
+    before = collection._catalogue.space_of(colours)
+    assert before.unrelated_rows == 10
+    Image.new("RGB", (9, 9), (200, 20, 30)).save(album / "red.png")
+    collection.index([album], colours)
+    assert collection._catalogue.space_of(colours) == before
+    Image.new("RGB", (9, 9), (20, 20, 200)).save(album / "blue.png")
+    collection.index([album], colours)
+    after = collection._catalogue.space_of(colours)
+    assert after.unrelated_rows == 12
+    assert after.unrelated_score != before.unrelated_score
 
 
 def test_a_place_that_is_not_there_changes_nothing(

@@ -106,6 +106,7 @@ def make_older(place: Path) -> None:
     for statement in (
         "ALTER TABLE graph DROP COLUMN beam",
         "ALTER TABLE graph DROP COLUMN usual",
+        "ALTER TABLE space RENAME COLUMN unrelated_score TO unrelated_gap",
         "PRAGMA user_version = 1",
     ):
         in_sql(place, statement)

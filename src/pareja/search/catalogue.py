@@ -40,7 +40,7 @@ class Space:
         Name of the encoder.
     dim
         Length of a vector.
-    unrelated_gap
+    unrelated_score
         As `pareja.search.relevance` measures it; None where it has not been.
     unrelated_rows
         How many vectors there were then.
@@ -50,7 +50,7 @@ class Space:
     fingerprint: str
     model: str
     dim: int
-    unrelated_gap: float | None = None
+    unrelated_score: float | None = None
     unrelated_rows: int | None = None
 
 
@@ -149,7 +149,7 @@ class Catalogue:
         """Return the embedding spaces, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT id, fingerprint, model, dim, unrelated_gap, unrelated_rows "
+                "SELECT id, fingerprint, model, dim, unrelated_score, unrelated_rows "
                 "FROM space ORDER BY id"
             ).fetchall()
         return [Space(*row) for row in rows]
@@ -196,12 +196,12 @@ class Catalogue:
             )
             return self.space_of(encoder)
 
-    def set_unrelated_gap(self, space: Space, gap: float, rows: int) -> None:
+    def set_unrelated_score(self, space: Space, score: float, rows: int) -> None:
         """Keep what queries reach that have nothing to do with a space's pictures."""
         with self._database.write() as connection:
             connection.execute(
-                "UPDATE space SET unrelated_gap = ?, unrelated_rows = ? WHERE id = ?",
-                (gap, rows, space.id),
+                "UPDATE space SET unrelated_score = ?, unrelated_rows = ? WHERE id = ?",
+                (score, rows, space.id),
             )
 
     def count(self) -> int:
@@ -263,17 +263,6 @@ class Catalogue:
                 {"category": category, "limit": -1 if limit is None else limit, "offset": offset},
             ).fetchall()
         return [_picture(row) for row in rows]
-
-    def spread_ids(self, count: int) -> list[int]:
-        """Return about `count` ids, evenly over all pictures; all where there are fewer."""
-        step = max(1, self.count() // count)
-        with self._database.read() as connection:
-            return [
-                picture_id
-                for (picture_id,) in connection.execute(
-                    "SELECT id FROM picture WHERE id % ? = 0", (step,)
-                )
-            ]
 
     def ids_by_digest(self, digests: Sequence[str]) -> dict[str, int]:
         """Return the ids of the pictures with these contents."""

@@ -32,7 +32,7 @@ from pareja.search.database import Database
 from pareja.search.indexing import Indexer, Remover, look
 from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
 from pareja.search.labels import LabelFilters, PictureLabels
-from pareja.search.relevance import Calibration
+from pareja.search.relevance import likely_relevant, measure_unrelated
 from pareja.search.stores import VectorStores
 from pareja.search.verification import verify
 
@@ -58,7 +58,6 @@ class Collection:
         self._catalogue = catalogue
         self._stores = stores
         self._judgements = Judgements(database)
-        self._calibration = Calibration(catalogue)
         self._filters = LabelFilters(database, catalogue, stores)
 
     @classmethod
@@ -251,7 +250,7 @@ class Collection:
         report = indexer.run(
             places, batch_size=batch_size, progress=progress, remove_missing=remove_missing
         )
-        self._calibration.refresh(self._catalogue.space_of(encoder), encoder, self._stores(space))
+        measure_unrelated(space, encoder, self._stores(space), self._catalogue)
         return report
 
     def forget(self, location: str | Path) -> int:
@@ -335,7 +334,7 @@ class Collection:
                 for rank, (picture_id, score) in enumerate(found, start=1)
             ),
             took_ms=1e3 * (time.perf_counter() - start),
-            likely_relevant=self._calibration.judge(query, space, store, vector, found),
+            likely_relevant=likely_relevant(query, space, found),
         )
 
     def embeddings(

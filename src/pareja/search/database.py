@@ -63,6 +63,10 @@ _MIGRATIONS = (
     ALTER TABLE graph ADD COLUMN beam INTEGER NOT NULL DEFAULT 256;
     ALTER TABLE graph ADD COLUMN usual REAL NOT NULL DEFAULT -1;
     """,
+    """
+    ALTER TABLE space RENAME COLUMN unrelated_gap TO unrelated_score;
+    UPDATE space SET unrelated_score = NULL, unrelated_rows = NULL;
+    """,
 )
 
 _TABLES_OF_TEXT = ("setting", "picture", "file", "space", "judgement", "query_set")

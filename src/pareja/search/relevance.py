@@ -1,16 +1,14 @@
 """Whether the best answer is better than what unrelated words reach.
 
-A cosine says little by itself: every encoder has its own scale, and some queries are close to all
-pictures. What is measured is the *gap* of a query: its best score in the collection minus its
-median score, over a sample of the pictures. The median takes away how close the query is to
-pictures in general. Texts about all sorts of things, most of which a given collection does not
-show, have gaps too; their median is what "unrelated" means here, and a query with a smaller one
-probably has no answer. A median, because a part of those texts will be about something that the
-collection does show.
+A cosine says little by itself: every encoder has its own scale. Texts about all sorts of things,
+most of which a given collection does not show, have a best picture there too. The median of their
+best scores is what "unrelated" means, and a query with a lower one probably has no answer. A
+median, because a part of those texts will be about something that the collection does show.
 
-`benchmarks/relevance.py` measures how often that is right. On ``commons200`` with ``starter`` it
-tells 68 % of 37 queries about things that no picture shows, and wrongly takes 11 % of 71 queries
-about things that some picture shows for such.
+How far the best picture stands out from the others would not do: where most of them answer, in a
+folder of castles, none stands out.
+
+It is a hint, and often wrong; docs/guides/search.md has what `benchmarks/relevance.py` measures.
 """
 
 from __future__ import annotations
@@ -18,14 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pareja.encoders.protocols import Embeddings, Encoder
+from pareja.encoders.protocols import Encoder
 from pareja.search.catalogue import Catalogue, Space
 from pareja.search.contracts import Query, VectorStore
-
-SAMPLE = 2048
-"""So many pictures stand for the collection when the median is taken."""
 
 _GROWTH = 0.1
 
@@ -101,59 +95,28 @@ BACKGROUND = tuple(
 """Texts about many things, few of which any one collection shows."""
 
 
-class Calibration:
-    """What "unrelated" means in each space of a collection.
+def measure_unrelated(
+    space: Space, encoder: Encoder, store: VectorStore, catalogue: Catalogue
+) -> None:
+    """Measure what unrelated words reach, unless there are about as many pictures as last time."""
+    rows = store.count()
+    before = space.unrelated_rows
+    if not rows or encoder.image_fingerprint != encoder.text_fingerprint:
+        return
+    if before is not None and abs(rows - before) <= _GROWTH * before:
+        return
+    best = [store.search(vector, 1)[0][1] for vector in encoder.encode_texts(BACKGROUND)]
+    catalogue.set_unrelated_score(space, float(np.median(best)), rows)
 
-    Parameters
-    ----------
-    catalogue
-        Keeps it.
+
+def likely_relevant(query: Query, space: Space, found: Sequence[tuple[int, float]]) -> bool | None:
+    """Return whether the best hit is better than what unrelated words reach.
+
+    None where that was not measured: it holds for words alone, since pictures are closer to
+    pictures than words are, and for the whole collection.
     """
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._samples: dict[int, Embeddings] = {}
-
-    def refresh(self, space: Space, encoder: Encoder, store: VectorStore) -> None:
-        """Measure it, unless there are about as many pictures as when it was."""
-        rows = store.count()
-        before = space.unrelated_rows
-        if not rows or encoder.image_fingerprint != encoder.text_fingerprint:
-            return
-        if before is not None and abs(rows - before) <= _GROWTH * before:
-            return
-        self._samples.pop(space.id, None)
-        gaps = [
-            self._gap(store.search(vector, 1)[0][1], vector, space, store)
-            for vector in encoder.encode_texts(BACKGROUND)
-        ]
-        self._catalogue.set_unrelated_gap(space, float(np.median(gaps)), rows)
-
-    def judge(
-        self,
-        query: Query,
-        space: Space,
-        store: VectorStore,
-        vector: NDArray[np.float32],
-        found: Sequence[tuple[int, float]],
-    ) -> bool | None:
-        """Return whether the best hit is better than what unrelated words reach.
-
-        None where that was not measured: it holds for words alone, since pictures are closer to
-        pictures than words are, and for the whole collection.
-        """
-        others = (query.image, query.like, query.minus, query.category)
-        words_alone = all(part is None for part in others) and not query.shows
-        if not words_alone or not found or space.unrelated_gap is None:
-            return None
-        return self._gap(found[0][1], vector, space, store) >= space.unrelated_gap
-
-    def _gap(
-        self, best: float, vector: NDArray[np.float32], space: Space, store: VectorStore
-    ) -> float:
-        """Return how far the best score is above the median over a sample of the pictures."""
-        sample = self._samples.get(space.id)
-        if sample is None:
-            ids = store.known(self._catalogue.spread_ids(SAMPLE))
-            sample = self._samples[space.id] = store.get(sorted(ids))
-        return best - float(np.median(sample @ vector)) if len(sample) else best
+    others = (query.image, query.like, query.minus, query.category)
+    words_alone = all(part is None for part in others) and not query.shows
+    if not words_alone or not found or space.unrelated_score is None:
+        return None
+    return found[0][1] >= space.unrelated_score
