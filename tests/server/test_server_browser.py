@@ -179,7 +179,7 @@ def test_the_picture_page_finds_the_captions_that_fit(page: Page, ids: dict[str,
 def test_two_encoders_side_by_side(page: Page) -> None:
     page.goto("/side-by-side")
     page.get_by_role("searchbox").press_sequentially("brown")
-    expect(page.get_by_text("5 of 5 pictures are in both answers.")).to_be_visible()
+    expect(page.get_by_text("Pictures in both answers: 5 of 5.")).to_be_visible()
     expect(page.get_by_role("heading", level=2)).to_have_text(["colours", "hues"])
     expect(page).to_have_url(re.compile("q=brown"))
 

@@ -70,7 +70,7 @@ def test_several_labels_none_of_them_and_another_encoder(
     ("changes", "status", "said"),
     [
         ({"labels": []}, 422, "labels"),
-        ({"labels": ["  "]}, 422, "no labels"),
+        ({"labels": ["  "]}, 422, "nothing to choose among"),
         ({"labels": ["red"]}, 422, "only label"),
         ({"labels": ["red", "Red"]}, 422, "twice"),
         ({"labels": ["red"] * 101}, 413, "101"),

@@ -25,14 +25,15 @@ def load_words(lang: Lang) -> Mapping[str, str]:
     """Return every wording of a language, keys joined with dots."""
     folder = resources.files("pareja.report")
     texts = [(folder / f"{part}_{lang}.toml").read_text(encoding="utf-8") for part in _PARTS]
-    return dict(entry for text in texts for entry in _flat(tomllib.loads(text)))
+    return dict(entry for text in texts for entry in flat(tomllib.loads(text)))
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return the wordings of a table of tables, keys joined with dots."""
     entries: list[tuple[str, str]] = []
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            entries += _flat(value, f"{prefix}{key}.")
+            entries += flat(value, f"{prefix}{key}.")
         else:
             # "95 %" does not break between the number and its sign.
             entries.append((prefix + key, str(value).replace(" %", "\N{NO-BREAK SPACE}%")))

@@ -17,6 +17,7 @@ from pareja.server.parameters import (
     PictureId,
     ShownLabels,
 )
+from pareja.server.problems import Problem
 from pareja.server.schemas import (
     CaptionBody,
     CaptionsBody,
@@ -36,7 +37,6 @@ from pareja.server.schemas import (
 from pareja.server.settings import MAX_HITS, MAX_QUERY
 from pareja.server.thumbnails import ThumbnailSize
 from pareja.server.uploads import decode_data_url
-from pareja.server.wording import Problem
 
 router = APIRouter(prefix="/v1", responses=errors(400, 404, 413, 422))
 
@@ -190,7 +190,7 @@ def judgements(
     return JudgementsBody(query=query, judgements=engine.collection.judgements(query))
 
 
-@router.put("/judgements", tags=["evaluation"])
+@router.put("/judgements", tags=["evaluation"], responses=errors(403))
 def judge(engine: EngineHere, request: JudgementRequest) -> JudgementsBody:
     """Keep a judgement, or take it back; it is durable when this answers."""
     engine.collection.picture(request.picture_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,7 @@ from starlette.exceptions import HTTPException
 from pareja.embedding.pipeline import available_cores
 from pareja.encoders import load_encoder
 from pareja.encoders.protocols import Encoder
-from pareja.errors import (
-    MissingDependencyError,
-    ModelUnavailableError,
-    NoSuchPictureError,
-    ParejaError,
-)
+from pareja.errors import ParejaError
 from pareja.server import (
     api,
     classifying,
@@ -37,11 +31,10 @@ from pareja.server import (
 )
 from pareja.server.engine import Engine
 from pareja.server.metrics import Measured
+from pareja.server.problems import problem_of
 from pareja.server.rendering import is_partial, render, words_of
 from pareja.server.security import Gate, Guard, wants_page
 from pareja.server.settings import Settings
-from pareja.server.uploads import TooManyPixelsError
-from pareja.server.wording import Problem
 from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
@@ -102,9 +95,8 @@ def create_app(
     app.add_api_route("/healthz", _healthz, include_in_schema=False)
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.add_api_route("/docs", _documentation, include_in_schema=False)
-    app.add_exception_handler(HTTPException, _explain_http)
-    app.add_exception_handler(RequestValidationError, _explain_validation)
-    app.add_exception_handler(ParejaError, _explain_error)
+    for expected in (HTTPException, RequestValidationError, ParejaError):
+        app.add_exception_handler(expected, _explain)
     # The last that is added is the first that a request meets.
     app.add_middleware(Guard, settings=settings, gate=gate)
     app.add_middleware(Measured, metrics=engine.metrics)
@@ -136,42 +128,10 @@ def _documentation(request: Request) -> Response:
     return render(request, "api", spec=request.app.openapi())
 
 
-def _explain_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  registered for no other
-    if isinstance(error, Problem):
-        return _explain(request, error.status_code, error.text(words_of(request).lang))
-    key = "not_found" if error.status_code == 404 else ""
-    message = words_of(request).text(f"error.{key}") if key else str(error.detail)
-    return _explain(request, error.status_code, message, dict(error.headers or {}))
-
-
-def _explain_validation(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for no other
-    first = error.errors()[0]
-    # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
-    place = ".".join(str(part) for part in first["loc"][:6])[:80]
-    text = f"{place}: {first['msg']}".encode("utf-8", "replace").decode()
-    broken = first["type"] == "json_invalid"
-    return _explain(request, 400 if broken else 422, text)
-
-
-def _explain_error(request: Request, error: Exception) -> Response:
-    status: int = HTTPStatus.UNPROCESSABLE_ENTITY
-    message = str(error)
-    if isinstance(error, TooManyPixelsError):
-        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    elif isinstance(error, NoSuchPictureError):
-        status = HTTPStatus.NOT_FOUND
-        message = words_of(request).text("error.no_picture", id=error.picture_id)
-    elif isinstance(error, ModelUnavailableError | MissingDependencyError):
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-    return _explain(request, status, message)
-
-
-def _explain(
-    request: Request, status: int, message: str, headers: dict[str, str] | None = None
-) -> Response:
+def _explain(request: Request, error: Exception) -> Response:
     """Say what is wrong: as a page, as a line within one, or as JSON."""
+    problem = problem_of(error)
+    status, message = problem.status_code, problem.text(words_of(request).lang)
     if is_partial(request):
         response: Response = render(request, "_error", status=status, message=message)
         response.headers.update({"hx-retarget": "#alert", "hx-reswap": "innerHTML"})
@@ -179,6 +139,6 @@ def _explain(
         response = render(request, "error", status=status, message=message)
     else:
         kind = "invalid_request_error" if status < 500 else "server_error"
-        response = JSONResponse({"error": {"message": message, "type": kind}}, status)
-    response.headers.update(headers or {})
+        response = JSONResponse({"error": {"message": problem.detail, "type": kind}}, status)
+    response.headers.update(problem.headers or {})
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +19,7 @@ from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.engine import Addressed, Engine
 from pareja.server.pages import KeptUpload
 from pareja.server.parameters import LARGEST_ID, EngineHere, ModelName
+from pareja.server.problems import Problem, named
 from pareja.server.rendering import is_partial, render
 from pareja.server.schemas import (
     ClassifiedBody,
@@ -29,7 +31,6 @@ from pareja.server.schemas import (
 )
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_LABELS, MAX_QUERY
 from pareja.server.uploads import decode_data_url
-from pareja.server.wording import Problem
 from pareja.tasks.classifiers import Classifier
 from pareja.tasks.prompts import PLACE, template_sets
 from pareja.tasks.zero_shot import SURE_ENOUGH, Classification, ZeroShot, zero_shot
@@ -117,7 +118,7 @@ def templates_of(given: str) -> tuple[str, ...]:
     if given in sets:
         return sets[given]
     if PLACE not in given:
-        raise Problem(422, "template", template=given[:80], place=PLACE, sets=", ".join(sets))
+        raise Problem(422, "template", template=given[:80], place=PLACE, sets=named(sets))
     return (given,)
 
 
@@ -131,11 +132,16 @@ def classifier_of(
     unknown: float | None = None,
 ) -> ZeroShot:
     """Embed labels as `zero_shot` does, as many as one request may have."""
+    if not labels:
+        raise Problem(422, "no_labels")
     if len(labels) > MAX_LABELS:
         raise Problem(413, "labels", got=len(labels), limit=MAX_LABELS)
     texts, most = len(labels) * len(templates), engine.settings.limits.texts
     if texts > most:
         raise Problem(413, "texts", got=texts, limit=most)
+    label, times = Counter(label.casefold() for label in labels).most_common(1)[0]
+    if times > 1:
+        raise Problem(422, "label_twice", label=label[:80])
     if len(labels) == 1 and not multi_label and unknown is None:
         raise Problem(422, "one_label", label=labels[0][:80])
     return zero_shot(labels, encoder, templates=templates, multi_label=multi_label, unknown=unknown)
@@ -261,8 +267,6 @@ def _judge(
             raise Problem(422, "own_labels", fields=", ".join(sorted(superfluous)))
         learned = engine.learned.get(request.classifier)
         return engine.encoder_of(learned), learned, ()
-    if not request.labels:
-        raise Problem(422, "no_labels")
     encoder = engine.dual(request.model or next(iter(engine.duals()), ""))
     templates = templates_of(request.template)
     zero_shot_classifier = classifier_of(

@@ -24,9 +24,10 @@ from pareja.search.contracts import Picture
 from pareja.server.classifying import classifier_of, templates_of
 from pareja.server.engine import Engine
 from pareja.server.parameters import EngineHere
+from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import render, words_of
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_QUERY
-from pareja.server.wording import PageWording, Problem
+from pareja.server.wording import PageWording
 from pareja.tasks.compare import Dispute, disputes
 from pareja.tasks.evaluation import Truth, distinct
 from pareja.tasks.prompts import template_sets
@@ -144,9 +145,8 @@ def compare_stored(
         try:
             encoder = engine.dual(name)
             classifier = classifier_of(engine, labels, encoder, templates)
-        except (Problem, ParejaError) as problem:
-            said = problem.text(words.lang) if isinstance(problem, Problem) else str(problem)
-            problems.append((name, said))
+        except (Problem, ParejaError) as error:
+            problems.append((name, problem_of(error).text(words.lang)))
         else:
             known, vectors = engine.collection.embeddings(encoder, [p.id for p, _ in told])
             ready.append((classifier, dict(zip(known.tolist(), vectors, strict=True))))

@@ -13,6 +13,7 @@ from pareja.encoders.protocols import Embeddings
 from pareja.server.batching import SharedEncoder
 from pareja.server.engine import Engine
 from pareja.server.parameters import EngineHere
+from pareja.server.problems import Problem
 from pareja.server.schemas import (
     EmbeddingBody,
     EmbeddingsBody,
@@ -21,7 +22,6 @@ from pareja.server.schemas import (
     errors,
 )
 from pareja.server.uploads import decode_data_url
-from pareja.server.wording import Problem
 
 router = APIRouter(tags=["embeddings"])
 

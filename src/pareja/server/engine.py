@@ -15,16 +15,16 @@ from PIL import Image
 
 from pareja.analysis.projection import plane
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
-from pareja.errors import ParejaError
+from pareja.errors import CollectionError, ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.learned import LearnedClassifiers
 from pareja.server.metrics import Metrics
+from pareja.server.problems import Problem, named
 from pareja.server.settings import Settings
 from pareja.server.thumbnails import Thumbnails
 from pareja.server.uploads import Uploads
-from pareja.server.wording import Problem
 from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
@@ -182,12 +182,14 @@ class Engine:
         Raises
         ------
         Problem
-            If the collection has no vectors of it.
+            If the collection has no vectors of it, or none at all.
         """
         names = self.models()
-        wanted = name or (names[0] if names else "")
+        if not names:
+            raise Problem(404, "no_pictures")
+        wanted = name or names[0]
         if wanted not in names:
-            raise Problem(404, "unknown_model", model=wanted, models=", ".join(names) or "-")
+            raise Problem(404, "unknown_model", model=wanted[:80], models=named(names))
         with self._lock:
             if wanted not in self._encoders:
                 loaded, count = self._load(wanted), self.metrics.count_batch
@@ -212,8 +214,16 @@ class Engine:
         return encoder
 
     def duals(self) -> tuple[str, ...]:
-        """Return the encoders whose words and pictures share a space, the default first."""
-        return tuple(name for name in self.models() if self.encoder(name).kind == "dual")
+        """Return the encoders whose words and pictures share a space, the default first.
+
+        One that cannot be loaded is left out: the others answer without it.
+        """
+        found = []
+        for name in self.models():
+            with suppress(ParejaError):
+                if self.encoder(name).kind == "dual":
+                    found.append(name)
+        return tuple(found)
 
     def encoder_of(self, classifier: Classifier) -> SharedEncoder:
         """Return the encoder whose embeddings a classifier reads.
@@ -273,7 +283,7 @@ class Engine:
         Raises
         ------
         Problem
-            If nothing is asked for, or the upload is no longer kept.
+            If nothing is asked for, or what is asked for is not here, or no longer.
         ParejaError
             As `Collection.search` does.
         """
@@ -294,7 +304,18 @@ class Engine:
             query = replace(query, image=upload.embedding(encoder)[0])
         elif image is not None:
             query = replace(query, image=encoder.encode_images([image])[0])
-        return self.collection.search(query, encoder, k=ask.k)
+        try:
+            return self.collection.search(query, encoder, k=ask.k)
+        except CollectionError:
+            self._refuse_what_is_not_here(ask, encoder)
+            raise
+
+    def _refuse_what_is_not_here(self, ask: Ask, encoder: Encoder) -> None:
+        categories = self.collection.categories()
+        if ask.category and ask.category not in categories:
+            raise Problem(422, "category", got=ask.category[:80], categories=named(categories))
+        if ask.like is not None:
+            self.embedding(ask.like, encoder)
 
     def captions(
         self, picture: Picture, model: str = "", *, n: int = 3

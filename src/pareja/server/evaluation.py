@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,9 +13,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from pareja.analysis.significance import Estimate, paired_difference
 from pareja.search.contracts import Picture
-from pareja.search.judging import QuerySetScores
+from pareja.search.judging import QuerySetScores, spaced
 from pareja.server.engine import Ask, Engine
 from pareja.server.parameters import EngineHere
+from pareja.server.problems import Problem
 from pareja.server.rendering import render
 from pareja.server.schemas import (
     EstimateBody,
@@ -26,7 +28,6 @@ from pareja.server.schemas import (
     errors,
 )
 from pareja.server.settings import MAX_QUERY
-from pareja.server.wording import Problem
 
 MAX_QUERIES = 200
 """Most queries of a set."""
@@ -90,6 +91,13 @@ def differences(scores: Sequence[QuerySetScores]) -> list[Difference]:
     ]
 
 
+def queries_of(engine: Engine, name: str) -> tuple[str, ...]:
+    """Return the queries of a set that a visitor names."""
+    if name not in engine.collection.query_sets():
+        raise Problem(404, "no_query_set", name=name[:80])
+    return engine.collection.queries(name)
+
+
 def evaluate(engine: Engine, name: str, models: Sequence[str]) -> list[QuerySetScores]:
     """Run a query set on encoders; none where nothing has been judged relevant."""
     collection = engine.collection
@@ -122,9 +130,9 @@ def evaluation_page(
     collection = engine.collection
     names = collection.query_sets()
     chosen = set or (names[0] if names else "")
-    queries = collection.queries(chosen) if chosen else ()
+    queries = queries_of(engine, chosen) if chosen else ()
     duals = engine.duals()
-    models = [name for name in model or duals if name in duals]
+    models = [engine.dual(name).name for name in dict.fromkeys(model or duals)]
     scores = evaluate(engine, chosen, models) if chosen else []
     return render(
         request,
@@ -150,7 +158,7 @@ def judging_page(
     n: Annotated[int, Query(ge=1, le=MAX_QUERIES)] = 1,
 ) -> Response:
     """Show what the encoders find for one query of a set, to be judged."""
-    queries = engine.collection.queries(set)
+    queries = queries_of(engine, set)
     if n > len(queries):
         raise Problem(404, "not_found")
     query = queries[n - 1]
@@ -193,7 +201,7 @@ def list_query_sets(engine: EngineHere) -> list[QuerySetBody]:
     "/v1/query-sets",
     tags=["evaluation"],
     status_code=201,
-    responses=errors(400, 409, 413, 422),
+    responses=errors(400, 403, 409, 413, 422),
 )
 def create_query_set(engine: EngineHere, request: QuerySetRequest) -> QuerySetBody:
     """Keep queries under a name, to be judged and evaluated together."""
@@ -215,8 +223,7 @@ def evaluation(
 ) -> EvaluationBody:
     """Measure encoders by the judgements about a query set."""
     names = model or list(engine.models()[:1])
-    if query_set not in engine.collection.query_sets():
-        raise Problem(404, "no_query_set", name=query_set)
+    queries_of(engine, query_set)
     scores = evaluate(engine, query_set, names)
     if not scores:
         raise Problem(409, "nothing_judged", name=query_set)
@@ -234,8 +241,16 @@ def evaluation(
 
 
 def _create(engine: Engine, name: str, queries: Sequence[str]) -> None:
+    queries = [spaced(query) for query in queries]
+    if not (spaced(name) and queries and all(queries)):
+        raise Problem(422, "empty_set")
     if len(queries) > MAX_QUERIES:
         raise Problem(413, "queries", got=len(queries), limit=MAX_QUERIES)
     if name in engine.collection.query_sets():
         raise Problem(409, "set_exists", name=name)
+    if max(map(len, queries)) > MAX_QUERY:
+        raise Problem(422, "too_long", field="queries", limit=MAX_QUERY)
+    query, times = Counter(queries).most_common(1)[0]
+    if times > 1:
+        raise Problem(422, "query_twice", query=query[:80])
     engine.collection.create_query_set(name, queries)

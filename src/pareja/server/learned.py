@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pareja.errors import ServerError
 from pareja.search.contracts import Shows
-from pareja.server.wording import Problem
+from pareja.server.problems import Problem, named
 from pareja.tasks.classifiers import Classifier, load_classifier
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ class LearnedClassifiers:
             If there is none of that name.
         """
         if name not in self._named:
-            names = ", ".join(self._named) or "-"
-            raise Problem(404, "unknown_classifier", name=name[:80], names=names)
+            raise Problem(404, "unknown_classifier", name=name[:80], names=named(self._named))
         return self._named[name]
 
     def counts(self, name: str) -> dict[str, int]:
@@ -118,13 +117,16 @@ class LearnedClassifiers:
         Raises
         ------
         Problem
-            If one is not written so, or there is no such classifier.
+            If one is not written so, or there is no such classifier or label.
         """
         wanted: dict[str, list[str]] = {}
         for one in written:
             name, slash, label = one.partition("/")
             if not slash:
                 raise Problem(422, "shows", got=one[:80])
+            known = self.get(name).labels
+            if label not in known:
+                raise Problem(422, "no_label", name=name, got=label[:80], labels=named(known))
             wanted.setdefault(name, []).append(label)
         return tuple(
             Shows(self.get(name), tuple(labels), at_least) for name, labels in wanted.items()

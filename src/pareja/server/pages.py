@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Query, Request, UploadFile
@@ -14,11 +15,12 @@ from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, SearchResult
 from pareja.server.engine import Ask, Engine, MapPoint
 from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, PictureId
+from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import LANG_COOKIE, THEME_COOKIE, is_partial, render, words_of
 from pareja.server.security import local_path
 from pareja.server.settings import MAX_QUERY
 from pareja.server.uploads import Upload
-from pareja.server.wording import PageWording, Problem
+from pareja.server.wording import PageWording
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -37,7 +39,6 @@ def search_page(
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
 ) -> Response:
     """Search, or leaf through the collection while nothing is asked."""
-    words = words_of(request)
     collection = engine.collection
     ask = replace(ask, page=page)
     result = None if ask.is_empty else engine.search(ask)
@@ -49,31 +50,33 @@ def search_page(
             offset=(page - 1) * _BROWSED,
             limit=_BROWSED + 1,
         )
-    response = render(
+    entries = entries_of(result) if result else [(p, None) for p in pictures[:_BROWSED]]
+    results: dict[str, Any] = {
+        "ask": ask,
+        "result": result,
+        "entries": entries,
+        "more": len(pictures) > _BROWSED,
+        "judgements": collection.judgements(ask.q) if ask.q else {},
+        "upload": engine.uploads.get(ask.image),
+        "liked": collection.picture(ask.like) if ask.like else None,
+        "found": summary(words_of(request), result, len(entries), collection.count()),
+    }
+    if is_partial(request):
+        response = render(request, "_results", **results)
+        # While somebody types, the address follows; what was chosen becomes a step to go back to.
+        typed = request.headers.get("hx-trigger") in {"q", "minus"}
+        response.headers["hx-replace-url" if typed else "hx-push-url"] = ask.url()
+        return response
+    return render(
         request,
-        "_results" if is_partial(request) else "search",
-        ask=ask,
-        result=result,
-        entries=entries_of(result) if result else [(p, None) for p in pictures[:_BROWSED]],
-        more=len(pictures) > _BROWSED,
-        judgements=collection.judgements(ask.q) if ask.q else {},
-        upload=engine.uploads.get(ask.image),
-        liked=collection.picture(ask.like) if ask.like else None,
-        found=words.text("search.nothing")
-        if result is None and not pictures and collection.count()
-        else summary(words, ask, result, collection.count()),
-        count=collection.count(),
+        "search",
+        **results,
         categories=collection.categories(),
         models=engine.models(),
         hit_choices=sorted({*HIT_CHOICES, ask.k}),
         facets=engine.learned.facets(ask.shows),
         sure_choices=sorted({*SURE_CHOICES, ask.at_least}),
     )
-    if is_partial(request):
-        # While somebody types, the address follows; what was chosen becomes a step to go back to.
-        typed = request.headers.get("hx-trigger") in {"q", "minus"}
-        response.headers["hx-replace-url" if typed else "hx-push-url"] = ask.url()
-    return response
 
 
 def entries_of(result: SearchResult) -> list[tuple[Picture, float]]:
@@ -81,15 +84,15 @@ def entries_of(result: SearchResult) -> list[tuple[Picture, float]]:
     return [(hit.picture, hit.score) for hit in result.hits]
 
 
-def summary(words: PageWording, ask: Ask, result: SearchResult | None, count: int) -> str:
+def summary(words: PageWording, result: SearchResult | None, shown: int, total: int) -> str:
     """Say in one line what a search found, for eyes and screen readers."""
-    if result is None:
-        return words.text("search.browsing", pictures=words.count("picture", count))
-    if not result.hits:
+    if not shown and total:
         return words.text("search.nothing")
+    if result is None:
+        return words.text("search.browsing", pictures=words.count("picture", total))
     return words.text(
         "search.found",
-        pictures=words.count("picture", len(result.hits)),
+        pictures=words.count("picture", shown),
         model=result.model,
         ms=words.number(result.took_ms, 0 if result.took_ms >= 10 else 1),
     )
@@ -176,6 +179,8 @@ def judge(
     next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002  the field's name
 ) -> Response:
     """Keep, or take back, somebody's judgement of a result."""
+    if not query.strip():
+        raise Problem(422, "empty_query")
     picture = engine.collection.picture(picture_id)
     verdict = {"yes": True, "no": False, "none": None}[relevant]
     engine.collection.judge(query, picture_id, verdict)
@@ -219,10 +224,12 @@ def side_by_side_page(
 ) -> Response:
     """Ask two encoders the same."""
     models = engine.models()
-    a, b = a or engine.encoder().name, b or models[min(1, len(models) - 1)]
+    if not models:
+        raise Problem(404, "no_pictures")
+    a, b = opponents(models, a, b)
     q = q.strip()
     words = words_of(request)
-    sides = [_side(engine, Ask(q=q, model=name, k=k), words) for name in (a, b)] if q else []
+    sides = [_side(engine, Ask(q=q, model=name, k=k), words) for name in (a, b)] if q and b else []
     shown = [{picture.id for picture, _ in side.entries} for side in sides]
     return render(
         request,
@@ -235,7 +242,36 @@ def side_by_side_page(
         models=models,
         answers=sides,
         shared=len(set.intersection(*shown)) if shown else 0,
+        most=max(map(len, shown), default=0),
     )
+
+
+def opponents(models: Sequence[str], a: str, b: str) -> tuple[str, str]:
+    """Choose two encoders to compare, never one with itself.
+
+    Parameters
+    ----------
+    models
+        There are these, the default first.
+    a, b
+        What was asked for; empty for the default, and for the next other one.
+
+    Returns
+    -------
+    a, b
+        `b` is empty where there is no other.
+
+    Examples
+    --------
+    >>> opponents(["clip", "siglip"], "", "")
+    ('clip', 'siglip')
+    >>> opponents(["clip", "siglip"], "", "clip"), opponents(["clip"], "", "")
+    (('siglip', 'clip'), ('clip', ''))
+    """
+    a = a or next((name for name in models if name != b), "")
+    if not b or b == a:
+        b = next((name for name in models if name != a), "")
+    return a, b
 
 
 @dataclass(frozen=True)
@@ -251,10 +287,8 @@ class _Side:
 def _side(engine: Engine, ask: Ask, words: PageWording) -> _Side:
     try:
         result = engine.search(ask)
-    except Problem as problem:
-        return _Side(ask.model, [], problem=problem.text(words.lang))
-    except ParejaError as error:
-        return _Side(ask.model, [], problem=str(error))
+    except (Problem, ParejaError) as error:
+        return _Side(ask.model, [], problem=problem_of(error).text(words.lang))
     return _Side(ask.model, entries_of(result), result.likely_relevant)
 
 

@@ -77,7 +77,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     values
         What the template shows.
     """
-    words = words_of(request)
+    words, engine = words_of(request), engine_of(request)
     theme = request.cookies.get(THEME_COOKIE, "auto")
     query = request.url.query
 
@@ -96,7 +96,8 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
             path=request.url.path,
             here=local_path(f"{request.url.path}?{query}" if query else request.url.path),
             caption_of=caption_of,
-            max_bytes=engine_of(request).settings.limits.body_bytes,
+            max_bytes=engine.settings.limits.body_bytes,
+            read_only=engine.collection.read_only,
             **values,
         )
     )

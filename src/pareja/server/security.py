@@ -12,9 +12,9 @@ from http.cookies import CookieError, SimpleCookie
 from threading import Lock
 from urllib.parse import quote, urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pareja.server.problems import Problem
 from pareja.server.settings import Settings
 
 SESSION_COOKIE = "pareja_session"
@@ -179,7 +179,7 @@ class Guard:
         if refusal is not None:
             await _answer(send_with_headers, *refusal)
             return
-        await self._app(scope, self._counted(receive), send_with_headers)
+        await self._app(scope, self._counted(receive, headers), send_with_headers)
 
     def _refusal(
         self, scope: Scope, headers: Mapping[str, str]
@@ -201,27 +201,26 @@ class Guard:
                 return 429, "too many wrong tokens", {"retry-after": str(int(wait) + 1)}
             if not self._gate.admits(headers, client):
                 return _unauthorised(scope, headers)
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._settings.limits.body_bytes:
-            return 413, self._too_large(), {"connection": "close"}
         return None
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _counted(self, receive: Receive, headers: Mapping[str, str]) -> Receive:
         """Count a body as it arrives, since its announced length may be missing or a lie."""
+        length = headers.get("content-length", "0")
+        announced = int(length) if length.isdecimal() else 0
+        limit = self._settings.limits.body_bytes
         total = 0
 
         async def receive_counted() -> Message:
             nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > self._settings.limits.body_bytes:
-                raise HTTPException(413, self._too_large(), {"connection": "close"})
-            return message
+            if announced <= limit:
+                message = await receive()
+                total += len(message.get("body", b""))
+                if total <= limit:
+                    return message
+            closed = {"connection": "close"}
+            raise Problem(413, "body", headers=closed, mib=limit // 2**20)
 
         return receive_counted
-
-    def _too_large(self) -> str:
-        return f"the request has more than {self._settings.limits.body_bytes / 2**20:.0f} MiB"
 
 
 def client_of(scope: Scope) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 from pareja.datasets.images import decode_image, image_size
 from pareja.encoders.protocols import Embeddings, ImageEncoder
 from pareja.errors import ImageError
+from pareja.server.problems import Problem
 from pareja.server.thumbnails import to_webp
 
 PREVIEW_SIDE = 320
@@ -24,10 +25,6 @@ _KEPT = 64
 _NETWORK_SIDE = 512
 _ANY_SIZE = 1 << 62
 _DATA_URL = re.compile(r"data:image/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
-
-
-class TooManyPixelsError(ImageError):
-    """An uploaded picture announces more pixels than the server decodes."""
 
 
 @dataclass
@@ -85,7 +82,7 @@ class Uploads:
 
         Raises
         ------
-        TooManyPixelsError, ImageError
+        Problem, ImageError
             If it is too large; if it is no picture, or damaged.
         """
         image = decode_upload(encoded, name, self._max_pixels)
@@ -117,15 +114,13 @@ def decode_upload(encoded: bytes, name: str, max_pixels: int) -> Image.Image:
 
     Raises
     ------
-    TooManyPixelsError, ImageError
+    Problem, ImageError
         If it is too large; if it is no picture, or damaged.
     """
     width, height = image_size(encoded, max_pixels=_ANY_SIZE, name=name)
     if width * height > max_pixels:
-        raise TooManyPixelsError(
-            name,
-            f"has {width} x {height} pixels, more than the limit of {max_pixels / 1e6:.0f} million",
-        )
+        limit = f"{max_pixels / 1e6:.0f}"
+        raise Problem(413, "pixels", name=name, width=width, height=height, limit=limit)
     return decode_image(encoded, network_side=_NETWORK_SIDE, max_pixels=max_pixels, name=name)
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
 
-from starlette.exceptions import HTTPException
-
-from pareja.report.wording import Lang, Wording
+from pareja.report.wording import Lang, Wording, flat
 
 LANGS: tuple[Lang, ...] = ("en", "es")
 
@@ -20,15 +17,7 @@ LANGS: tuple[Lang, ...] = ("en", "es")
 def page_words(lang: Lang) -> Mapping[str, str]:
     """Return every wording of the pages, keys joined with dots."""
     text = resources.files("pareja.server").joinpath(f"locale/{lang}.toml").read_text("utf-8")
-    return dict(_flat(tomllib.loads(text)))
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
+    return dict(flat(tomllib.loads(text)))
 
 
 class PageWording(Wording):
@@ -86,25 +75,3 @@ def choose_language(cookie: str | None, accepted: str, default: Lang | None) -> 
     # max keeps the first of equals, which is the order in which the browser names them.
     quality, lang = max(wishes, key=lambda wish: wish[0], default=(0.0, default or LANGS[0]))
     return lang if quality or not wishes else default or LANGS[0]
-
-
-class Problem(HTTPException):
-    """A request that cannot be answered, said in the visitor's language.
-
-    Parameters
-    ----------
-    status
-        The status of the answer.
-    key
-        Of the wording, below ``error.``.
-    values
-        What fills its placeholders.
-    """
-
-    def __init__(self, status: int, key: str, **values: object) -> None:
-        self.key, self.values = f"error.{key}", values
-        super().__init__(status, self.text("en"))
-
-    def text(self, lang: Lang) -> str:
-        """Return what is wrong, as a sentence."""
-        return wording(lang).text(self.key, **self.values)

@@ -1,0 +1,135 @@
+"""What is wrong with a request: for people in their language, for programs in English."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from fastapi.exceptions import RequestValidationError
+from markupsafe import Markup
+from starlette.exceptions import HTTPException
+
+from pareja.errors import (
+    ImageError,
+    MissingDependencyError,
+    ModelUnavailableError,
+    NoSuchPictureError,
+    ReadOnlyError,
+)
+from pareja.report.wording import Lang
+from pareja.server.wording import wording
+
+_NAMED = 20
+_MISTAKES = {
+    "missing": "missing",
+    "string_too_short": "missing",
+    "string_too_long": "too_long",
+    "too_long": "too_many",
+    "greater_than_equal": "too_small",
+    "less_than_equal": "too_large",
+}
+_LIMITS = ("max_length", "ge", "le")
+
+
+class Problem(HTTPException):
+    """A request that cannot be answered, said in the visitor's language.
+
+    Parameters
+    ----------
+    status
+        The status of the answer.
+    key
+        Of the wording, below ``error.``.
+    detail
+        What programs are told in place of the English wording.
+    quotes
+        Whether people are told the detail too, as a quotation behind the wording.
+    headers
+        Of the answer.
+    values
+        What fills the wording's placeholders.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        key: str,
+        *,
+        detail: str = "",
+        quotes: bool = False,
+        headers: dict[str, str] | None = None,
+        **values: object,
+    ) -> None:
+        self.key, self.values, self.quotes = f"error.{key}", values, quotes
+        super().__init__(status, detail or wording("en").text(self.key, **values), headers)
+
+    def text(self, lang: Lang) -> str:
+        """Return what is wrong, as a sentence of a page; a quotation is marked as English."""
+        said = wording(lang).text(self.key, **self.values)
+        if not self.quotes:
+            return said
+        return Markup('{} <span lang="en">{}</span>').format(said, self.detail)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what a request made raise as something to tell its sender.
+
+    Parameters
+    ----------
+    error
+        A `ParejaError`, what the framework raises for requests that fit no route, or a `Problem`,
+        which is returned as it is.
+    """
+    detail = str(error)
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            missing = error.status_code in {404, 405}
+            return Problem(
+                error.status_code,
+                "not_found" if missing else "unread",
+                detail=error.detail,
+                quotes=not missing,
+                headers=dict(error.headers or {}),
+            )
+        case NoSuchPictureError():
+            return Problem(404, "no_picture", id=error.picture_id)
+        case ReadOnlyError():
+            return Problem(403, "read_only")
+        case ImageError():
+            return Problem(422, "no_image", detail=detail, name=error.path)
+        case ModelUnavailableError() | MissingDependencyError():
+            return Problem(503, "setup", detail=detail, quotes=True)
+    return Problem(422, "setup", detail=detail, quotes=True)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    first = error.errors()[0]
+    # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
+    loc = [str(part) for part in first["loc"][:6]]
+    text = f"{'.'.join(loc)[:80]}: {first['msg']}".encode("utf-8", "replace").decode()
+    bounds = first.get("ctx", {})
+    limit = next((bounds[name] for name in _LIMITS if name in bounds), 0)
+    return Problem(
+        400 if first["type"] == "json_invalid" else 422,
+        _MISTAKES.get(first["type"], "invalid"),
+        detail=text,
+        field=loc[min(1, len(loc) - 1)][:80],
+        limit=int(limit) if limit == int(limit) else limit,
+    )
+
+
+def named(names: Iterable[str]) -> str:
+    """Return names for a sentence, the first of them where there are many.
+
+    Examples
+    --------
+    >>> named(["cat", "dog"]), named([])
+    ('cat, dog', '-')
+    """
+    each = iter(names)
+    shown = list(islice(each, _NAMED))
+    return ", ".join(shown) + (", …" if next(each, None) is not None else "") or "-"
