@@ -54,7 +54,7 @@ def not_empty(given: Given) -> Given:
     return given
 
 
-_CLASSIFIER_HELP = "What 'pareja fewshot --save' learned: it gives pictures one of its labels."
+_CLASSIFIER_HELP = "What 'pareja fewshot --save' learned: it gives each picture one of its labels."
 
 DatasetArgument = Annotated[
     str,
