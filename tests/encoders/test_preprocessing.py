@@ -133,7 +133,8 @@ def test_defaults_are_those_of_the_processor_class() -> None:
     assert Preprocessing.from_config({"image_processor_type": "CLIPImageProcessor"}) == (
         Preprocessing(224, "shortest", 224, CLIP_MEAN, CLIP_STD)
     )
-    vit = Preprocessing.from_config({"image_processor_type": "ViTImageProcessor"})
+    # Some processors write null for what they leave to their class.
+    vit = Preprocessing.from_config({"image_processor_type": "ViTImageProcessor", "resample": None})
     assert (vit.mean, vit.resample) == (HALF, Image.Resampling.BILINEAR)
 
 

