@@ -350,8 +350,9 @@ def test_watching_follows_the_folder(
     assert run.err.count("does not exist") == 1
 
 
+@pytest.mark.parametrize("as_json", [False, True])
 def test_a_picture_that_moves_between_watched_folders_is_noticed(
-    pareja: Pareja, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pareja: Pareja, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_json: bool
 ) -> None:
     left, joined = tmp_path / "left", tmp_path / "joined"
     for n, path in enumerate((left / "a.png", left / "b.png", joined / "c.png")):
@@ -366,8 +367,12 @@ def test_a_picture_that_moves_between_watched_folders_is_noticed(
         stop,
     ]
     monkeypatch.setattr("time.sleep", lambda _: steps.pop(0)())
-    run = pareja("index", left, joined, "--watch")
-    assert run.out.splitlines()[1:] == ["1 moved"]
+    run = pareja("index", left, joined, "--watch", *(["--json"] if as_json else []))
+    if as_json:
+        first, then = run.out.split("}\n{")
+        assert (json.loads(first + "}")["added"], json.loads("{" + then)["moved"]) == (3, 1)
+    else:
+        assert run.out.splitlines()[1:] == ["1 moved"]
 
 
 def test_watching_goes_on_in_the_other_folder_while_one_is_away(

@@ -30,7 +30,9 @@ from pareja.cli.console import (
     not_empty,
     opened_cache,
     print_json,
+    print_warning,
     progress_bars,
+    some_of,
     stdout,
     warn_of_skipped,
 )
@@ -280,16 +282,10 @@ def render_labelled(labelled: Labelled, out: Path, *, lang: Language, most: int 
 
 def warn_of_gaps(labelled: Labelled) -> None:
     """Say on standard error what was left out, and which labels could not be measured."""
-    import sys
-
     warn_of_skipped(labelled.skipped)
     if labelled.evaluation is not None and labelled.evaluation.empty:
-        names = ", ".join(labelled.evaluation.empty[:5])
-        more = len(labelled.evaluation.empty) - 5
-        sys.stderr.write(
-            f"pareja: warning: no picture has the label {names}"
-            f"{f' (and {more} more)' if more > 0 else ''}: its recall cannot be measured\n"
-        )
+        names = some_of(labelled.evaluation.empty)
+        print_warning(f"no picture has the label {names}: its recall cannot be measured")
 
 
 def print_labels(labelled: Labelled) -> None:

@@ -21,8 +21,9 @@ from pareja.cli.console import (
     command_line,
     interval,
     print_json,
+    print_warning,
+    some_of,
     stdout,
-    warn,
     warn_of_skipped,
 )
 from pareja.cli.output import as_text
@@ -30,8 +31,6 @@ from pareja.cli.reporting import print_reports, reporting
 
 if TYPE_CHECKING:
     from pareja.tasks.compare import ModelComparison
-
-_NAMED = 5
 
 
 def compare(
@@ -118,18 +117,15 @@ def warn_of_left_out(comparison: ModelComparison, truth: Truth, *, chosen: bool)
         else:
             reason = f"for want of a {truth}"
             advice = f"Fill the column {truth!r} of its metadata to compare on all."
-        _warn(f"{name}: {comparison.left_out} of {total} pictures left out, {reason}. {advice}")
+        print_warning(
+            f"{name}: {comparison.left_out} of {total} pictures left out, {reason}. {advice}"
+        )
     shown = {comparison.labels[place] for place in comparison.truth}
     if empty := [label for label in comparison.labels if label not in shown]:
-        _warn(
-            f"{name}: no picture has the label {', '.join(empty[:_NAMED])}"
-            f"{f' (and {len(empty) - _NAMED} more)' if len(empty) > _NAMED else ''}, so nothing "
-            "tells whether it would be found. Leave it out of --labels, or add pictures of it."
+        print_warning(
+            f"{name}: no picture has the label {some_of(empty)}, so nothing tells whether it would "
+            "be found. Leave it out of --labels, or add pictures of it."
         )
-
-
-def _warn(line: str) -> None:
-    warn(line, UserWarning, "", 0)
 
 
 def print_comparison(comparison: ModelComparison) -> None:

@@ -54,6 +54,7 @@ def not_empty(given: Given) -> Given:
     return given
 
 
+_NAMED = 5
 _CLASSIFIER_HELP = "What 'pareja fewshot --save' learned: it gives each picture one of its labels."
 
 DatasetArgument = Annotated[
@@ -169,6 +170,8 @@ def interval(estimate: Estimate) -> str:
 def print_json(value: Any) -> None:
     """Print one JSON document to standard output, readable and in UTF-8."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    # Where a program goes on, as one that watches does, who reads it waits for the document.
+    sys.stdout.flush()
 
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
@@ -185,14 +188,31 @@ def warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning as one line, without the place in the code that Python would add."""
-    sys.stderr.write(f"pareja: warning: {message}\n")
+    """Print a Python warning as one line, without the place in the code that Python would add."""
+    print_warning(str(message))
+
+
+def print_warning(line: str) -> None:
+    """Print one line to standard error that the work goes on after."""
+    sys.stderr.write(f"pareja: warning: {line}\n")
 
 
 def warn_of_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """Name the pictures that did not decode on standard error."""
     for path, reason in skipped:
-        sys.stderr.write(f"pareja: warning: {path}: {reason}; left out\n")
+        print_warning(f"{path}: {reason}; left out")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Return names for a sentence, the first five where there are many.
+
+    Examples
+    --------
+    >>> some_of(["a", "b"]), some_of(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e (and 2 more)')
+    """
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" (and {more} more)" if more > 0 else "")
 
 
 def opened_cache(wanted: bool) -> EmbeddingCache | nullcontext[None]:

@@ -25,6 +25,7 @@ from pareja.cli.console import (
     opened_cache,
     print_json,
     progress_bars,
+    some_of,
     stderr,
     stdout,
     warn_of_skipped,
@@ -47,9 +48,6 @@ class Way(StrEnum):
     linear_probe = "linear-probe"
     tip_adapter = "tip-adapter"
     tip_adapter_f = "tip-adapter-f"
-
-
-_NAMED = 5
 
 
 def fewshot(
@@ -195,11 +193,10 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
     console = stdout()
     console.print(table)
     if examples.left_out:
-        named = ", ".join(f"{label} ({n})" for label, n in examples.left_out[:_NAMED])
-        more = len(examples.left_out) - _NAMED
+        named = some_of([f"{label} ({n})" for label, n in examples.left_out])
         console.print(
             f"left out, for {curves.shots[-1]} shots and a test are more pictures than they have: "
-            f"{named}{f' and {more} more labels' if more > 0 else ''}",
+            f"{named}",
             soft_wrap=True,
         )
 

@@ -18,10 +18,10 @@ from pareja.cli.console import (
     ModelOption,
     not_empty,
     print_json,
+    print_warning,
     progress_bars,
     stderr,
     stdout,
-    warn,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def index(
         if verify and not checked.ok:
             raise typer.Exit(1)
         if watch and pictures:
-            follow(collection, pictures, encoder, batch_size)
+            follow(collection, pictures, encoder, batch_size, as_json=as_json)
 
 
 def default_index() -> Path:
@@ -141,7 +141,12 @@ def encoder_for(collection: Collection, model: str | None, device: Device | None
 
 
 def follow(
-    collection: Collection, pictures: list[str], encoder: Encoder, batch_size: int | None = None
+    collection: Collection,
+    pictures: list[str],
+    encoder: Encoder,
+    batch_size: int | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Index again and again, until interrupted; say only what changed."""
     from pareja.errors import DatasetError
@@ -162,11 +167,14 @@ def follow(
                     rounds += [[place] for place in places]
                 elif complaints.get(places[0]) != str(error):
                     complaints[places[0]] = str(error)
-                    warn(str(error), UserWarning, "", 0)
+                    print_warning(str(error))
                 continue
             for place in places:
                 complaints.pop(place, None)
-            if changes := changes_of(report):
+            changes = changes_of(report)
+            if changes and as_json:
+                print_json(index_to_json(report, collection, encoder.name))
+            elif changes:
                 stdout().print(changes)
 
 

@@ -71,7 +71,7 @@ class Remover:
             self.catalogue.forget_files(paths)
             orphans = self.catalogue.orphans(sorted(touched))
             self._recategorise(self.catalogue.describe(touched - set(orphans)))
-            forget(self.catalogue, self.stores, orphans)
+            remove_pictures(self.catalogue, self.stores, orphans)
         return len(orphans)
 
     def _recategorise(self, changed: Mapping[int, str | None]) -> None:
@@ -241,7 +241,7 @@ class Indexer(Remover):
         self.tally["updated"] += len(retold)
 
 
-def forget(catalogue: Catalogue, stores: Stores, ids: Sequence[int]) -> None:
+def remove_pictures(catalogue: Catalogue, stores: Stores, ids: Sequence[int]) -> None:
     """Remove pictures and their vectors of every space."""
     if not ids:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import VerifyReport
 from pareja.search.database import Database
-from pareja.search.indexing import Stores, forget
+from pareja.search.indexing import Stores, remove_pictures
 
 
 def verify(
@@ -24,7 +24,7 @@ def verify(
         problems.append(f"{len(lost)} pictures have no file")
         if repair:
             with database.write():
-                forget(catalogue, stores, lost)
+                remove_pictures(catalogue, stores, lost)
     pictures = {picture.id for picture in catalogue.pictures(None, 0, None)}
     seen: set[int] = set()
     vectors = 0
