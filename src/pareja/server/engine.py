@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pareja.search import Collection
 
 DEFAULT_HITS = 10
+_FILTERS = {"minus", "category", "model", "k", "shows", "at_least"}
 MAX_MAPPED = 1_500
 """Most pictures on a map; of more, evenly many are left out."""
 MAX_CAPTIONS = 2_000
@@ -41,13 +42,14 @@ MAX_CAPTIONS = 2_000
 class Addressed:
     """What a page shows, as its URL says it."""
 
+    def chosen(self) -> dict[str, object]:
+        """Return what is not left at its default."""
+        default = vars(type(self)())
+        return {name: value for name, value in vars(self).items() if value != default[name]}
+
     def url(self, path: str = "/", **changes: object) -> str:
         """Return the URL that asks this, without what is left at its default."""
-        asked = replace(self, **changes)
-        default = type(self)()
-        fields = {
-            name: value for name, value in vars(asked).items() if value != getattr(default, name)
-        }
+        fields = replace(self, **changes).chosen()
         return f"{path}?{urlencode(fields, doseq=True)}" if fields else path
 
 
@@ -90,6 +92,11 @@ class Ask(Addressed):
     def is_empty(self) -> bool:
         """Whether nothing is looked for."""
         return not (self.q or self.image or self.like)
+
+    @property
+    def n_filters(self) -> int:
+        """How many of the page's filters are set."""
+        return len(self.chosen().keys() & _FILTERS)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,6 @@
 "use strict";
 // What htmx cannot do: moving in the grid by key, dropping and pasting pictures, the help.
 (() => {
-  const root = document.documentElement;
-  root.classList.add("js");
-  // On a phone the pages are a row that scrolls: the one that is open is in sight.
-  document.querySelector("header nav [aria-current]")?.scrollIntoView({ block: "nearest" });
-
   const cards = () => [...document.querySelectorAll("[data-card]")];
   const isTyping = (element) =>
     element instanceof HTMLElement && element.matches("input:not([type=file]), textarea, select");
