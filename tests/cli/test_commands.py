@@ -37,6 +37,7 @@ def test_version_and_help(pareja: Pareja) -> None:
         ["check", "pareja20", "--profile", "nope"],
         ["check", "pareja20", "--device", "nope"],
         ["classify", "", "--labels", "a,b"],
+        ["classify", "pareja20", "--labels", "a,b", "--shots", ""],
         ["pack", "pareja20", "-o", "handin"],
         ["study", "x", "--seed", "-1"],
     ],
