@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 from fastapi.exceptions import RequestValidationError
 from markupsafe import Markup
@@ -80,7 +79,6 @@ def problem_of(error: Exception) -> Problem:
         A `ParejaError`, what the framework raises for requests that fit no route, or a `Problem`,
         which is returned as it is.
     """
-    detail = str(error)
     match error:
         case Problem():
             return error
@@ -100,10 +98,9 @@ def problem_of(error: Exception) -> Problem:
         case ReadOnlyError():
             return Problem(403, "read_only")
         case ImageError():
-            return Problem(422, "no_image", detail=detail, name=error.path)
-        case ModelUnavailableError() | MissingDependencyError():
-            return Problem(503, "setup", detail=detail, quotes=True)
-    return Problem(422, "setup", detail=detail, quotes=True)
+            return Problem(422, "no_image", detail=str(error), name=error.path)
+    unavailable = isinstance(error, ModelUnavailableError | MissingDependencyError)
+    return Problem(503 if unavailable else 422, "setup", detail=str(error), quotes=True)
 
 
 def _invalid(error: RequestValidationError) -> Problem:
@@ -118,6 +115,7 @@ def _invalid(error: RequestValidationError) -> Problem:
         _MISTAKES.get(first["type"], "invalid"),
         detail=text,
         field=loc[min(1, len(loc) - 1)][:80],
+        # The bounds of a float are floats: 1.0.
         limit=int(limit) if limit == int(limit) else limit,
     )
 
@@ -130,6 +128,5 @@ def named(names: Iterable[str]) -> str:
     >>> named(["cat", "dog"]), named([])
     ('cat, dog', '-')
     """
-    each = iter(names)
-    shown = list(islice(each, _NAMED))
-    return ", ".join(shown) + (", …" if next(each, None) is not None else "") or "-"
+    every = list(names)
+    return ", ".join([*every[:_NAMED], "…"] if len(every) > _NAMED else every) or "-"
