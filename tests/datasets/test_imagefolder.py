@@ -74,6 +74,8 @@ def test_a_report_among_the_pictures_is_not_read(tree: Tree) -> None:
     assert len(load_dataset(root)) == 3
     (root / "set-study" / MARKER).touch()
     assert [record.file_name for record in load_dataset(root)] == ["cats/a.jpg", "dogs/b.jpg"]
+    # Whoever names the report's own folder means its pictures.
+    assert len(load_dataset(root / "set-study")) == 1
 
 
 def test_several_captions_in_rows_and_in_lists(tree: Tree) -> None:

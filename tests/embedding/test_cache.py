@@ -216,6 +216,14 @@ def test_a_full_disk_is_named_and_the_cache_goes_on_working(path: Path) -> None:
         assert len(cache) == 1
 
 
+def test_the_cause_is_told_where_sqlite_has_rolled_back_by_itself(path: Path) -> None:
+    with EmbeddingCache(path) as cache:
+        with pytest.raises(sqlite3.OperationalError, match="no such table"), cache._transaction():
+            cache._database.executescript("ROLLBACK; SELECT * FROM nothing")
+        cache.store(SPACE, {"aa": VECTOR})
+        assert len(cache) == 1
+
+
 def test_a_file_that_is_no_database(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("something else " * 100)

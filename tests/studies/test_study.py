@@ -113,7 +113,7 @@ def test_csv_holds_every_matrix_and_pair(result: StudyResult, tmp_path: Path) ->
     assert all(math.isclose(float(row["rank image_to_text colours"]), 1) for row in pairs)
 
 
-@pytest.mark.parametrize("name", ["../owner/repo", "/models/" + 200 * "x" + "/clip"])
+@pytest.mark.parametrize("name", ["../owner/repo", "/models/" + 300 * "x" + "/clip"])
 def test_any_name_makes_files_of_its_own_inside_the_folder(
     colour_dataset: Dataset, colours: ColourEncoder, tmp_path: Path, name: str
 ) -> None:
