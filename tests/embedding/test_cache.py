@@ -218,8 +218,13 @@ def test_a_full_disk_is_named_and_the_cache_goes_on_working(path: Path) -> None:
 
 def test_the_cause_is_told_where_sqlite_has_rolled_back_by_itself(path: Path) -> None:
     with EmbeddingCache(path) as cache:
+
+        def fail() -> None:
+            cache._database.execute("ROLLBACK")
+            cache._database.execute("SELECT * FROM nothing")
+
         with pytest.raises(sqlite3.OperationalError, match="no such table"), cache._transaction():
-            cache._database.executescript("ROLLBACK; SELECT * FROM nothing")
+            fail()
         cache.store(SPACE, {"aa": VECTOR})
         assert len(cache) == 1
 
