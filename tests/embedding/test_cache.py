@@ -221,7 +221,7 @@ def test_the_cause_is_told_where_sqlite_has_rolled_back_by_itself(path: Path) ->
 
         def fail() -> None:
             cache._database.execute("ROLLBACK")
-            cache._database.execute("SELECT * FROM nothing")
+            cache._database.execute("SELECT * FROM missing")
 
         with pytest.raises(sqlite3.OperationalError, match="no such table"), cache._transaction():
             fail()
