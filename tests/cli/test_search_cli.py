@@ -12,6 +12,7 @@ from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
 from pareja.errors import ModelUnavailableError
+from pareja.search import BundledQuery
 from pareja.tasks.classifiers import save_classifier
 
 if TYPE_CHECKING:
@@ -298,6 +299,36 @@ def test_evaluate_prints_every_query_and_the_mean(pareja: Pareja, judged: Path) 
     assert scores["P@1"]["value"] == 1
     assert scores["P@1"]["low"] < 1
     assert [query["query"] for query in scores["queries"]] == ["red", "blue"]
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_bundled_queries_are_evaluated_without_being_asked_for(
+    pareja: Pareja,
+    indexed: Path,
+    seal: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    writable: bool,
+) -> None:
+    query = BundledQuery({"en": "a black wall"}, categories=frozenset({"dark"}))
+    monkeypatch.setattr(
+        "pareja.search.judging.every_bundled_query", lambda: {"commons200": (query,)}
+    )
+    if not writable:
+        seal(indexed)
+    run = pareja("evaluate", "--json")
+    assert (run.status, run.err) == (0, "")
+    (scores,) = json.loads(run.out)["models"]["colours"]["queries"]
+    assert (scores["query"], scores["relevant"]) == ("a black wall", 4)
+    assert scores["P@5"] > 0
+
+
+def test_what_is_probably_not_relevant_is_said(pareja: Pareja, place: Path, tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    Image.new("RGB", (30, 30), (210, 20, 30)).save(album / "red.png")
+    pareja("index", album)
+    assert "Probably nothing relevant" in pareja("search", "blue").out
+    assert "Probably nothing relevant" not in pareja("search", "red").out
 
 
 def test_the_contact_sheet_needs_no_other_file(
