@@ -61,6 +61,8 @@ def test_what_was_refused_rightly_is_not_marked(
         assert told in refused
     order = re.findall(r'alt="([^"]+)"', refused)
     shown = [float(number) for number in re.findall(r"<strong>([\d.]+)</strong> · ", refused)]
+    named = re.findall(r"</strong> · (\w+) [\d.]+ · (\w+) [\d.]+</p>", refused)
+    assert [set(pair) for pair in named] == [{"red", "blue"}] * len(shown)
     assert shown == pytest.approx(sorted(labelled.result.certainty, reverse=True), abs=0.006)
     by_certainty = sorted(
         range(len(labelled.dataset)), key=lambda image: -labelled.result.certainty[image]

@@ -76,6 +76,7 @@ def test_text_that_cannot_be_drawn_is_replaced_and_long_text_cut() -> None:
     assert short("a  b\nc") == "a b c"
     assert short("日本") == "\ufffd\ufffd"
     assert short("x" * 30, 10) == "x" * 9 + "…"
+    assert short("/home/ana/models/clip-birds", 11) == "…clip-birds"
 
 
 def test_a_dollar_sign_is_a_dollar_sign() -> None:

@@ -81,6 +81,14 @@ def test_listings(lang: str, items: list[str], text: str) -> None:
     assert Wording(lang).listing(items) == text  # type: ignore[arg-type]
 
 
+def test_a_list_names_every_item_in_the_language() -> None:
+    items = [{"name": "A", "i": 1, "t": 2}, {"name": "B", "i": 3, "t": 4}]
+    assert Wording("en").each("retrieval.alt", items) == (
+        "Bars of R@k. A: R@1 1 and 2; B: R@1 3 and 4."
+    )
+    assert Wording("es").each("retrieval.alt", items).endswith("A: R@1 1 y 2; B: R@1 3 y 4.")
+
+
 def test_what_fills_a_placeholder_is_no_markup() -> None:
     spans = Wording("en")("distributions.not_shown", name="**a** {p}", difference="", auc="", p="")
     assert spans[0] == Span("**a** {p}", "strong")

@@ -94,6 +94,44 @@ def test_models_that_see_other_things_are_in_dispute(
     assert all(d.a[0] == labels[found.truth[d.image]] for d in found.disputes)
 
 
+def test_pictures_that_cannot_be_decoded_are_left_out_of_everything(
+    labelled_colours: Dataset, colours: ColourEncoder, colour_folder: Path
+) -> None:
+    picture, bare = colour_folder / "images" / "green.png", {"bare": ["{}"]}
+    encoders = [colours, replace(colours, name="other")]
+
+    def spoil(title: str, progress: object) -> None:
+        if title == "time · colours":
+            picture.write_bytes(b"broken")
+
+    with pytest.raises(DatasetError, match=r"green\.png.*it could be read before"):
+        compare_models(labelled_colours, encoders, bare, resamples=50, progress=spoil)
+    found = compare_models(labelled_colours, encoders, bare, resamples=50)
+    assert [Path(name).name for name, _ in found.skipped] == ["green.png"]
+    assert [found.labels[i] for i in found.truth] == [record.label for record in found.dataset]
+    for model in found.models:
+        assert model.variants[0].scores.top1.value == 1
+        assert model.cost.timed == 7
+
+
+def test_speed_is_measured_on_some_pictures_in_batches_of_the_asked_size(
+    labelled_colours: Dataset, colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+
+    @dataclass(frozen=True)
+    class Watched(type(colours)):  # type: ignore[misc]
+        def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
+            batches.append(len(pixels))
+            return super().encode_pixels(pixels)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("pareja.tasks.compare._TIMED_PICTURES", 5)
+    found = compare_models(labelled_colours, [Watched()], TEMPLATES, resamples=50, batch_size=3)
+    assert found.models[0].cost.timed == 5
+    # The pictures, two to load the network, and those that are timed.
+    assert batches == [3, 3, 2, 2, 3, 2]
+
+
 def test_json_holds_it_all(comparison: ModelComparison) -> None:
     written = comparison_to_json(comparison)
     json.dumps(written, allow_nan=False)
