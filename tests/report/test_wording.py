@@ -90,7 +90,7 @@ def test_a_list_names_every_item_in_the_language() -> None:
 
 
 def test_what_fills_a_placeholder_is_no_markup() -> None:
-    spans = Wording("en")("distributions.not_shown", name="**a** {p}", difference="", auc="", p="")
+    spans = Wording("en")("distributions.not_shown", name="**a** {p}", difference="", p="")
     assert spans[0] == Span("**a** {p}", "strong")
 
 
