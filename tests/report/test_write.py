@@ -129,8 +129,14 @@ def test_every_section_and_number_is_in_every_format(
         for _, _, dual in frame.duals:
             assert squeezed(frame.words.number(dual.gap.statistic, 2)) in text
             assert squeezed(frame.words.interval(dual.ece)) in text
-        for title in ("gap", "calibration", "prompts"):
-            assert squeezed(frame.words.text(f"inside.{title}")) in text
+        for key in (
+            "inside.gap",
+            "inside.calibration",
+            "inside.prompts",
+            "formula.gap",
+            "formula.ece",
+        ):
+            assert squeezed(frame.words.text(key)) in text
         for record in result.dataset:
             assert squeezed(record.caption) in text
         assert squeezed(frame.words.text("student.title")) in text
