@@ -91,6 +91,26 @@ def test_the_files_are_read_ahead_from_the_second_search_on(
     assert len(read) == 1
 
 
+def test_a_graph_that_is_no_more_is_not_read_ahead(
+    database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Graph | None] = []
+
+    class _Records(threading.Thread):
+        def start(self) -> None:
+            started.append(self._args[0])  # type: ignore[attr-defined]  # what it would run with
+
+    monkeypatch.setattr(threading, "Thread", _Records)
+    reader = reopened(database)
+    for _ in range(3):
+        reader.search(rows_of(0, ROWS)[17], 3)
+    with database.write() as connection:
+        connection.execute("UPDATE graph SET name = 'graph-1-lost.usearch'")
+    for _ in range(3):
+        assert reader.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+    assert [type(graph) for graph in started] == [Graph]
+
+
 def test_few_vectors_get_none(database: Database) -> None:
     store = SqliteVectors(database, 2, DIM, graph_from=100)
     store.upsert(range(99), rows_of(0, 99), [{}] * 99)

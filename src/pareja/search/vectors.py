@@ -304,14 +304,17 @@ class SqliteVectors:
         row = self._graph_row(connection)
         if row is None:
             return None, 0
-        if self._graph[0] != row[0]:
+        again = self._graph[0] == row[0]
+        if not again:
             self._graph = (row[0], self._opened(row))
-        elif self._graph[1] is not self._read_ahead_of:
-            # Who searches twice will search more.
-            self._read_ahead_of = self._graph[1]
-            threading.Thread(target=self._read_ahead, args=self._graph[1:], daemon=True).start()
         graph = self._graph[1]
-        return (None, 0) if graph is None else (graph, row[3])
+        if graph is None:
+            return None, 0
+        if again and graph is not self._read_ahead_of:
+            # Who searches twice will search more.
+            self._read_ahead_of = graph
+            threading.Thread(target=self._read_ahead, args=(graph,), daemon=True).start()
+        return graph, row[3]
 
     def _read_ahead(self, graph: Graph) -> None:
         """Bring into memory what searches read here and there: the graph, and the vectors."""
