@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +16,7 @@ from pareja.embedding.pipeline import OnProgress
 from pareja.encoders.protocols import Embeddings, Encoder, Fingerprint
 from pareja.errors import CollectionError
 from pareja.search.catalogue import Catalogue
-from pareja.search.composition import query_vector
 from pareja.search.contracts import (
-    Hit,
     IndexReport,
     Picture,
     PictureClassifier,
@@ -32,7 +29,8 @@ from pareja.search.database import Database
 from pareja.search.indexing import Indexer, Remover, look
 from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
 from pareja.search.labels import LabelFilters, PictureLabels
-from pareja.search.relevance import likely_relevant, measure_unrelated
+from pareja.search.relevance import measure_unrelated
+from pareja.search.searching import Searcher
 from pareja.search.stores import VectorStores
 from pareja.search.verification import verify
 
@@ -59,6 +57,7 @@ class Collection:
         self._stores = stores
         self._judgements = Judgements(database)
         self._filters = LabelFilters(database, catalogue, stores)
+        self._searcher = Searcher(database, catalogue, stores, self._filters)
 
     @classmethod
     def open(
@@ -303,39 +302,7 @@ class Collection:
         LabelError
             If a classifier has no such label.
         """
-        start = time.perf_counter()
-        if k < 1:
-            raise CollectionError(f"at least 1 picture must be asked for, not {k}.")
-        space = self._catalogue.space_of(encoder)
-        self._catalogue.check_category(query.category)
-        store = self._stores(space)
-        if query.like is not None:
-            self.picture(query.like)
-        vector = query_vector(query, encoder, store)
-        exclude = [] if query.like is None else [query.like]
-        while True:
-            with self._database.read():
-                if query.shows:
-                    ids = self._filters.showing(query.shows, query.category)
-                    found = self._filters.nearest(vector, k, ids, space, exclude)
-                else:
-                    found = store.search(vector, k, category=query.category, exclude=exclude)
-                pictures = self._catalogue.pictures_by_id([picture_id for picture_id, _ in found])
-            # A server has a vector a moment before the collection has its picture.
-            strangers = [picture_id for picture_id, _ in found if picture_id not in pictures]
-            if not strangers:
-                break
-            exclude += strangers
-        return SearchResult(
-            query=query,
-            model=encoder.name,
-            hits=tuple(
-                Hit(rank, pictures[picture_id], score)
-                for rank, (picture_id, score) in enumerate(found, start=1)
-            ),
-            took_ms=1e3 * (time.perf_counter() - start),
-            likely_relevant=likely_relevant(query, space, found),
-        )
+        return self._searcher.search(query, encoder, k)
 
     def embeddings(
         self, space: Encoder | Fingerprint | str, ids: Sequence[int] | None = None
