@@ -19,7 +19,7 @@ from pareja.search.contracts import Hit, Picture, Query, SearchResult
 from pareja.search.database import FILE_NAME
 
 if TYPE_CHECKING:
-    from ipywidgets import VBox  # type: ignore[import-untyped]
+    from ipywidgets import VBox
 
 FIRST_MODEL = "starter"
 """Embeds pictures that no encoder has embedded yet, unless another one is named."""

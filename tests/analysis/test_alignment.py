@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, stats
-from sklearn.cross_decomposition import CCA  # type: ignore[import-untyped]
-from sklearn.linear_model import RidgeCV  # type: ignore[import-untyped]
+from sklearn.cross_decomposition import CCA
+from sklearn.linear_model import RidgeCV
 
 from pareja.analysis import Bridge, bridges, geometry
 from pareja.analysis.crossfit import Blocks

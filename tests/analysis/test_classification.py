@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest
-from sklearn.metrics import (  # type: ignore[import-untyped]
+from sklearn.metrics import (
     balanced_accuracy_score,
     confusion_matrix,
     f1_score,

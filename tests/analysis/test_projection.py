@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.spatial import procrustes
-from sklearn.decomposition import PCA  # type: ignore[import-untyped]
+from sklearn.decomposition import PCA
 
 from pareja.analysis import plane
 from pareja.analysis.similarity import unit

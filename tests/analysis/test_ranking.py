@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score  # type: ignore[import-untyped]
+from sklearn.metrics import ndcg_score
 
 from pareja.analysis.ranking import ranking
 from pareja.errors import AnalysisError

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics.pairwise import cosine_similarity as reference  # type: ignore[import-untyped]
+from sklearn.metrics.pairwise import cosine_similarity as reference
 
 from pareja.analysis import cosine_similarity, normalise, random_projection_similarity
 from pareja.errors import AnalysisError

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -91,7 +91,7 @@ def test_pictures_alone(tmp_path: Path) -> None:
 
 
 def test_numbers_of_classes_become_their_names(tmp_path: Path) -> None:
-    import datasets  # type: ignore[import-untyped]
+    import datasets
 
     features = datasets.Features(
         {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}

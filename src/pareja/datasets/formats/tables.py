@@ -220,7 +220,7 @@ def _nonempty(dataset: Dataset) -> Dataset:
 def _parquet(path: Path) -> Iterator[Any]:
     """Open a Parquet file; say in one line what is wrong with it."""
     try:
-        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
         raise MissingDependencyError("pyarrow", "to read Parquet files", "parquet") from error
@@ -331,7 +331,7 @@ def _hub_split(repository: str, split: str) -> tuple[Any, str]:
 
 def _datasets_library() -> Any:
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError as error:
         raise MissingDependencyError("datasets", "to read datasets of the hub", "hub") from error
     return datasets

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-import openvino  # type: ignore[import-untyped]
+import openvino
 from numpy.typing import NDArray
-from openvino.preprocess import PrePostProcessor  # type: ignore[import-untyped]
+from openvino.preprocess import PrePostProcessor
 from platformdirs import user_cache_path
 
 from pareja.encoders.backends import Device, Network, Precision
@@ -159,8 +159,8 @@ def _quiet() -> Iterator[None]:
 def _translate(module: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> openvino.Model:
     """Convert a torch module."""
     # What openvino.convert_model does, without the usage report that it sends over the network.
-    from openvino.frontend import FrontEndManager  # type: ignore[import-untyped]
-    from openvino.frontend.pytorch.ts_decoder import (  # type: ignore[import-untyped]
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import (
         TorchScriptPythonDecoder,
     )
 
