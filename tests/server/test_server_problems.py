@@ -166,6 +166,14 @@ def test_programs_are_told_in_english(client: TestClient, path: str, said: str) 
     assert said in answer.json()["error"]["message"]
 
 
+def test_of_several_kinds_the_one_that_was_meant_is_told(client: TestClient) -> None:
+    answer = client.post("/v1/embeddings", json={"input": ["red", "x" * 8_001]})
+    assert answer.status_code == 422
+    message = answer.json()["error"]["message"]
+    assert ".1." in message
+    assert "at most 8000 characters" in message
+
+
 def test_what_only_the_servers_owner_can_mend_is_quoted(
     collection: Collection, colours: ColourEncoder
 ) -> None:

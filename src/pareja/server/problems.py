@@ -104,7 +104,8 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
-    first = error.errors()[0]
+    # Of the kinds that a field may have, the one that fits deepest is the one that was meant.
+    first = max(error.errors(), key=lambda mistake: len(mistake["loc"]))
     # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
     loc = [str(part) for part in first["loc"][:6]]
     text = f"{'.'.join(loc)[:80]}: {first['msg']}".encode("utf-8", "replace").decode()
