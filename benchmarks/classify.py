@@ -23,6 +23,8 @@ from scipy.special import softmax
 from pareja.analysis.classification import compare_classifiers
 from pareja.analysis.rejection import choose_threshold, rejection
 from pareja.analysis.significance import Estimate
+from pareja.classifiers.prompts import template_sets
+from pareja.classifiers.zero_shot import classify, zero_shot
 from pareja.datasets import Dataset, load_dataset
 from pareja.embedding.cache import EmbeddingCache, Stamp, picture_digest
 from pareja.embedding.pipeline import embed_images
@@ -30,8 +32,6 @@ from pareja.encoders import DualEncoder, Embeddings
 from pareja.encoders.starter import ConceptSpace, Starter, class_names
 from pareja.tasks.evaluation import evaluate, true_labels
 from pareja.tasks.moderation import default_prompts, moderation_scores
-from pareja.tasks.prompts import template_sets
-from pareja.tasks.zero_shot import classify, zero_shot
 
 COMMONS = Path(__file__).parents[1] / "data" / "commons200"
 KINDS = (

@@ -32,9 +32,9 @@ from numpy.typing import NDArray
 
 from pareja.files import atomic_write
 from pareja.search.database import Database
-from pareja.search.graph import CONNECTIVITY, EXPANSION_ADD
-from pareja.search.vectors import SqliteVectors
-from pareja.search.walking import BEAMS
+from pareja.search.vectors.graph import CONNECTIVITY, EXPANSION_ADD
+from pareja.search.vectors.sqlite import SqliteVectors
+from pareja.search.vectors.walking import BEAMS
 
 DIM = 512
 K = 10
@@ -134,7 +134,7 @@ def fresh_process(folder: Path) -> dict[str, float]:
         "import numpy as np, numkong, usearch.index\n"
         "from pathlib import Path\n"
         "from pareja.search.database import Database\n"
-        "from pareja.search.vectors import SqliteVectors\n"
+        "from pareja.search.vectors.sqlite import SqliteVectors\n"
         "def memory():\n"
         "    status = Path('/proc/self/status').read_text()\n"
         "    return int(status.split('RssAnon:')[1].split()[0]) / 1024\n"
@@ -289,7 +289,7 @@ def faiss_lines(
 
 
 def qdrant_lines(matrix: Rows, queries: Rows) -> list[Line]:
-    from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+    from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
 
     server = QdrantServer(QdrantAddress.parse("qdrant://:memory:/benchmark"))
     store = QdrantVectors(server, "space", DIM)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pareja.tasks.classifiers import Classifier, Linear
+from pareja.classifiers.learned import Classifier, Linear
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

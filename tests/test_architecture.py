@@ -16,14 +16,17 @@ LAYERS = (
     "server",
     "notebook",
     "report",
-    "studies",
+    "words",
     "tasks",
     "search",
+    "classifiers",
     "embedding",
+    "inputs",
     "encoders",
     "analysis",
     "datasets",
     "files",
+    "sqlite",
     "errors",
 )
 # Neighbours that do not know each other, whatever their order above.

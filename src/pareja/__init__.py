@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pareja.classifiers.zero_shot import classify
     from pareja.datasets import (
         Dataset,
         Record,
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from pareja.errors import ParejaError
     from pareja.report import write_folder, write_report
     from pareja.search import Collection, Query
-    from pareja.studies.study import StudyResult, run_study
-    from pareja.tasks.zero_shot import classify
+    from pareja.tasks.study import StudyResult, run_study
 
 _HOMES = {
     "Collection": "search",
@@ -34,9 +34,9 @@ _HOMES = {
     "ParejaError": "errors",
     "Query": "search",
     "Record": "datasets",
-    "StudyResult": "studies.study",
+    "StudyResult": "tasks.study",
     "check_dataset": "datasets",
-    "classify": "tasks.zero_shot",
+    "classify": "classifiers.zero_shot",
     "decode_image": "datasets",
     "embed_dataset": "embedding",
     "embed_images": "embedding",
@@ -47,7 +47,7 @@ _HOMES = {
     "load_dual": "encoders",
     "load_encoder": "encoders",
     "pack": "datasets",
-    "run_study": "studies.study",
+    "run_study": "tasks.study",
     "write_folder": "report",
     "write_report": "report",
 }

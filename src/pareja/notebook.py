@@ -13,10 +13,10 @@ from pareja.encoders import Encoder, load_encoder
 from pareja.errors import MissingDependencyError, ParejaError
 from pareja.report.html import data_uri, page_environment
 from pareja.report.pictures import Thumbnail, thumbnail
-from pareja.report.wording import Lang, Wording
 from pareja.search.collection import Collection
 from pareja.search.contracts import Hit, Picture, Query, SearchResult
 from pareja.search.database import FILE_NAME
+from pareja.words.wording import Lang, Wording
 
 if TYPE_CHECKING:
     from ipywidgets import VBox

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pareja.classifiers.few_shot import Method
+from pareja.classifiers.learned import load_classifier
 from pareja.cli.fewshot import Way
-from pareja.tasks.classifiers import load_classifier
-from pareja.tasks.few_shot import Method
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
+from pareja.classifiers.learned import save_classifier
 from pareja.errors import ModelUnavailableError
 from pareja.search import BundledQuery
-from pareja.tasks.classifiers import save_classifier
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja

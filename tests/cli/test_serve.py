@@ -18,10 +18,10 @@ from fastapi.testclient import TestClient
 from tests.colour_classifier import colour_classifier
 from typer.testing import CliRunner
 
+from pareja.classifiers.learned import save_classifier
 from pareja.cli import app
 from pareja.errors import ModelUnavailableError, ParejaError, ServerError
 from pareja.search import Collection
-from pareja.tasks.classifiers import save_classifier
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -9,9 +9,9 @@ import pytest
 
 from pareja.datasets import Dataset
 from pareja.report.contact_sheet import render_contact_sheet, render_review
-from pareja.report.wording import Lang
 from pareja.tasks.labelling import label_pictures
 from pareja.tasks.moderation import default_prompts, review_pictures
+from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -119,7 +119,7 @@ def test_flagged_pictures_are_blurred_until_asked_for(
 @pytest.mark.parametrize("lang", ["en", "es"])
 def test_every_flag_has_a_name(colour_dataset: Dataset, colours: ColourEncoder, lang: Lang) -> None:
     from pareja.report.contact_sheet import flag_name
-    from pareja.report.wording import Wording
+    from pareja.words.wording import Wording
 
     names = {flag_name(Wording(lang), name) for name in default_prompts().flags}
     assert not any("_" in name for name in names)

@@ -9,8 +9,8 @@ import pytest
 
 from pareja.datasets import Dataset
 from pareja.report.models import write_model_report
-from pareja.report.wording import Lang
 from pareja.tasks.compare import compare_models
+from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

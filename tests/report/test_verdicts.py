@@ -16,8 +16,8 @@ from pareja.report.content import build_document
 from pareja.report.document import Bullets, Paragraph
 from pareja.report.frame import Frame
 from pareja.report.verdicts import ALPHA, p_values
-from pareja.report.wording import Lang
-from pareja.studies.study import EncoderResult, StudyResult
+from pareja.tasks.study import EncoderResult, StudyResult
+from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
     from tests.report.conftest import Study

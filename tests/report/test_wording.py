@@ -5,9 +5,9 @@ import re
 import pytest
 
 from pareja.analysis.significance import Estimate
-from pareja.report.document import Span
 from pareja.report.formulas import load_formulas
-from pareja.report.wording import Wording, load_words
+from pareja.words.spans import Span
+from pareja.words.wording import Wording, load_words
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

@@ -16,12 +16,12 @@ from pareja.report.content import build_document
 from pareja.report.document import Gallery, plain
 from pareja.report.frame import Frame
 from pareja.report.pdf import _breakable
-from pareja.report.wording import Lang
+from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
     from tests.report.conftest import Study
 
-    from pareja.studies.study import StudyResult
+    from pareja.tasks.study import StudyResult
 
 LANGS: tuple[Lang, ...] = ("en", "es")
 STEMS = {"en": ("report", "figures"), "es": ("memoria", "figuras")}

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
+from pareja.classifiers.learned import Classifier, Linear
 from pareja.encoders import Embeddings, Fingerprint
 from pareja.errors import FingerprintMismatchError, LabelError
 from pareja.search import Collection, Query, Shows
 from pareja.search.labels import LabelFilters, PictureLabels
-from pareja.tasks.classifiers import Classifier, Linear
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

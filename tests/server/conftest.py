@@ -18,9 +18,9 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from pareja.classifiers.learned import Classifier
 from pareja.search import Collection
 from pareja.server import Settings, create_app
-from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from tests.server.pictures import data_url, index_wall, png
 
+from pareja.classifiers.prompts import template_sets
+from pareja.classifiers.zero_shot import classify
 from pareja.search import Collection
 from pareja.server import create_app
-from pareja.tasks.prompts import template_sets
-from pareja.tasks.zero_shot import classify
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -14,11 +14,11 @@ from fastapi.testclient import TestClient
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 from tests.server.pictures import Colour, data_url, index_wall, png
 
+from pareja.classifiers.learned import Classifier, save_classifier
 from pareja.errors import DatasetError, FingerprintMismatchError, ServerError
 from pareja.search import Collection
 from pareja.server import create_app
 from pareja.server.learned import load_classifiers
-from pareja.tasks.classifiers import Classifier, save_classifier
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -13,8 +13,8 @@ from tests.colour_classifier import colour_classifier
 from tests.server.in_browser import assert_accessible, give_picture
 from tests.server.test_server_classify_browser import entry_of, labels
 
+from pareja.classifiers.learned import Classifier
 from pareja.search import Collection
-from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -14,11 +14,11 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from tests.server.pictures import png
 
-from pareja.report.wording import load_words
 from pareja.search import Collection
 from pareja.search.judging import BundledQuery
 from pareja.server import create_app
-from pareja.server.wording import LANGS, page_words
+from pareja.words.pages import LANGS, page_words
+from pareja.words.wording import load_words
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pareja.classifiers.few_shot import METHODS
+from pareja.classifiers.learned import Linear
+from pareja.classifiers.zero_shot import classify
 from pareja.datasets import Dataset, load_dataset
 from pareja.encoders import EncoderPair, Fingerprint, TextEncoder
 from pareja.errors import EncoderError, FingerprintMismatchError, LabelError
-from pareja.tasks.classifiers import Linear
 from pareja.tasks.examples import (
     fit_classifier,
     gather_examples,
     learn_from,
     usable_methods,
 )
-from pareja.tasks.few_shot import METHODS
-from pareja.tasks.zero_shot import classify
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from pareja.classifiers.zero_shot import Classification
 from pareja.datasets import Dataset
 from pareja.errors import DatasetError, LabelError
 from pareja.tasks.evaluation import distinct, evaluate, true_labels
 from pareja.tasks.labelling import calibrated_threshold, label_pictures
 from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
-from pareja.tasks.zero_shot import Classification
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.tasks.few_shot_points import LABELS, points
+from tests.classifiers.few_shot_points import LABELS, points
 
+from pareja.classifiers.few_shot import METHODS, Method
 from pareja.embedding.pipeline import Progress
 from pareja.errors import LabelError
-from pareja.tasks.few_shot import METHODS, Method
 from pareja.tasks.learning_curves import (
     draw_split,
     learning_curves,

@@ -189,9 +189,9 @@ def _by_examples(
     dataset: Dataset, run: _Run, classifier: Path | None, shots: str | None
 ) -> Labelled:
     """Label pictures by what a file holds, or else by what these examples teach."""
+    from pareja.classifiers.learned import load_classifier
     from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load
-    from pareja.tasks.classifiers import load_classifier
     from pareja.tasks.examples import image_encoder, learn_from
     from pareja.tasks.labelling import label_by
 
@@ -229,12 +229,12 @@ def _by_words(
     unknown_from: str | None,
 ) -> Labelled:
     """Label pictures by the labels' names; held-out pictures give the threshold for none."""
+    from pareja.classifiers.prompts import read_labels, read_templates
+    from pareja.classifiers.zero_shot import SURE_ENOUGH
     from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load_dual
     from pareja.tasks.evaluation import column_told, distinct, true_labels
     from pareja.tasks.labelling import calibrated_threshold, label_pictures
-    from pareja.tasks.prompts import read_labels, read_templates
-    from pareja.tasks.zero_shot import SURE_ENOUGH
 
     templates = read_templates("photo" if template is None else template)
     threshold = SURE_ENOUGH if unknown or unknown_from is not None else None

@@ -69,12 +69,12 @@ def compare(
     Accuracy, calibration, retrieval, speed and cost side by side, with tests; -o names a folder
     for the report (HTML, Markdown, PDF), which also explains softmax and sigmoid on the pictures.
     """
+    from pareja.classifiers.prompts import read_labels, read_templates
     from pareja.datasets import load_dataset
     from pareja.encoders import load_dual
     from pareja.report.models import write_model_report
     from pareja.tasks.compare import compare_models
     from pareja.tasks.compare_export import comparison_to_json
-    from pareja.tasks.prompts import read_labels, read_templates
 
     templates = {given: read_templates(given) for given in template or ("photo", "bare")}
     choices = None if labels is None else read_labels(labels)

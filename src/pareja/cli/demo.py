@@ -21,7 +21,7 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
     from pareja.datasets import load_dataset
     from pareja.encoders import load_encoder
     from pareja.report import write_folder
-    from pareja.studies.study import run_study
+    from pareja.tasks.study import run_study
 
     report = examine("pareja20", "course", "starter")
     print_report(report)

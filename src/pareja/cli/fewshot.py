@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Way(StrEnum):
-    """The methods of `pareja.tasks.few_shot`, which --help must not import."""
+    """The methods of `pareja.classifiers.few_shot`, which --help must not import."""
 
     knn = "knn"
     prototype = "prototype"
@@ -105,13 +105,13 @@ def fewshot(
     a picture more than the most shots. --save writes what one --method learned, for
     'pareja classify --classifier'.
     """
+    from pareja.classifiers.learned import serialise
+    from pareja.classifiers.prompts import read_labels, read_templates
     from pareja.datasets import load_dataset
     from pareja.encoders import load
-    from pareja.tasks.classifiers import serialise
     from pareja.tasks.examples import fit_classifier, gather_examples, usable_methods
     from pareja.tasks.few_shot_export import curves_to_json
     from pareja.tasks.learning_curves import learning_curves
-    from pareja.tasks.prompts import read_labels, read_templates
 
     if save is not None and len(method or []) != 1:
         fail("--save writes one classifier: name one --method.", status=2)

@@ -116,8 +116,8 @@ def _conditions(
                 status=2,
             )
         return ()
+    from pareja.classifiers.learned import load_classifier
     from pareja.search import Shows
-    from pareja.tasks.classifiers import load_classifier
 
     learned = load_classifier(classifier)
     if not labels:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pareja.analysis.alignment import Bridge
-    from pareja.studies.study import EncoderResult, StudyResult
+    from pareja.tasks.study import EncoderResult, StudyResult
 
 EMBEDDED = ("starter-unaligned", "starter")
 
@@ -61,8 +61,8 @@ def study(
     from pareja.datasets import load_dataset
     from pareja.encoders import load_encoder
     from pareja.report import write_folder
-    from pareja.studies.export import study_to_json
-    from pareja.studies.study import run_study
+    from pareja.tasks.study import run_study
+    from pareja.tasks.study_export import study_to_json
 
     loaded = load_dataset(dataset)
     folder = out or (None if as_json else Path(f"{loaded.name}-study"))

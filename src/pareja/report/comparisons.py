@@ -8,11 +8,9 @@ from pareja.analysis.comparison import Comparison
 from pareja.report.document import (
     Block,
     Gallery,
-    Inline,
     Paragraph,
     PictureCard,
     Section,
-    Span,
     Subheading,
     joined,
     plain,
@@ -21,6 +19,7 @@ from pareja.report.findings import compare_sentence
 from pareja.report.frame import Frame, clipped
 from pareja.report.readings import DIRECTIONS, Reading, telling
 from pareja.report.verdicts import correlation_outcome
+from pareja.words.spans import Inline, Span
 
 _SHOWN_PAIRS = 4
 _SHOWN_DISAGREEMENTS = 6

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pareja.classifiers.zero_shot import PRESENT
 from pareja.datasets.records import Dataset
 from pareja.report.html import data_uri, page_environment
 from pareja.report.pictures import thumbnails
-from pareja.report.wording import Lang, Wording
 from pareja.tasks.evaluation import distinct
 from pareja.tasks.labelling import Labelled
 from pareja.tasks.moderation import Review
-from pareja.tasks.zero_shot import PRESENT
+from pareja.words.wording import Lang, Wording
 
 
 def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:

@@ -12,13 +12,11 @@ from pareja.report.document import (
     Document,
     Formula,
     Gallery,
-    Inline,
     Listing,
     Note,
     Paragraph,
     PictureCard,
     Section,
-    Span,
     joined,
     plain,
 )
@@ -26,6 +24,7 @@ from pareja.report.findings import findings
 from pareja.report.frame import Frame, clipped
 from pareja.report.readings import DIRECTIONS
 from pareja.report.verdicts import ALPHA, p_values
+from pareja.words.spans import Inline, Span
 
 # Below this many pictures the report speaks of a small sample.
 _SMALL = 100

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-    from pareja.report.wording import Wording
+    from pareja.words.wording import Wording
 
 INK = "#1d2330"
 MUTED = "#5a6373"

@@ -12,7 +12,7 @@ from pareja.report.drawing import MUTED, Drawing, bare, finish, sheet, short
 from pareja.report.frame import Frame
 from pareja.report.inside import template_label
 from pareja.report.readings import DIRECTIONS
-from pareja.report.wording import Wording
+from pareja.words.wording import Wording
 
 
 def draw_reliability(

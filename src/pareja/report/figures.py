@@ -18,8 +18,8 @@ from pareja.report.frame import Frame
 from pareja.report.heatmaps import draw_confusion, draw_similarity
 from pareja.report.pictures import Thumbnail, thumbnails
 from pareja.report.scatter import draw_comparisons, draw_map
-from pareja.report.wording import Lang
-from pareja.studies.study import StudyResult
+from pareja.tasks.study import StudyResult
+from pareja.words.wording import Lang
 
 
 def write_figures(result: StudyResult, folder: Path, *, lang: Lang) -> Mapping[str, Path]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pareja.analysis.comparison import Comparison
 from pareja.analysis.retrieval import RetrievalScores
 from pareja.analysis.significance import Estimate
-from pareja.report.document import Inline
 from pareja.report.frame import Frame
 from pareja.report.readings import DIRECTIONS, SHOWN_BRIDGE, Reading
 from pareja.report.verdicts import (
@@ -19,6 +18,7 @@ from pareja.report.verdicts import (
     outcome,
     significant,
 )
+from pareja.words.spans import Inline
 
 
 def findings(frame: Frame) -> Iterator[Inline]:

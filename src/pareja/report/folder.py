@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pareja.report.wording import Lang
 from pareja.report.write import write_report
-from pareja.studies.export import study_to_json, write_csv
-from pareja.studies.study import StudyResult
+from pareja.tasks.study import StudyResult
+from pareja.tasks.study_export import study_to_json, write_csv
+from pareja.words.wording import Lang
 
 
 def write_folder(result: StudyResult, out: Path, *, langs: Sequence[Lang]) -> dict[str, str]:

@@ -11,10 +11,11 @@ from itertools import count
 import numpy as np
 
 from pareja.analysis.modality import DualScores
-from pareja.report.document import FigureBlock, Inline, StudentPlace, Table, plain
+from pareja.report.document import FigureBlock, StudentPlace, Table, plain
 from pareja.report.readings import DIRECTIONS, Reading, caption_numbers, compared, readings
-from pareja.report.wording import Lang, Wording
-from pareja.studies.study import StudyResult
+from pareja.tasks.study import StudyResult
+from pareja.words.spans import Inline
+from pareja.words.wording import Lang, Wording
 
 FEW_CELLS = 40
 FEW_ON_MAP = 30

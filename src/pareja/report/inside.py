@@ -10,7 +10,6 @@ from pareja.report.document import (
     Block,
     Bullets,
     FigureBlock,
-    Inline,
     Paragraph,
     Section,
     Subheading,
@@ -20,6 +19,7 @@ from pareja.report.document import (
 from pareja.report.frame import Frame
 from pareja.report.readings import DIRECTIONS
 from pareja.report.verdicts import calibration_outcome, mean_confidence, moved_by, significant
+from pareja.words.spans import Inline
 
 
 def inside_section(frame: Frame) -> Section:

@@ -11,17 +11,16 @@ from pareja.report.document import (
     FigureBlock,
     Formula,
     Gallery,
-    Inline,
     Listing,
     Note,
     Paragraph,
     PictureCard,
-    Span,
     StudentPlace,
     Subheading,
     Table,
 )
 from pareja.report.formulas import load_formulas
+from pareja.words.spans import Inline, Span
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~$&#])")
 # At the start of a line these would begin a list, draw a rule or underline a heading.

@@ -15,19 +15,18 @@ from pareja.report.document import (
     Document,
     FigureBlock,
     Gallery,
-    Inline,
     Listing,
     Paragraph,
     PictureCard,
     Section,
-    Span,
     Table,
     joined,
     plain,
 )
 from pareja.report.verdicts import ALPHA
-from pareja.report.wording import Wording
 from pareja.tasks.compare import Difference, Dispute, ModelComparison, Variant
+from pareja.words.spans import Inline, Span
+from pareja.words.wording import Wording
 
 _SHOWN_PICTURES = 12
 _DIRECTIONS = ("image_to_text", "text_to_image")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pareja.report.charts import series
 from pareja.report.drawing import Drawing, bare, dash, finish, sheet, short
-from pareja.report.wording import Wording
 from pareja.tasks.compare import ModelComparison
+from pareja.words.wording import Wording
 
 
 def draw_accuracy(comparison: ModelComparison, words: Wording) -> Drawing:

@@ -9,9 +9,9 @@ from pareja.report.dual_figures import draw_reliability
 from pareja.report.model_content import build_model_document
 from pareja.report.model_figures import draw_accuracy
 from pareja.report.pictures import thumbnails
-from pareja.report.wording import Lang, Wording
 from pareja.report.write import Format, write_document
 from pareja.tasks.compare import ModelComparison
+from pareja.words.wording import Lang, Wording
 
 
 def write_model_report(

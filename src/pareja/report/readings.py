@@ -12,8 +12,8 @@ from pareja.analysis.comparison import Comparison
 from pareja.analysis.matching import MatchingScores
 from pareja.analysis.retrieval import Direction, RetrievalScores
 from pareja.analysis.significance import Floats
-from pareja.report.wording import Wording
-from pareja.studies.study import EncoderResult, StudyResult
+from pareja.tasks.study import EncoderResult, StudyResult
+from pareja.words.wording import Wording
 
 DIRECTIONS: tuple[Direction, ...] = ("image_to_text", "text_to_image")
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from pareja.report.comparisons import comparison_section, pairs_section
-from pareja.report.document import Block, Bullets, Inline, Note, Paragraph, Section, joined, plain
+from pareja.report.document import Block, Bullets, Note, Paragraph, Section, joined, plain
 from pareja.report.findings import hits
 from pareja.report.frame import Frame
 from pareja.report.inside import inside_section
 from pareja.report.readings import DIRECTIONS, Reading
 from pareja.report.verdicts import beats_chance, geometry_tests, matches, significant
+from pareja.words.spans import Inline
 
 
 def sections(frame: Frame) -> Iterator[Section]:

@@ -25,7 +25,7 @@ from pareja.report.drawing import (
 from pareja.report.frame import Frame
 from pareja.report.pictures import Thumbnail
 from pareja.report.readings import compared
-from pareja.studies.study import StudyResult
+from pareja.tasks.study import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,7 +19,7 @@ from pareja.analysis.modality import DualScores, PromptScores
 from pareja.analysis.retrieval import Direction
 from pareja.analysis.significance import Estimate, PermutationTest
 from pareja.report.readings import Reading
-from pareja.studies.study import EncoderResult, StudyResult
+from pareja.tasks.study import EncoderResult, StudyResult
 
 ALPHA = 0.05
 

@@ -15,8 +15,8 @@ from pareja.report.html import render_html
 from pareja.report.markdown import render_markdown
 from pareja.report.pdf import render_pdf
 from pareja.report.pictures import Thumbnail, thumbnails
-from pareja.report.wording import Lang
-from pareja.studies.study import StudyResult
+from pareja.tasks.study import StudyResult
+from pareja.words.wording import Lang
 
 Format = Literal["html", "md", "pdf"]
 

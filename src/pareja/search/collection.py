@@ -31,7 +31,7 @@ from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
 from pareja.search.labels import LabelFilters, PictureLabels
 from pareja.search.relevance import measure_unrelated
 from pareja.search.searching import Searcher
-from pareja.search.stores import VectorStores
+from pareja.search.vectors.stores import VectorStores
 from pareja.search.verification import verify
 
 

@@ -48,7 +48,7 @@ class Picture:
 class PictureClassifier(Protocol):
     """What tells from a picture's embedding which one of its labels the picture has.
 
-    `pareja.tasks.classifiers.Classifier` is one.
+    `pareja.classifiers.learned.Classifier` is one.
     """
 
     @property

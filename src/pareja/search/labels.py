@@ -22,8 +22,8 @@ from pareja.search.catalogue import Catalogue, Space
 from pareja.search.contracts import PictureClassifier, Shows, VectorStore
 from pareja.search.database import Database
 from pareja.search.indexing import Stores
-from pareja.search.scan import Keys, Scan
-from pareja.search.vectors import checked_rows
+from pareja.search.vectors.exact import Keys, Scan
+from pareja.search.vectors.sqlite import checked_rows
 
 _AT_ONCE = 8192
 # So many classifiers' labels stay in memory, at 16 bytes a picture.

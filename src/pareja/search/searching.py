@@ -13,7 +13,7 @@ from pareja.search.contracts import Hit, Query, SearchResult
 from pareja.search.database import Database
 from pareja.search.labels import LabelFilters
 from pareja.search.relevance import likely_relevant
-from pareja.search.stores import VectorStores
+from pareja.search.vectors.stores import VectorStores
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.classifiers.learned import Classifier
+from pareja.classifiers.zero_shot import Classification, ZeroShot, activations
 from pareja.encoders.protocols import Embeddings
-from pareja.tasks.classifiers import Classifier
-from pareja.tasks.zero_shot import Classification, ZeroShot, activations
 
 ACTIVATIONS = ("softmax", "sigmoid")
 

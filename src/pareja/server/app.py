@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from pareja.classifiers.learned import Classifier
 from pareja.embedding.pipeline import available_cores
 from pareja.encoders import load_encoder
 from pareja.encoders.protocols import Encoder
@@ -35,7 +36,6 @@ from pareja.server.problems import problem_of
 from pareja.server.rendering import is_partial, render, words_of
 from pareja.server.security import Gate, Guard, wants_page
 from pareja.server.settings import Settings
-from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
     from pareja.search import Collection

@@ -13,6 +13,9 @@ import numpy as np
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from pareja.classifiers.learned import Classifier
+from pareja.classifiers.prompts import PLACE, template_sets
+from pareja.classifiers.zero_shot import SURE_ENOUGH, Classification, ZeroShot, zero_shot
 from pareja.encoders.protocols import Embeddings
 from pareja.server.answers import Answer, by_examples, by_words
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
@@ -31,9 +34,6 @@ from pareja.server.schemas import (
 )
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_LABELS, MAX_QUERY
 from pareja.server.uploads import decode_data_url
-from pareja.tasks.classifiers import Classifier
-from pareja.tasks.prompts import PLACE, template_sets
-from pareja.tasks.zero_shot import SURE_ENOUGH, Classification, ZeroShot, zero_shot
 
 router = APIRouter()
 
@@ -112,7 +112,7 @@ def split_labels(written: str) -> list[str]:
 def templates_of(given: str) -> tuple[str, ...]:
     """Return the templates that a visitor names: a set, or one that is written out.
 
-    Unlike `pareja.tasks.prompts.read_templates` it opens no file, whatever it is called.
+    Unlike `pareja.classifiers.prompts.read_templates` it opens no file, whatever it is called.
     """
     sets = template_sets()
     if given in sets:

@@ -19,6 +19,8 @@ from pareja.analysis.classification import (
     compare_classifiers,
 )
 from pareja.analysis.comparison import Agreement
+from pareja.classifiers.prompts import template_sets
+from pareja.classifiers.zero_shot import Loss, activations
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture
 from pareja.server.classifying import classifier_of, templates_of
@@ -27,11 +29,9 @@ from pareja.server.parameters import EngineHere
 from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import render, words_of
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_QUERY
-from pareja.server.wording import PageWording
 from pareja.tasks.compare import Dispute, disputes
 from pareja.tasks.evaluation import Truth, distinct
-from pareja.tasks.prompts import template_sets
-from pareja.tasks.zero_shot import Loss, activations
+from pareja.words.pages import PageWording
 
 router = APIRouter(include_in_schema=False)
 

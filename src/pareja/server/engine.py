@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pareja.analysis.projection import plane
+from pareja.classifiers.learned import Classifier
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
 from pareja.errors import CollectionError, ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
@@ -25,7 +26,6 @@ from pareja.server.problems import Problem, named
 from pareja.server.settings import Settings
 from pareja.server.thumbnails import Thumbnails
 from pareja.server.uploads import Uploads
-from pareja.tasks.classifiers import Classifier
 
 if TYPE_CHECKING:
     from pareja.search import Collection

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pareja.classifiers.learned import Classifier, load_classifier
 from pareja.errors import ServerError
 from pareja.search.contracts import Shows
 from pareja.server.problems import Problem, named
-from pareja.tasks.classifiers import Classifier, load_classifier
 
 if TYPE_CHECKING:
     from pareja.search import Collection

@@ -20,7 +20,7 @@ from pareja.server.rendering import LANG_COOKIE, THEME_COOKIE, is_partial, rende
 from pareja.server.security import local_path
 from pareja.server.settings import MAX_QUERY
 from pareja.server.uploads import Upload
-from pareja.server.wording import PageWording
+from pareja.words.pages import PageWording
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 

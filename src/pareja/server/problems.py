@@ -15,8 +15,8 @@ from pareja.errors import (
     NoSuchPictureError,
     ReadOnlyError,
 )
-from pareja.report.wording import Lang
-from pareja.server.wording import wording
+from pareja.words.pages import wording
+from pareja.words.wording import Lang
 
 _NAMED = 20
 _MISTAKES = {

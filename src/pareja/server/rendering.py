@@ -9,11 +9,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pareja.report.wording import Lang
 from pareja.search.contracts import Picture
 from pareja.server.parameters import engine_of
 from pareja.server.security import local_path
-from pareja.server.wording import PageWording, choose_language, wording
+from pareja.words.pages import PageWording, choose_language, wording
+from pareja.words.wording import Lang
 
 Theme = Literal["auto", "light", "dark"]
 

@@ -22,6 +22,7 @@ from pareja.analysis.classification import (
 from pareja.analysis.comparison import Agreement
 from pareja.analysis.retrieval import RetrievalScores, retrieval
 from pareja.analysis.similarity import cosine_similarity
+from pareja.classifiers.zero_shot import Loss, activations, zero_shot
 from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import Progress, embed_images, embed_texts
@@ -29,7 +30,6 @@ from pareja.encoders.catalogue import find_card
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import DatasetError, EncoderError
 from pareja.tasks.evaluation import Truth, choices, distinct, no_such_labels, true_labels
-from pareja.tasks.zero_shot import Loss, activations, zero_shot
 
 _TIMED_PICTURES = 64
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pareja.analysis.classification import ClassificationScores, classification
 from pareja.analysis.multilabel import MultiLabelScores, multilabel
 from pareja.analysis.rejection import RejectionScores, rejection
+from pareja.classifiers.prompts import checked_labels
+from pareja.classifiers.zero_shot import PRESENT, SURE_ENOUGH, Classification
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError, LabelError
-from pareja.tasks.prompts import checked_labels
-from pareja.tasks.zero_shot import PRESENT, SURE_ENOUGH, Classification
 
 Truth = Literal["label", "category"]
 """Which column of a dataset says what a picture shows."""
@@ -104,8 +104,7 @@ def choices(
     DatasetError
         If no picture has a label.
     LabelError
-        If there is only one label, or `labels` are not as `pareja.tasks.prompts.checked_labels`
-        wants them.
+        If there is only one label, or one of `labels` is empty or given twice.
     """
     given = true_labels(dataset, truth)
     names = distinct(given) if labels is None else checked_labels(labels)

@@ -10,18 +10,18 @@ from typing import cast
 import numpy as np
 
 from pareja.analysis.significance import Floats, Indices
+from pareja.classifiers.few_shot import METHODS, Method, learn, uses_words
+from pareja.classifiers.learned import Classifier, Weights
+from pareja.classifiers.prompts import DEFAULT_TEMPLATES
+from pareja.classifiers.zero_shot import embed_labels
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import OnProgress, embed_images
 from pareja.encoders.catalogue import AnyEncoder
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint, ImageEncoder
 from pareja.errors import EncoderError, LabelError
-from pareja.tasks.classifiers import Classifier, Weights
 from pareja.tasks.evaluation import Truth, choices, column_told, true_labels
-from pareja.tasks.few_shot import METHODS, Method, learn, uses_words
 from pareja.tasks.learning_curves import taking_part, usual_shots
-from pareja.tasks.prompts import DEFAULT_TEMPLATES
-from pareja.tasks.zero_shot import embed_labels
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pareja.analysis.rejection import choose_threshold
+from pareja.classifiers.learned import Classifier
+from pareja.classifiers.prompts import DEFAULT_TEMPLATES
+from pareja.classifiers.zero_shot import Classification, ZeroShot, zero_shot
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import OnProgress, embed_images
 from pareja.encoders.protocols import DualEncoder, ImageEncoder
 from pareja.errors import DatasetError
-from pareja.tasks.classifiers import Classifier
 from pareja.tasks.evaluation import Evaluation, Truth, distinct, evaluate, true_labels
-from pareja.tasks.prompts import DEFAULT_TEMPLATES
-from pareja.tasks.zero_shot import Classification, ZeroShot, zero_shot
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def label_pictures(
     labels
         What they may show; by default every label that `truth` knows.
     templates, multi_label, unknown, cache
-        As `pareja.tasks.zero_shot.classify` takes them.
+        As `pareja.classifiers.zero_shot.classify` takes them.
     truth
         The column that says what a picture shows; None measures nothing.
     resamples, seed

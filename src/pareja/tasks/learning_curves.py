@@ -10,10 +10,10 @@ import numpy as np
 
 from pareja.analysis.repeated import RepeatedAccuracy, repeated_accuracy
 from pareja.analysis.significance import Floats, Indices
+from pareja.classifiers.few_shot import Learned, Method, Settings, learn
 from pareja.embedding.pipeline import OnProgress, Progress
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import LabelError
-from pareja.tasks.few_shot import Learned, Method, Settings, learn
 
 USUAL_SHOTS = (1, 2, 4, 8, 16)
 """The numbers of shots of the CLIP paper's figure 6 and of Tip-Adapter's tables."""

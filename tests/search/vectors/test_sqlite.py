@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pareja.search import vectors, walking
 from pareja.search.database import Database
-from pareja.search.scan import Scan
-from pareja.search.vectors import SqliteVectors
-from pareja.search.walking import Graph, Walk
+from pareja.search.vectors import sqlite as vectors
+from pareja.search.vectors import walking
+from pareja.search.vectors.exact import Scan
+from pareja.search.vectors.sqlite import SqliteVectors
+from pareja.search.vectors.walking import Graph, Walk
 
 DIM = 32
 ROWS = 400

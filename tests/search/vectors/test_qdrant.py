@@ -9,8 +9,9 @@ from httpx import ConnectError
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from pareja.errors import CollectionError, MissingDependencyError
-from pareja.search import Collection, qdrant
-from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search import Collection
+from pareja.search.vectors import qdrant
+from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

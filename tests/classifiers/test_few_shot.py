@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from tests.tasks.few_shot_points import Points, points, unit
+from tests.classifiers.few_shot_points import Points, points, unit
 
 from pareja.analysis.significance import Floats
+from pareja.classifiers.few_shot import METHODS, Method, learn, uses_words
+from pareja.classifiers.learned import Cache, Linear
+from pareja.classifiers.linear_probe import linear_probe
+from pareja.classifiers.shots import Shots
+from pareja.classifiers.tip_adapter import tip_adapter, tip_adapter_f
 from pareja.errors import AnalysisError, LabelError
-from pareja.tasks.classifiers import Cache, Linear
-from pareja.tasks.few_shot import METHODS, Method, learn, uses_words
-from pareja.tasks.linear_probe import linear_probe
-from pareja.tasks.shots import Shots
-from pareja.tasks.tip_adapter import tip_adapter, tip_adapter_f
 
 FIXED: dict[Method, dict[str, float]] = {
     "knn": {"count": 3},

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from pareja.analysis.significance import Estimate, PermutationTest
-from pareja.report.document import Inline, Span, Style
+from pareja.words.spans import Inline, Span, Style
 
 Lang = Literal["es", "en"]
 
@@ -23,7 +23,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 @cache
 def load_words(lang: Lang) -> Mapping[str, str]:
     """Return every wording of a language, keys joined with dots."""
-    folder = resources.files("pareja.report")
+    folder = resources.files("pareja.words")
     texts = [(folder / f"{part}_{lang}.toml").read_text(encoding="utf-8") for part in _PARTS]
     return dict(entry for text in texts for entry in flat(tomllib.loads(text)))
 

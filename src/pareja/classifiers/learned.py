@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from pareja.analysis.significance import Floats, chunks
+from pareja.classifiers.prompts import checked_labels
+from pareja.classifiers.zero_shot import Classification
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import DatasetError, FingerprintMismatchError, LabelError
 from pareja.files import atomic_write
-from pareja.tasks.prompts import checked_labels
-from pareja.tasks.zero_shot import Classification
 
 Weights = NDArray[np.float32]
 

@@ -9,8 +9,8 @@ from pareja.errors import CollectionError
 from pareja.search.catalogue import Catalogue, Space
 from pareja.search.contracts import VectorStore
 from pareja.search.database import Database
-from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
-from pareja.search.vectors import SqliteVectors
+from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.vectors.sqlite import SqliteVectors
 
 _STORE = "store"
 

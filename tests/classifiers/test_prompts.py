@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pareja.errors import LabelError
-from pareja.tasks.prompts import (
+from pareja.classifiers.prompts import (
     checked_labels,
     checked_templates,
     read_labels,
     read_templates,
     template_sets,
 )
+from pareja.errors import LabelError
 
 
 def test_labels_come_from_a_list_or_from_a_file(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError, MissingDependencyError
-from pareja.search.vectors import checked_rows
+from pareja.search.vectors.sqlite import checked_rows
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

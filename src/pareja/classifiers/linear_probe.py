@@ -6,8 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pareja.analysis.significance import Floats
-from pareja.tasks.classifiers import Linear
-from pareja.tasks.shots import Shots
+from pareja.classifiers.learned import Linear
+from pareja.classifiers.shots import Shots
 
 _MOST_STEPS = 1000
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from tests.tasks.few_shot_points import LABELS, SPACE, points
+from tests.classifiers.few_shot_points import LABELS, SPACE, points
 
+from pareja.classifiers.few_shot import METHODS, Method, learn
+from pareja.classifiers.learned import Cache, Classifier, load_classifier, save_classifier
 from pareja.errors import DatasetError, FingerprintMismatchError, OutputError
-from pareja.tasks.classifiers import Cache, Classifier, load_classifier, save_classifier
-from pareja.tasks.few_shot import METHODS, Method, learn
 
 
 def classifier(method: Method = "tip-adapter") -> Classifier:

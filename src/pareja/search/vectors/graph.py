@@ -17,8 +17,8 @@ import numpy as np
 
 from pareja.embedding.cache import Stamp
 from pareja.files import staged_file
-from pareja.search.scan import Half, Keys
-from pareja.search.walking import BEAMS, NEIGHBOURS, Bytes, Graph, Walk, as_bytes, looked_up
+from pareja.search.vectors.exact import Half, Keys
+from pareja.search.vectors.walking import BEAMS, NEIGHBOURS, Bytes, Graph, Walk, as_bytes, looked_up
 
 if TYPE_CHECKING:
     from usearch.index import Index

@@ -14,12 +14,12 @@ from threadpoolctl import threadpool_limits
 from pareja.analysis.significance import Floats, Indices
 from pareja.analysis.similarity import normalise
 from pareja.analysis.validation import checked_rows
+from pareja.classifiers.learned import Linear, Nearest, Rule
+from pareja.classifiers.linear_probe import linear_probe
+from pareja.classifiers.shots import Shots
+from pareja.classifiers.tip_adapter import tip_adapter, tip_adapter_f
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import AnalysisError
-from pareja.tasks.classifiers import Linear, Nearest, Rule
-from pareja.tasks.linear_probe import linear_probe
-from pareja.tasks.shots import Shots
-from pareja.tasks.tip_adapter import tip_adapter, tip_adapter_f
 
 Method = Literal["knn", "prototype", "linear-probe", "tip-adapter", "tip-adapter-f"]
 """How labels are learned from examples."""

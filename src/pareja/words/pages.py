@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-from pareja.report.wording import Lang, Wording, flat
+from pareja.words.wording import Lang, Wording, flat
 
 LANGS: tuple[Lang, ...] = ("en", "es")
 
@@ -16,7 +16,7 @@ LANGS: tuple[Lang, ...] = ("en", "es")
 @cache
 def page_words(lang: Lang) -> Mapping[str, str]:
     """Return every wording of the pages, keys joined with dots."""
-    text = resources.files("pareja.server").joinpath(f"locale/{lang}.toml").read_text("utf-8")
+    text = resources.files("pareja.words").joinpath(f"server_{lang}.toml").read_text("utf-8")
     return dict(flat(tomllib.loads(text)))
 
 

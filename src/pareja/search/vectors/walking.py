@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.search.scan import Keys
+from pareja.search.vectors.exact import Keys
 
 Slots = NDArray[np.int64]
 Bytes = NDArray[np.int8]
@@ -81,10 +81,10 @@ class Graph:
     Parameters
     ----------
     path
-        A file that `pareja.search.graph.build` wrote and `pareja.search.graph.identity` vouches
-        for: what it says of itself is believed.
+        A graph that `pareja.search.vectors.graph.build` wrote, checked by `identity` there: what
+        the file says of itself is believed.
     walk
-        How to search, as `pareja.search.graph.build` found out.
+        How to search, as `pareja.search.vectors.graph.build` found out.
 
     Raises
     ------

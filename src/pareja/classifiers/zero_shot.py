@@ -12,17 +12,17 @@ from scipy.special import expit, logsumexp, softmax
 
 from pareja.analysis.significance import Indices
 from pareja.analysis.similarity import normalise
-from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import embed_texts
-from pareja.encoders.protocols import DualEncoder, Embeddings, TextEncoder
-from pareja.errors import FingerprintMismatchError, LabelError
-from pareja.tasks.prompts import (
+from pareja.classifiers.prompts import (
     DEFAULT_TEMPLATES,
     PLACE,
     background_texts,
     checked_labels,
     checked_templates,
 )
+from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.pipeline import embed_texts
+from pareja.encoders.protocols import DualEncoder, Embeddings, TextEncoder
+from pareja.errors import FingerprintMismatchError, LabelError
 
 SURE_ENOUGH = 0.5
 """Certainty below which a picture has none of the labels, unless a threshold was calibrated."""

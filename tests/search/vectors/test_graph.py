@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pareja.search import walking
-from pareja.search.graph import build
-from pareja.search.walking import BEAMS, Graph, Walk, as_bytes
+from pareja.search.vectors import walking
+from pareja.search.vectors.graph import build
+from pareja.search.vectors.walking import BEAMS, Graph, Walk, as_bytes
 
 DIM = 48
 ROWS = 3_000

@@ -13,10 +13,10 @@ from PIL import Image
 from tiny_models import folder, pictures
 from transformers import AutoModel, PreTrainedTokenizerFast
 
+from pareja.classifiers.zero_shot import classify, embed_labels, zero_shot
 from pareja.embedding.cache import EmbeddingCache
 from pareja.encoders import load_dual
 from pareja.errors import FingerprintMismatchError, LabelError
-from pareja.tasks.zero_shot import classify, embed_labels, zero_shot
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -17,8 +17,8 @@ from pareja.encoders import Embeddings
 from pareja.errors import CollectionError
 from pareja.search.contracts import VectorStore
 from pareja.search.database import Database
-from pareja.search.qdrant import QdrantAddress, QdrantServer, QdrantVectors
-from pareja.search.vectors import SqliteVectors
+from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.vectors.sqlite import SqliteVectors
 
 DIM = 16
 SERVER = os.environ.get("QDRANT_URL")

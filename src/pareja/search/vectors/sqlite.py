@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError
 from pareja.search.database import FILE_NAME, Database
-from pareja.search.graph import GRAPH_FROM, build, file_digest, identity
-from pareja.search.scan import Half, Keys, Scan
-from pareja.search.walking import READ_AHEAD, Graph, Walk
+from pareja.search.vectors.exact import Half, Keys, Scan
+from pareja.search.vectors.graph import GRAPH_FROM, build, file_digest, identity
+from pareja.search.vectors.walking import READ_AHEAD, Graph, Walk
 
 Value = TypeVar("Value", int, str)
 GraphRow = tuple[str, str, str, int, int, int, float]

@@ -14,7 +14,7 @@ from pareja.analysis.modality import DualScores
 from pareja.analysis.retrieval import RetrievalScores
 from pareja.analysis.significance import Estimate, Floats, PermutationTest
 from pareja.datasets.records import Dataset
-from pareja.studies.study import EncoderResult, StudyResult
+from pareja.tasks.study import EncoderResult, StudyResult
 
 
 def study_to_json(result: StudyResult, files: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from scipy.optimize import minimize
 
 from pareja.analysis.significance import Floats
 from pareja.analysis.similarity import unit
-from pareja.tasks.classifiers import Cache
-from pareja.tasks.linear_probe import cross_entropy, in_span
-from pareja.tasks.shots import Shots
+from pareja.classifiers.learned import Cache
+from pareja.classifiers.linear_probe import cross_entropy, in_span
+from pareja.classifiers.shots import Shots
 
 _MOST_STEPS = 200
 

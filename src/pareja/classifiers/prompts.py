@@ -22,7 +22,7 @@ _MOST_BYTES = 10_000_000
 
 @cache
 def _table() -> Mapping[str, Mapping[str, Sequence[str]]]:
-    text = resources.files("pareja.tasks").joinpath("templates.toml").read_text("utf-8")
+    text = resources.files("pareja.classifiers").joinpath("templates.toml").read_text("utf-8")
     return tomllib.loads(text)
 
 

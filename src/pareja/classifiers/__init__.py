@@ -1,0 +1,1 @@
+"""Classifiers: embeddings of pictures in, probabilities of labels out."""
