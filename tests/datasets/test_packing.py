@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 from dataclasses import dataclass, replace
@@ -143,6 +144,46 @@ def test_names_that_some_system_refuses(
     Image.new("RGB", (1, 1)).save(stream, "png")
     record = Record(file_name, Held(stream.getvalue()), category=category)
     assert packed_names(tmp_path / "set.zip", record) == [wanted]
+
+
+# the library leaves the metadata open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_datasets_library_finds_every_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    named = (
+        *(("a.jpg", "cats"), ("test strip.jpg", "cats"), ("b.jpg", "train"), ("val.png", "dev")),
+        *(("my eval-2.jpg", None), ("3_training.x.jpg", "a valid one"), ("protest.jpg", "devils")),
+    )
+    made = [
+        Record(name, Held(drawn(number)), (f"caption {number}",), category)
+        for number, (name, category) in enumerate(named)
+    ]
+    path = pack(dataset(*made), tmp_path / "set.zip", report=PASSED).path
+    with ZipFile(path) as archive:
+        archive.extractall(tmp_path / "folder")
+    wanted = {(f"caption {number}", category) for number, (_, category) in enumerate(named)}
+    for number, (builder, options) in enumerate(
+        (
+            ("imagefolder", {"data_files": str(path)}),
+            ("imagefolder", {"data_dir": str(tmp_path / "folder")}),
+            (str(tmp_path / "folder"), {}),
+        )
+    ):
+        read = datasets.load_dataset(builder, cache_dir=str(tmp_path / f"{number}"), **options)
+        (rows,) = read.values()
+        assert set(zip(rows["caption"], rows["category"], strict=True)) == wanted
+        assert all(picture.size == (4, 4) for picture in rows["image"])
+    gc.collect()
+
+
+def drawn(number: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4), (number, 0, 0)).save(stream, "png")
+    return stream.getvalue()
 
 
 def test_what_is_no_picture_keeps_its_name(tmp_path: Path) -> None:

@@ -118,13 +118,35 @@ def test_parquet_files_that_are_none_or_empty(tmp_path: Path) -> None:
 
 
 def test_cells_that_hold_no_picture_or_vanish(tmp_path: Path) -> None:
-    path = table(tmp_path / "set.parquet", {"image": cells(None, b"two")})
+    path = table(tmp_path / "set.parquet", {"image": cells(None, b"two", paths=(None, "b"))})
     first, second = load_dataset(path)
     with pytest.raises(ImageError, match="row 0 of group 0: the cell holds no bytes"):
         first.source.read()
     path.unlink()
     with pytest.raises(ImageError, match=r"row 1 of group 0: cannot be read: .*No such file"):
         second.source.read()
+
+
+def test_the_advice_about_paths_without_bytes_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    (tmp_path / "a.jpg").write_bytes(b"one")
+    features = datasets.Features({"image": datasets.Image(), "caption": datasets.Value("string")})
+    rows = datasets.Dataset.from_dict(
+        {"image": [str(tmp_path / "a.jpg")], "caption": ["A"]}, features=features
+    )
+    monkeypatch.chdir(tmp_path)
+    rows.to_parquet("paths.parquet")
+    (record,) = load_dataset("paths.parquet")
+    with pytest.raises(
+        ImageError, match=r"the cell holds the path /.*a\.jpg and no bytes"
+    ) as caught:
+        record.source.read()
+    exec(caught.value.reason.partition("pictures in it: ")[2], {"rows": rows})  # noqa: S102
+    (record,) = load_dataset("new.parquet")
+    assert (record.caption, record.source.read()) == ("A", b"one")
 
 
 @pytest.mark.parametrize(

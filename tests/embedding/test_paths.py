@@ -17,6 +17,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from pareja.cli.embed import embed
+from pareja.datasets import load_dataset
 from pareja.embedding.cache import EmbeddingCache, picture_digest
 from pareja.embedding.export import read_embeddings
 from pareja.embedding.paths import embed_paths, find_pictures
@@ -60,7 +61,7 @@ def test_a_zip(paint: Paint, tmp_path: Path, encoder: CountingEncoder) -> None:
     assert result.pictures == 3
     stored = read_embeddings(out)
     assert stored.digests == [picture_digest(path.read_bytes()) for path in paths]
-    assert stored.names[0] == f"{tmp_path}/p.zip/0000.png"
+    assert stored.names[0] == "p.zip/0000.png"
 
 
 def test_links_that_lead_out_are_left_out(paint: Paint, tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_rows_are_names_digests_and_embeddings(
     assert (seen[-1].done, seen[-1].total) == (40, 40)
     good = [path for path in paths if path != paths[7]]
     stored = read_embeddings(out, encoder.image_fingerprint)
-    assert stored.names == [str(path) for path in good]
+    assert stored.names == [path.relative_to(tmp_path).as_posix() for path in good]
     assert stored.digests == [picture_digest(path.read_bytes()) for path in good]
     np.testing.assert_array_equal(
         stored.embeddings, embed_images(good, CountingEncoder()).embeddings
@@ -117,7 +118,25 @@ def test_names_that_are_no_unicode(
     for asked in (folder, folder / os.fsdecode(b"caf\xe9.png")):
         embed_paths([asked], encoder, tmp_path / out, force=True)
         (name,) = read_embeddings(tmp_path / out).names
-        assert name == f"{tmp_path.as_posix()}/d\ufffd/caf\ufffd.png"
+        assert name == "d\ufffd/caf\ufffd.png"
+
+
+def test_the_table_finds_its_pictures_from_any_folder(
+    paint: Paint, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first, *_) = paint(2)
+    monkeypatch.chdir(first.parent)
+    beside = tmp_path / "e.parquet"
+    embed_paths(["."], encoder, beside)
+    monkeypatch.chdir("/")
+    assert [record.source.read() for record in load_dataset(beside)] == [
+        path.read_bytes() for path in sorted(first.parent.iterdir())
+    ]
+    elsewhere = tmp_path / "other" / "e.npz"
+    embed_paths([first, "pareja20"], encoder, elsewhere)
+    names = read_embeddings(elsewhere).names
+    assert names[0] == first.as_posix()
+    assert names[1].startswith("pareja20/images/")
 
 
 def test_a_second_run_writes_the_same_file_and_embeds_nothing(
@@ -206,7 +225,7 @@ def test_a_killed_run_goes_on_where_it_stopped(paint: Paint, tmp_path: Path) -> 
     report, errors = again.communicate(timeout=60)
     assert again.returncode == 0, errors
     assert report.split() == [str(before), str(2000 - before)]
-    uninterrupted = tmp_path / "uninterrupted.parquet"
+    uninterrupted = out.with_name("uninterrupted.parquet")
     embed_paths([folder], CountingEncoder(), uninterrupted, batch_size=20)
     assert out.read_bytes() == uninterrupted.read_bytes()
 

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 # What Windows allows in no name, and line breaks, which checksum files cannot hold.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|__macosx", re.IGNORECASE)
+# The datasets library takes a file or folder with one of these words in its name for a split, and
+# then leaves out every other picture and the metadata. It looks for lower case only.
+_SPLIT_WORDS = re.compile(
+    r"(?:^|(?<=[-._ 0-9]))"
+    r"(?:train|training|validation|valid|dev|val|test|testing|eval|evaluation)"
+    r"(?=[-._ 0-9]|$)"
+)
 _NAME_BYTES = 150
 
 _ENDINGS = {"JPEG": "jpg", "JPEG 2000": "jp2"}
@@ -62,7 +69,9 @@ def pack(
     ``images/<category>/<name>``, and ``SHA256SUMS`` of all of them. The same dataset gives the same
     bytes on every machine and day. `load_dataset` of the zip gives equal records, under the names
     that they have there: names that some system does not allow are changed, and of two pictures
-    with one name the later gets a number.
+    with one name the later gets a number. ``load_dataset`` of the ``datasets`` library finds the
+    same rows, in the zip and in the folder it unpacks to; for its sake words that name a split are
+    capitalised, as in ``images/Train/My Test.jpg``.
 
     Parameters
     ----------
@@ -176,6 +185,7 @@ def _safe(part: str) -> str:
     text = normalize("NFC", part.encode(errors="replace").decode())
     text = _UNSAFE.sub("_", " ".join(text.split()))
     text = text.encode()[:_NAME_BYTES].decode(errors="ignore").strip(" .")
+    text = _SPLIT_WORDS.sub(lambda word: word[0].capitalize(), text)
     return f"_{text}" if _RESERVED.fullmatch(text) else text
 
 

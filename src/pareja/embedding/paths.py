@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -61,11 +62,24 @@ class FoundPictures:
         Where they are, in the same order; each once.
     refused
         ``(name, reason)`` of links that lead out of their folder.
+    places
+        Their names with the absolute path of the folder or archive that holds them; where that is
+        no file, as for a bundled dataset, the same as in `names`.
     """
 
     names: tuple[str, ...]
     sources: tuple[Source, ...]
     refused: tuple[tuple[str, str], ...]
+    places: tuple[str, ...]
+
+    def names_from(self, folder: Path) -> list[str]:
+        """Return names that hold in a file in `folder`: relative where the picture lies below.
+
+        Elsewhere they are absolute, since names that lead out of a folder are refused when a
+        dataset is read.
+        """
+        below = f"{folder.absolute().as_posix().rstrip('/')}/"
+        return [place.removeprefix(below) for place in self.places]
 
 
 def find_pictures(paths: Iterable[str | Path]) -> FoundPictures:
@@ -83,6 +97,7 @@ def find_pictures(paths: Iterable[str | Path]) -> FoundPictures:
         If there are no pictures in one of them.
     """
     found: dict[Source, str] = {}
+    places: dict[Source, str] = {}
     refused: dict[str, str] = {}
     for given in paths:
         for path in _matches(given):
@@ -102,10 +117,13 @@ def find_pictures(paths: Iterable[str | Path]) -> FoundPictures:
                 }
             for source, name in named.items():
                 found.setdefault(source, name)
+                absolute = Path(os.path.abspath(name)).as_posix() if path.exists() else name  # noqa: PTH100  resolves .. and no links
+                places.setdefault(source, absolute)
     return FoundPictures(
         tuple(map(printable, found.values())),
         tuple(found),
         tuple((printable(name), reason) for name, reason in refused.items()),
+        tuple(map(printable, places.values())),
     )
 
 
@@ -122,8 +140,13 @@ def embed_paths(
 ) -> EmbeddedPaths:
     """Embed pictures into one file, which `pareja.embedding.export.read_embeddings` reads.
 
-    The file appears when all is done; the same pictures and encoder give the same bytes. With a
-    cache, a run that was interrupted or killed goes on where it stopped when it is repeated.
+    Its ``file_name`` is relative to the folder of the file where a picture lies below that folder,
+    so that both can move together and `load_dataset` of the file finds the pictures; elsewhere it
+    is absolute.
+
+    The file appears when all is done; in one folder the same pictures and encoder give the same
+    bytes. With a cache, a run that was interrupted or killed goes on where it stopped when it is
+    repeated.
 
     Parameters
     ----------
@@ -156,6 +179,7 @@ def embed_paths(
         raise EncoderError(f"{encoder.name!r} embeds no pictures. Choose an image or dual encoder.")
     write = writer_for(out)
     found = find_pictures(paths)
+    stored_names = found.names_from(Path(out).absolute().parent)
     skipped = list(found.refused)
     pictures = cached = 0
 
@@ -172,7 +196,7 @@ def embed_paths(
             pictures += len(batch.indices)
             cached += batch.cached
             skipped.extend(batch.skipped)
-            names = [found.names[index] for index in batch.indices]
+            names = [stored_names[index] for index in batch.indices]
             yield Rows(names, list(batch.digests), batch.embeddings)
 
     with ExitStack() as stack:

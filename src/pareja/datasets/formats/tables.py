@@ -20,6 +20,14 @@ from pareja.errors import DatasetError, ImageError, MissingDependencyError
 
 HUB_SCHEME = "hf://"
 
+_EMPTY_CELL = "the cell holds no bytes of a picture"
+_PATH_ONLY = (
+    "the cell holds the path {path} and no bytes. Write the table anew with the pictures in it: "
+    'from datasets.table import embed_table_storage; rows.with_format("arrow")'
+    '.map(embed_table_storage, batched=True).with_format(None).to_parquet("new.parquet")'
+)
+"""``Dataset.to_parquet`` of the ``datasets`` library writes no bytes of pictures in files."""
+
 # so that threads that start on the same part of a table read it once, and hold it once
 _reading = Lock()
 
@@ -54,10 +62,12 @@ class ParquetSource:
             content = cells[self.row].as_py()
         except (DatasetError, OSError, ValueError, IndexError) as error:
             raise ImageError(self, f"cannot be read: {error}") from error
+        path = None
         if isinstance(content, Mapping):
+            path = content.get("path")
             content = content.get("bytes")
         if not isinstance(content, bytes):
-            raise ImageError(self, "the cell holds no bytes of a picture")
+            raise ImageError(self, _PATH_ONLY.format(path=path) if path else _EMPTY_CELL)
         return content
 
 
