@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.encoders import load_dual
+from pareja.encoders import load, require_dual
 from pareja.encoders.protocols import DualEncoder, Embeddings
 from pareja.search import Collection, Picture, Query
 from pareja.search.relevance import BACKGROUND
@@ -141,7 +141,7 @@ def print_rates(asked: Asked, name: str, quantile: int) -> None:
 
 
 def main() -> None:
-    encoder = load_dual("starter")
+    encoder = require_dual(load("starter"))
     both = [ask(dataset, encoder) for dataset in ("commons200", "pareja20")]
     for asked, other in zip(both, reversed(both), strict=True):
         about = asked.about

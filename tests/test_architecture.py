@@ -110,6 +110,70 @@ def test_imports_point_down_and_heavy_ones_are_lazy(path: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def run_time_imports(source: str, known: set[str]) -> set[str]:
+    """The modules, of those known, that a module imports at import time or later."""
+    tree = ast.parse(source)
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            # A name that is no module is taken from the package itself.
+            found |= (names & known) | ({node.module} if names - known else set())
+    return found & known
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """One circle of modules that import each other, from the first back to itself; or nothing."""
+    done: set[str] = set()
+
+    def walk(module: str, above: list[str]) -> list[str]:
+        if module in above:
+            return [*above[above.index(module) :], module]
+        if module in done:
+            return []
+        done.add(module)
+        for imported_module in sorted(imports[module]):
+            if found := walk(imported_module, [*above, module]):
+                return found
+        return []
+
+    return next((found for module in sorted(imports) if (found := walk(module, []))), [])
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    paths = {module_name(path): path for path in modules()}
+    known = set(paths)
+    sources = {name: path.read_text("utf-8") for name, path in paths.items()}
+    imports = {name: run_time_imports(source, known) for name, source in sources.items()}
+    assert circle(imports) == []
+
+
+def test_a_circle_through_a_function_is_found() -> None:
+    source = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a.types\n"
+        "import numpy\ndef f():\n    from a import lower\n    from a.upper import name\n"
+    )
+    known = {"a", "a.lower", "a.upper", "a.types"}
+    assert run_time_imports(source, known) == {"a.lower", "a.upper"}
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
 def test_every_module_has_a_layer() -> None:
     tops = {path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in modules()}
     assert tops - {"__init__", "__main__"} <= set(LAYERS)

@@ -135,7 +135,7 @@ def test_the_model_of_a_collection_is_its_first(
         asked.append(name)
         return colours
 
-    monkeypatch.setattr(notebook, "load_encoder", load)
+    monkeypatch.setattr(notebook, "load", load)
     notebook.search(collection)
     notebook.search(collection, model="another")
     assert asked == ["colours", "another"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         pack,
     )
     from pareja.embedding import embed_dataset, embed_images, embed_texts
-    from pareja.encoders import list_models, load, load_dual, load_encoder
+    from pareja.encoders import list_models, load
     from pareja.errors import ParejaError
     from pareja.report import write_folder, write_report
     from pareja.search import Collection, Query
@@ -44,8 +44,6 @@ _HOMES = {
     "list_models": "encoders",
     "load": "encoders",
     "load_dataset": "datasets",
-    "load_dual": "encoders",
-    "load_encoder": "encoders",
     "pack": "datasets",
     "run_study": "tasks.study",
     "write_folder": "report",
@@ -68,8 +66,6 @@ __all__ = [
     "list_models",
     "load",
     "load_dataset",
-    "load_dual",
-    "load_encoder",
     "pack",
     "run_study",
     "write_folder",

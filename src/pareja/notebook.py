@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pareja.encoders import Encoder, load_encoder
+from pareja.encoders import Encoder, load, require_both
 from pareja.errors import MissingDependencyError, ParejaError
 from pareja.report.html import data_uri, page_environment
 from pareja.report.pictures import Thumbnail, thumbnail
@@ -190,9 +190,7 @@ def _ready(
 
 
 def _encoder(collection: Collection, model: str | Encoder | None) -> Encoder:
-    if model is not None and not isinstance(model, str):
-        return model
-    return load_encoder(model or next(iter(collection.models()), FIRST_MODEL))
+    return require_both(load(model or next(iter(collection.models()), FIRST_MODEL)))
 
 
 def _card(

@@ -15,7 +15,7 @@ from transformers import AutoModel, PreTrainedTokenizerFast
 
 from pareja.classifiers.zero_shot import classify, embed_labels, zero_shot
 from pareja.embedding.cache import EmbeddingCache
-from pareja.encoders import load_dual
+from pareja.encoders import load, require_dual
 from pareja.errors import FingerprintMismatchError, LabelError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_scores_equal_those_of_the_zero_shot_pipeline(kind: str, template: str) 
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     labels = ("cat", "dog", "two birds", "the sea")
-    encoder = load_dual(str(folder(kind)), device="cpu", precision="float32")
+    encoder = require_dual(load(folder(kind), device="cpu", precision="float32"))
     result = classify(encoder.encode_images(pictures()), labels, encoder, templates=[template])
     model = AutoModel.from_pretrained(folder(kind)).eval()
     processor = SiglipImageProcessorPil if kind == "siglip" else CLIPImageProcessorPil

@@ -33,8 +33,7 @@ def batches(monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder) -> list[int
         return encode_pixels(self, pixels)
 
     monkeypatch.setattr(kind, "encode_pixels", count)
-    for name in ("load", "load_dual", "load_encoder"):
-        monkeypatch.setattr(f"pareja.encoders.{name}", lambda name, **_: colours)
+    monkeypatch.setattr("pareja.encoders.load", lambda name, **_: colours)
     return sizes
 
 

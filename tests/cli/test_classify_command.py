@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, colours: ColourEncoder) -> None:
-    monkeypatch.setattr("pareja.encoders.load_dual", lambda name, **_: colours)
+    monkeypatch.setattr("pareja.encoders.load", lambda name, **_: colours)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -215,7 +215,7 @@ def test_the_pictures_own_files_are_never_replaced(
 def test_a_place_that_is_taken_is_told_before_the_work(
     pareja: Pareja, told: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr("pareja.encoders.load_dual", pytest.fail)
+    monkeypatch.setattr("pareja.encoders.load", pytest.fail)
     taken = told.with_name("taken.csv")
     taken.write_text("mine")
     labels = ["--labels", "red,blue"] if command == "classify" else []

@@ -14,7 +14,7 @@ from pareja.cli import console
 from pareja.cli.check import ProfileName
 from pareja.datasets import load_dataset
 from pareja.datasets.profiles import profiles
-from pareja.encoders import backends
+from pareja.encoders.backends import network
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja
@@ -117,7 +117,7 @@ def test_the_profiles_are_those_there_are() -> None:
 
 
 def test_the_devices_are_those_there_are() -> None:
-    assert get_args(console.Device) == get_args(backends.Device)
+    assert get_args(console.Device) == get_args(network.Device)
 
 
 def empty_folder(folder: Path) -> str:

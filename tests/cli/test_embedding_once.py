@@ -33,8 +33,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder) -> Counter
 
     monkeypatch.setattr(kind, "encode_pixels", count_pixels)
     monkeypatch.setattr(kind, "encode_texts", count_texts)
-    for name in ("load_dual", "load_encoder"):
-        monkeypatch.setattr(f"pareja.encoders.{name}", lambda name, **_: colours)
+    monkeypatch.setattr("pareja.encoders.load", lambda name, **_: colours)
     return counts
 
 

@@ -13,7 +13,7 @@ from tiny_models import folder
 from typer.testing import CliRunner
 
 from pareja.cli.models import models_app
-from pareja.encoders import hub, list_models, load_encoder
+from pareja.encoders import hub, list_models, load, require_both
 from pareja.errors import EncoderError, ModelUnavailableError
 
 NAME = "tiny/clip"
@@ -105,7 +105,7 @@ def test_a_pair_is_fetched_shown_and_removed(pair: FakeHub) -> None:
     assert [line.partition(" ")[0] for line in said] == ["tiny/vit", "tiny/sentence", "together:"]
     assert "licence apache-2.0" in said[0]
     assert "licence mit" in said[1]
-    encoder = load_encoder(PAIR, device="cpu")
+    encoder = require_both(load(PAIR, device="cpu"))
     assert encoder.encode_texts(["a dog"]).shape == (1, encoder.text_dim)
     again = json.loads(run("fetch", PAIR, "--json").stdout)
     assert [model["folder"] for model in again["models"]] == [str(image), str(text)]

@@ -26,7 +26,7 @@ def _colours_for_every_model(monkeypatch: pytest.MonkeyPatch, colours: ColourEnc
         assert name in ("starter", "colours")
         return colours
 
-    monkeypatch.setattr("pareja.encoders.load_encoder", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     monkeypatch.setattr("pareja.embedding.cache._SETTLED_NS", 0)
 
 
@@ -156,7 +156,7 @@ def test_the_device_reaches_the_encoder(
         asked.append(device)
         raise ModelUnavailableError("only asked")
 
-    monkeypatch.setattr("pareja.encoders.load_encoder", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     assert pareja(*command, "--device", "cpu").status == 1
     assert asked == ["cpu"]
     wrong = pareja(*command, "--device", "toaster")

@@ -87,7 +87,7 @@ def test_classifiers_and_the_device_are_handed_on(
 
     monkeypatch.setattr("uvicorn.Config", lambda pages, **_: pages)
     monkeypatch.setattr("uvicorn.Server", start)
-    monkeypatch.setattr("pareja.encoders.load_encoder", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     options = ["--index", str(index), "--port", "0", "--device", "cpu", "--classifier", str(kinds)]
     assert refusal(*options) == "in place of a server that runs"
     assert set(asked) == {"cpu"}

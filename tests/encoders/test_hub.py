@@ -16,8 +16,8 @@ import pytest
 from fake_hub import FakeHub, sha256
 from tiny_models import altered, folder, write_json
 
-from pareja.encoders import hub
-from pareja.encoders.catalogue import find_card, load
+from pareja.encoders import hub, load
+from pareja.encoders.catalogue import find_card
 from pareja.errors import EncoderError, ModelUnavailableError, OutputError, UnknownModelError
 
 NAME = "tiny/clip"

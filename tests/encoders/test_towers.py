@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tiny_models import TEXTS, folder, pictures
 
 from pareja.encoders import towers
-from pareja.encoders.backends import Device, Network, Precision, Tower, open_tower
+from pareja.encoders.backends import open_tower
+from pareja.encoders.backends.network import Device, Network, Precision, Tower
 from pareja.encoders.opening import open_folder
 from pareja.encoders.towers import NetworkDualEncoder
 

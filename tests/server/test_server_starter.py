@@ -7,14 +7,14 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from pareja.datasets.bundled import bundled_path
-from pareja.encoders import load_encoder
+from pareja.encoders import load, require_both
 from pareja.search import Collection
 from pareja.server import create_app
 
 
 def test_photographs_are_found_by_words_in_two_languages(tmp_path: Path) -> None:
     pictures = bundled_path("commons200") / "images"
-    encoder = load_encoder("starter")
+    encoder = require_both(load("starter"))
     with Collection.open(tmp_path / "index", create=True) as collection:
         fish = sorted((pictures / "fish").iterdir())[:6]
         collection.index([*fish, pictures / "music"], encoder)

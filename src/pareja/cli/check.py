@@ -72,12 +72,12 @@ def examine(
         dataset = load_dataset(location, on_missing="keep")
         if model is None:
             return check_dataset(dataset, profile=profile)
-        from pareja.encoders import load_dual
+        from pareja.encoders import load, require_dual
         from pareja.tasks.checks import check_with_encoder
 
         return check_with_encoder(
             dataset,
-            load_dual(model, device=device),
+            require_dual(load(model, device=device)),
             profile=profile,
             batch_size=batch_size,
             cache=cache,

@@ -191,8 +191,8 @@ def _by_examples(
     """Label pictures by what a file holds, or else by what these examples teach."""
     from pareja.classifiers.learned import load_classifier
     from pareja.datasets.gathering import load_pictures
-    from pareja.encoders import load
-    from pareja.tasks.examples import image_encoder, learn_from
+    from pareja.encoders import load, require_images
+    from pareja.tasks.examples import learn_from
     from pareja.tasks.labelling import label_by
 
     if classifier is not None:
@@ -209,7 +209,7 @@ def _by_examples(
         )
     return label_by(
         dataset,
-        image_encoder(encoder),
+        require_images(encoder),
         learned,
         truth=run.truth,
         batch_size=run.batch_size,
@@ -232,7 +232,7 @@ def _by_words(
     from pareja.classifiers.prompts import read_labels, read_templates
     from pareja.classifiers.zero_shot import SURE_ENOUGH
     from pareja.datasets.gathering import load_pictures
-    from pareja.encoders import load_dual
+    from pareja.encoders import load, require_dual
     from pareja.tasks.evaluation import column_told, distinct, true_labels
     from pareja.tasks.labelling import calibrated_threshold, label_pictures
 
@@ -244,7 +244,7 @@ def _by_words(
         choices = distinct(true_labels(dataset, run.truth or "label"), several=multi_label)
     label = partial(
         label_pictures,
-        encoder=load_dual(run.model or "starter", device=run.device),
+        encoder=require_dual(load(run.model or "starter", device=run.device)),
         labels=choices,
         templates=templates,
         multi_label=multi_label,

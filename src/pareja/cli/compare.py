@@ -71,7 +71,7 @@ def compare(
     """
     from pareja.classifiers.prompts import read_labels, read_templates
     from pareja.datasets import load_dataset
-    from pareja.encoders import load_dual
+    from pareja.encoders import load, require_dual
     from pareja.report.models import write_model_report
     from pareja.tasks.compare import compare_models
     from pareja.tasks.compare_export import comparison_to_json
@@ -81,7 +81,7 @@ def compare(
     with reporting(out, lang, cache=cache, force=force) as run:
         comparison = compare_models(
             load_dataset(dataset),
-            [load_dual(name, device=device) for name in models or ("starter",)],
+            [require_dual(load(name, device=device)) for name in models or ("starter",)],
             templates,
             truth=truth,
             labels=choices,

@@ -19,7 +19,7 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
     A folder that an earlier demo wrote is replaced.
     """
     from pareja.datasets import load_dataset
-    from pareja.encoders import load_encoder
+    from pareja.encoders import load, require_both
     from pareja.report import write_folder
     from pareja.tasks.study import run_study
 
@@ -31,7 +31,7 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
     with progress_bars() as progress, staged_directory(folder, force=True) as staging:
         result = run_study(
             load_dataset("pareja20"),
-            [load_encoder(name) for name in EMBEDDED],
+            [require_both(load(name)) for name in EMBEDDED],
             progress=progress,
             command="pareja study pareja20 --lang en --lang es",
         )

@@ -134,10 +134,10 @@ def default_index() -> Path:
 
 def encoder_for(collection: Collection, model: str | None, device: Device | None = None) -> Encoder:
     """Load the encoder that was named, or the collection's own."""
-    from pareja.encoders import load_encoder
+    from pareja.encoders import load, require_both
 
     name = model or next(iter(collection.models()), FIRST_MODEL)
-    return load_encoder(name, device=device)
+    return require_both(load(name, device=device))
 
 
 def follow(

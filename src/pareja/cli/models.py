@@ -143,7 +143,7 @@ def remove(name: NameArgument, as_json: JsonOption = False) -> None:
 
 def _parts(name: str) -> tuple[str, ...]:
     """Return the models that a name stands for: both halves of a pair."""
-    from pareja.encoders.catalogue import pair_halves
+    from pareja.encoders.loading import pair_halves
 
     return pair_halves(name) or (name,)
 

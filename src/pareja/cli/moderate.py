@@ -52,7 +52,7 @@ def moderate(
     pictures (.html).
     """
     from pareja.datasets.gathering import load_pictures
-    from pareja.encoders import load_dual
+    from pareja.encoders import load, require_dual
     from pareja.tasks.moderation import review_pictures, review_to_json
 
     check_suffix(out)
@@ -65,7 +65,7 @@ def moderate(
     ):
         review = review_pictures(
             dataset,
-            load_dual(model or "starter", device=device),
+            require_dual(load(model or "starter", device=device)),
             threshold=threshold,
             batch_size=batch_size,
             cache=kept,

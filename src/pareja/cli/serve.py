@@ -54,7 +54,7 @@ def serve(
             raise MissingDependencyError(package, "to serve pages", "server")
     import uvicorn
 
-    from pareja.encoders import load_encoder
+    from pareja.encoders import load
     from pareja.search import Collection
     from pareja.server import Settings, create_app
     from pareja.server.learned import load_classifiers
@@ -82,7 +82,7 @@ def serve(
                 create_app(
                     collection,
                     settings,
-                    load=partial(load_encoder, device=device),
+                    load=partial(load, device=device),
                     classifiers=classifiers,
                 ),
                 log_level="warning",

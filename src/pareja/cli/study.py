@@ -59,7 +59,7 @@ def study(
     With --json and no -o, nothing is written.
     """
     from pareja.datasets import load_dataset
-    from pareja.encoders import load_encoder
+    from pareja.encoders import load, require_both
     from pareja.report import write_folder
     from pareja.tasks.study import run_study
     from pareja.tasks.study_export import study_to_json
@@ -70,7 +70,7 @@ def study(
     with reporting(folder, lang, cache=cache, force=force) as run:
         result = run_study(
             loaded,
-            [load_encoder(name, device=device) for name in models or EMBEDDED],
+            [require_both(load(name, device=device)) for name in models or EMBEDDED],
             seed=seed,
             permutations=permutations,
             resamples=resamples,

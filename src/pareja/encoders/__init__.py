@@ -1,7 +1,14 @@
 """Encoders: what turns pictures and texts into embeddings, and the catalogue of them."""
 
-from pareja.encoders.catalogue import ModelCard, list_models, load, load_dual, load_encoder
+from pareja.encoders.catalogue import ModelCard, list_models
+from pareja.encoders.loading import (
+    load,
+    require_both,
+    require_dual,
+    require_images,
+)
 from pareja.encoders.protocols import (
+    AnyEncoder,
     DualEncoder,
     Embeddings,
     Encoder,
@@ -13,6 +20,7 @@ from pareja.encoders.protocols import (
 )
 
 __all__ = [
+    "AnyEncoder",
     "DualEncoder",
     "Embeddings",
     "Encoder",
@@ -24,6 +32,7 @@ __all__ = [
     "TextEncoder",
     "list_models",
     "load",
-    "load_dual",
-    "load_encoder",
+    "require_both",
+    "require_dual",
+    "require_images",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from pareja.encoders.backends import Modality
+from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pareja.encoders.backends import Modality
+from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder

@@ -171,6 +171,10 @@ class Encoder(ImageEncoder, TextEncoder, Protocol):
         ...
 
 
+AnyEncoder = Encoder | ImageEncoder | TextEncoder
+"""It has ``encode_images``, ``encode_texts`` or both."""
+
+
 @runtime_checkable
 class DualEncoder(Encoder, Protocol):
     """One model, two towers, one space: ``image_fingerprint == text_fingerprint``."""

@@ -6,31 +6,20 @@ three small layers over a transformers model, which `pareja.encoders.sentence_ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pareja.encoders.backends import Network, choose
+from pareja.encoders.backends import choose
+from pareja.encoders.backends.network import Network
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.protocols import Fingerprint
+from pareja.encoders.sentence_modules import pooling_modes, read_modules
 from pareja.encoders.towers import NetworkTextEncoder
 
 if TYPE_CHECKING:
     import torch
 
-POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens")
-"""Those that can be computed here; several are joined in this order."""
-
 # Their positions start behind the padding token's, so that two of them are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet"}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One entry of ``modules.json`` after the transformer, with its own files."""
-
-    kind: str
-    checkpoint: Checkpoint
-    settings: dict[str, Any]
 
 
 def open_text_encoder(
@@ -57,7 +46,7 @@ def open_text_encoder(
         If a file is missing, or a module is of a kind that is not supported.
     """
     require("transformers", f"to load {checkpoint.name}")
-    transformer, layers = _read_modules(checkpoint)
+    transformer, layers = read_modules(checkpoint)
     transformer.check_weights()
     settings = checkpoint.optional_json("config_sentence_transformers.json")
     prompt = (settings.get("prompts") or {}).get(settings.get("default_prompt_name"), prefix)
@@ -106,59 +95,6 @@ def open_text_encoder(
         device=where,
         precision=what,
     )
-
-
-def pooling_modes(layer: Layer) -> list[str]:
-    """Return how a Pooling pools, in both of the formats that its config has had.
-
-    Raises
-    ------
-    EncoderError
-        If that is by a mode which is not supported.
-    """
-    settings = layer.settings
-    modes = settings.get("pooling_mode")
-    if modes is None:
-        old = {"cls_token": "cls", "max_tokens": "max", "mean_tokens": "mean"}
-        chosen = [
-            key.removeprefix("pooling_mode_")
-            for key, value in settings.items()
-            if key.startswith("pooling_mode_") and value
-        ]
-        modes = [old.get(mode, mode) for mode in chosen] or ["mean"]
-        modes.sort(key=lambda mode: [*POOLING_MODES, mode].index(mode))
-    modes = [modes] if isinstance(modes, str) else list(modes)
-    if unknown := [mode for mode in modes if mode not in POOLING_MODES]:
-        raise layer.checkpoint.error(
-            f"it pools by {unknown[0]!r}, which is not supported; {', '.join(POOLING_MODES)} are"
-        )
-    return modes
-
-
-def _read_modules(checkpoint: Checkpoint) -> tuple[Checkpoint, list[Layer]]:
-    """Return the folder of the transformer, and the layers that follow it."""
-    transformer, layers = None, []
-    for module in checkpoint.read_json("modules.json"):
-        kind, part = str(module["type"]).rpartition(".")[2], checkpoint.inside(module["path"])
-        if kind == "Transformer" and transformer is None:
-            transformer = part
-        elif kind in ("Pooling", "Dense", "Normalize"):
-            settings = part.optional_json("config.json")
-            layer = Layer(kind, part, settings)
-            if kind == "Dense" and (
-                settings.get("use_residual")
-                or settings.get("module_input_name", "sentence_embedding") != "sentence_embedding"
-            ):
-                raise checkpoint.error("its Dense is not a plain layer over the pooled vector")
-            layers.append(layer)
-        elif kind != "Dropout":  # which does nothing outside training
-            raise checkpoint.error(
-                f"modules.json has a {module['type']}, which is not supported; Transformer, "
-                "Pooling, Dense and Normalize are"
-            )
-    if transformer is None or transformer.config.get("is_encoder_decoder"):
-        raise checkpoint.error("modules.json has no Transformer that is a plain encoder")
-    return transformer, layers
 
 
 def _positions(config: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import functional
 
-from pareja.encoders.sentence import Layer, pooling_modes
+from pareja.encoders.sentence_modules import Layer, pooling_modes
 
 
 class SentenceNetwork(torch.nn.Module):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pareja.encoders.backends import Device, Modality, Network, Precision, Tower, choose, open_tower
+from pareja.encoders.backends import choose, open_tower
+from pareja.encoders.backends.network import Device, Modality, Network, Precision, Tower
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pareja.encoders.backends import Network, choose
+from pareja.encoders.backends import choose
+from pareja.encoders.backends.network import Network
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.towers import NetworkImageEncoder

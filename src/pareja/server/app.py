@@ -17,8 +17,7 @@ from starlette.exceptions import HTTPException
 
 from pareja.classifiers.learned import Classifier
 from pareja.embedding.pipeline import available_cores
-from pareja.encoders import load_encoder
-from pareja.encoders.protocols import Encoder
+from pareja.encoders import AnyEncoder, load
 from pareja.errors import ParejaError
 from pareja.server import (
     api,
@@ -47,7 +46,7 @@ def create_app(
     collection: Collection,
     settings: Settings | None = None,
     *,
-    load: Callable[[str], Encoder] = load_encoder,
+    load: Callable[[str], AnyEncoder] = load,
     classifiers: Mapping[str, Classifier] | None = None,
 ) -> FastAPI:
     """Return the application that serves a collection.

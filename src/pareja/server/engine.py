@@ -15,6 +15,7 @@ from PIL import Image
 
 from pareja.analysis.projection import plane
 from pareja.classifiers.learned import Classifier
+from pareja.encoders import AnyEncoder, require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
 from pareja.errors import CollectionError, ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
@@ -163,7 +164,7 @@ class Engine:
         self,
         collection: Collection,
         settings: Settings,
-        load: Callable[[str], Encoder],
+        load: Callable[[str], AnyEncoder],
         classifiers: Mapping[str, Classifier],
     ) -> None:
         self.collection = collection
@@ -199,7 +200,7 @@ class Engine:
             raise Problem(404, "unknown_model", model=wanted[:80], models=named(names))
         with self._lock:
             if wanted not in self._encoders:
-                loaded, count = self._load(wanted), self.metrics.count_batch
+                loaded, count = require_both(self._load(wanted)), self.metrics.count_batch
                 self._encoders[wanted] = (
                     SharedDualEncoder(loaded, count)
                     if isinstance(loaded, DualEncoder)

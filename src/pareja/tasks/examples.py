@@ -17,8 +17,8 @@ from pareja.classifiers.zero_shot import embed_labels
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import OnProgress, embed_images
-from pareja.encoders.catalogue import AnyEncoder
-from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint, ImageEncoder
+from pareja.encoders import AnyEncoder, require_images
+from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import EncoderError, LabelError
 from pareja.tasks.evaluation import Truth, choices, column_told, true_labels
 from pareja.tasks.learning_curves import taking_part, usual_shots
@@ -116,8 +116,8 @@ def gather_examples(
     EncoderError
         If an encoder embeds no pictures.
     """
-    seen_by = image_encoder(encoder)
-    learned_from = seen_by if features is None else image_encoder(features)
+    seen_by = require_images(encoder)
+    learned_from = seen_by if features is None else require_images(features)
     names, places = choices(dataset, truth, labels)
     # Before the pictures, which may take hours.
     _selected(names, places, shots, named=labels is not None)
@@ -247,23 +247,6 @@ def learn_from(
         progress=progress,
     )
     return fit_classifier(gathered, "linear-probe" if gathered.words is None else "tip-adapter")
-
-
-def image_encoder(encoder: AnyEncoder) -> ImageEncoder:
-    """Return an encoder as what embeds pictures.
-
-    Raises
-    ------
-    EncoderError
-        If it embeds only texts.
-    """
-    # Not isinstance: that evaluates every property of the protocol, fingerprints included.
-    if not hasattr(encoder, "encode_images"):
-        raise EncoderError(
-            f"{encoder.name!r} embeds only texts, and pictures are to be embedded. Name a dual "
-            "encoder, an image encoder or a pair."
-        )
-    return cast(ImageEncoder, encoder)
 
 
 def _selected(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pareja.encoders.backends import Network
+from pareja.encoders.backends.network import Network
 from pareja.encoders.backends.openvino_tower import OpenVinoTower
 from pareja.encoders.backends.torch_tower import TorchTower
 from pareja.encoders.preprocessing import Preprocessing
@@ -185,7 +185,7 @@ def test_a_converted_network_needs_no_torch() -> None:
     script = """
 import sys
 import numpy as np
-from pareja.encoders.backends import Network
+from pareja.encoders.backends.network import Network
 from pareja.encoders.backends.openvino_tower import OpenVinoTower
 network = Network("tiny-text", "text", 32, ("input_ids", "attention_mask"), lambda: 1 / 0)
 ids, mask = np.array(eval(sys.argv[1]))

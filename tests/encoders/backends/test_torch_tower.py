@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pareja.encoders.backends import Network
+from pareja.encoders.backends.network import Network
 from pareja.encoders.backends.torch_tower import TorchTower
 from pareja.encoders.preprocessing import Preprocessing
 

@@ -8,88 +8,13 @@ converting it once, and from then on from its own file, without torch or transfo
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
+from typing import Literal, cast, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pareja.encoders.preprocessing import Preprocessing
+from pareja.encoders.backends.network import Device, Network, Precision, Tower
 from pareja.errors import EncoderError, MissingDependencyError
-
-if TYPE_CHECKING:
-    import torch
-
-Precision = Literal["float32", "bfloat16"]
-"""What the network computes in; its inputs and its output stay as `Tower` says."""
-
-Modality = Literal["image", "text"]
-"""What a network embeds."""
-
-Device = Literal["cuda", "mps", "openvino", "cpu"]
-"""``openvino`` is the CPU through OpenVINO, ``cpu`` the CPU through torch."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """One tower before it is loaded.
-
-    Parameters
-    ----------
-    key
-        Identifies the weights, the architecture and the preprocessing, safe as a file name: two
-        networks with the same key compute the same. A converted network is kept under it.
-    modality
-        ``"image"`` or ``"text"``.
-    dim
-        Length of an output row.
-    inputs
-        Names of the inputs of ``build()``'s module: ``("pixel_values",)`` for images,
-        ``("input_ids",)`` or ``("input_ids", "attention_mask")`` for texts (a causal network that
-        pools its end token needs no mask).
-    build
-        Makes the torch module, in float32 and evaluation mode, on the CPU. Its ``forward`` takes
-        `inputs` in that order: ``pixel_values`` is float, normalised, ``(n, 3, side, side)``; the
-        others are int64 ``(n, length)``. It returns one tensor ``(n, dim)``, projected and not
-        normalised.
-    preprocessing
-        Of an image network: what normalises the pixels (``mean``, ``std``, ``scale``), which a
-        backend may fold into the network. None for texts.
-    length
-        Of a text network that only ever sees texts of one length (SigLIP): that length, so that a
-        backend may compile for it. None where texts are padded to the longest of their batch.
-    """
-
-    key: str
-    modality: Modality
-    dim: int
-    inputs: tuple[str, ...]
-    build: Callable[[], torch.nn.Module]
-    preprocessing: Preprocessing | None = None
-    length: int | None = None
-
-
-class Tower(Protocol):
-    """A network that is loaded and can be called, from several threads one after the other.
-
-    An image tower is called with ``pixels``, uint8 ``(n, side, side, 3)`` as
-    `Preprocessing.prepare` makes them, and normalises them itself. A text tower is called with
-    exactly the `Network.inputs`, int64 ``(n, length)``, where ``attention_mask`` is 1 on tokens and
-    0 on padding. Both return float32 ``(n, dim)``, not normalised, in new memory; n is at least 1
-    and may differ between calls. A row does not depend on the other rows of its batch beyond the
-    rounding of the precision.
-    """
-
-    device: Device
-    precision: Precision
-
-    def __call__(self, **inputs: NDArray[np.uint8] | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Run the network on one batch."""
-        ...
 
 
 def choose(device: str | None = None, precision: str | None = None) -> tuple[Device, Precision]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 from platformdirs import user_cache_path
 
-from pareja.encoders.backends import Device, Network, Precision
+from pareja.encoders.backends.network import Device, Network, Precision
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.errors import EncoderError
 

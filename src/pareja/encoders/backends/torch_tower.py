@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pareja.encoders.backends import Device, Network, Precision
+from pareja.encoders.backends.network import Device, Network, Precision
 
 
 class TorchTower:

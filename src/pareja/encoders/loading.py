@@ -1,0 +1,223 @@
+"""How what a person names becomes an encoder: a model, a pair, a folder, a repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import cast
+
+from pareja.encoders.catalogue import find_card
+from pareja.encoders.protocols import (
+    AnyEncoder,
+    DualEncoder,
+    Encoder,
+    EncoderPair,
+    ImageEncoder,
+    TextEncoder,
+)
+from pareja.errors import EncoderError, ModelUnavailableError
+
+
+def load(
+    given: str | os.PathLike[str] | AnyEncoder,
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+) -> AnyEncoder:
+    """Load an encoder; its networks are read when they are first used.
+
+    Parameters
+    ----------
+    given
+        A name of the catalogue; a pair of an image and a text encoder, as in
+        ``resnet50+distiluse``; the path of a folder with a model; or a repository on the hub that
+        was fetched before, as ``owner/repo`` or ``owner/repo@revision``. An encoder is returned as
+        it is.
+    device
+        ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first of these that this
+        machine has. The embedded encoders always run on the CPU, in float32, and an encoder that
+        was given stays where it is.
+    precision
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
+
+    Raises
+    ------
+    UnknownModelError
+        If nothing has that name.
+    ModelUnavailableError
+        If its files are not here.
+    EncoderError
+        If the files are not those of an encoder, or the device or precision does not exist.
+    MissingDependencyError
+        If an optional package that reads its files is not installed.
+    TypeError
+        If `given` is neither a name, a path nor an encoder.
+
+    Examples
+    --------
+    >>> encoder = load("starter")
+    >>> encoder.name, load(encoder) is encoder
+    ('starter', True)
+    """
+    from pareja.encoders.backends import refuse_unknown
+
+    refuse_unknown(device, precision)
+    if not isinstance(given, str | os.PathLike):
+        return _checked(given)
+    name = os.fspath(given)
+    card = find_card(name)
+    if card is not None and card.loader == "embedded":
+        from pareja.encoders import starter
+
+        return starter.load_starter() if name == "starter" else starter.load_starter_unaligned()
+    if halves := pair_halves(name):
+        return _load_pair(name, halves, device, precision)
+    from pareja.encoders import hub
+    from pareja.encoders.opening import open_folder
+
+    folder = Path(name).expanduser()
+    if card is None and name and folder.is_dir():
+        return open_folder(folder, name, device=device, precision=precision)
+    if card is None and (
+        not isinstance(given, str) or name.startswith((".", "/", "~")) or name.count("/") > 1
+    ):
+        raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
+    local = hub.snapshot(name)
+    return open_folder(
+        local.folder,
+        name,
+        model=local.repository,
+        commit=local.commit,
+        text_prefix=card.text_prefix if card else "",
+        device=device,
+        precision=precision,
+    )
+
+
+def require_images(encoder: AnyEncoder) -> ImageEncoder:
+    """Return the encoder, of which pictures are to be embedded.
+
+    Raises
+    ------
+    EncoderError
+        If it embeds only texts.
+    """
+    if _embeds(encoder, "images"):
+        return cast(ImageEncoder, encoder)
+    raise EncoderError(
+        f"{encoder.name!r} embeds only texts, and pictures are needed here. Name a dual encoder, "
+        f"an image encoder, or a pair as in 'resnet50+{encoder.name}'."
+    )
+
+
+def require_both(encoder: AnyEncoder) -> Encoder:
+    """Return the encoder, of which pictures and texts are to be embedded: a dual one or a pair.
+
+    Raises
+    ------
+    EncoderError
+        If it embeds only pictures or only texts.
+    """
+    images = _embeds(encoder, "images")
+    if images and _embeds(encoder, "texts"):
+        return cast(Encoder, encoder)
+    pair = f"{encoder.name}+distiluse" if images else f"resnet50+{encoder.name}"
+    raise EncoderError(
+        f"{encoder.name!r} embeds only {'pictures' if images else 'texts'}, and pictures and texts "
+        f"are needed here. Name a dual encoder, or a pair as in {pair!r}."
+    )
+
+
+def require_dual(encoder: AnyEncoder) -> DualEncoder:
+    """Return the encoder, whose pictures and texts are to be in one space.
+
+    Raises
+    ------
+    EncoderError
+        If it is a pair, or embeds only pictures or only texts.
+    """
+    both = require_both(encoder)
+    if both.kind == "dual":
+        return cast(DualEncoder, both)
+    raise EncoderError(
+        f"{encoder.name!r} is a pair of networks that share no space, so its texts say nothing "
+        "about pictures. Name a dual encoder, as in 'starter' or 'clip-vit-b32'."
+    )
+
+
+def pair_halves(name: str) -> tuple[str, str] | None:
+    """Return the image and the text encoder that a pair is written of; None for other names.
+
+    Raises
+    ------
+    EncoderError
+        If the catalogue knows that a half is of the wrong kind.
+
+    Examples
+    --------
+    >>> pair_halves("resnet50+distiluse")
+    ('resnet50', 'distiluse')
+    >>> pair_halves("resnet50")
+    """
+    if "+" not in name or find_card(name) is not None or Path(name).expanduser().is_dir():
+        return None
+    image, _, text = name.partition("+")
+    image_card, text_card = find_card(image), find_card(text)
+    _refuse_wrong_half(
+        name,
+        images=image_card is None or image_card.kind != "text",
+        texts=text_card is None or text_card.kind != "image",
+    )
+    return image, text
+
+
+def _refuse_wrong_half(name: str, *, images: bool, texts: bool) -> None:
+    """Raise unless the first half embeds pictures and the last texts."""
+    image, _, text = name.partition("+")
+    if not images:
+        raise EncoderError(
+            f"{name!r}: {image!r} embeds no pictures. Write the image encoder first, "
+            "as in 'resnet50+distiluse'."
+        )
+    if not texts:
+        raise EncoderError(
+            f"{name!r}: {text!r} embeds no texts. Write the text encoder last, "
+            "as in 'resnet50+distiluse'."
+        )
+
+
+def _load_pair(
+    name: str, halves: tuple[str, str], device: str | None, precision: str | None
+) -> EncoderPair:
+    """Load the two halves of ``image+text``."""
+    loaded: list[AnyEncoder] = []
+    absent: dict[str, ModelUnavailableError] = {}
+    for half in halves:
+        try:
+            loaded.append(load(half, device=device, precision=precision))
+        except ModelUnavailableError as error:
+            absent[half] = error
+    if len(absent) > 1:
+        from pareja.encoders import hub
+
+        raise hub.unavailable(*absent)
+    if absent:
+        raise next(iter(absent.values()))
+    image, text = loaded
+    _refuse_wrong_half(name, images=_embeds(image, "images"), texts=_embeds(text, "texts"))
+    return EncoderPair(name, cast(ImageEncoder, image), cast(TextEncoder, text))
+
+
+def _checked(given: object) -> AnyEncoder:
+    """Return an object that is an encoder."""
+    if isinstance(given, type) or not (_embeds(given, "images") or _embeds(given, "texts")):
+        raise TypeError(
+            f"a {type(given).__name__} is no encoder: {given!r:.80}. Give a model's name as in "
+            "'starter', the path of a folder with a model, or an encoder."
+        )
+    return cast(AnyEncoder, given)
+
+
+def _embeds(encoder: object, what: str) -> bool:
+    # Not isinstance: that evaluates every property of the protocol, fingerprints included.
+    return callable(getattr(encoder, f"encode_{what}", None))
