@@ -27,7 +27,7 @@ from pareja.classifiers.prompts import template_sets
 from pareja.classifiers.zero_shot import classify, zero_shot
 from pareja.datasets import Dataset, load_dataset
 from pareja.embedding.cache import EmbeddingCache, Stamp, picture_digest
-from pareja.embedding.pipeline import embed_images
+from pareja.embedding.pipeline import embed_sources
 from pareja.encoders import DualEncoder, Embeddings
 from pareja.encoders.starter import ConceptSpace, Starter, class_names
 from pareja.tasks.evaluation import evaluate, true_labels
@@ -50,7 +50,7 @@ WEAPONS = ("assault rifle", "revolver", "rifle", "holster", "missile", "projecti
 def embedded(dataset: Dataset, encoder: DualEncoder) -> Embeddings:
     sources = [record.source for record in dataset]
     with EmbeddingCache() as cache:
-        return embed_images(sources, encoder, cache=cache).embeddings
+        return embed_sources(sources, encoder, cache=cache).vectors
 
 
 def interval(estimate: Estimate) -> str:

@@ -67,7 +67,7 @@ class Timing:
 
 
 def open_pareja(checkpoint: Path) -> Embed:
-    from pareja.embedding import EmbeddingCache, embed_images
+    from pareja.embedding import EmbeddingCache, embed_sources
     from pareja.encoders.opening import open_folder
 
     encoder: Any = open_folder(checkpoint, "clip", commit="random")
@@ -75,7 +75,7 @@ def open_pareja(checkpoint: Path) -> Embed:
     def embed(paths: list[Path]) -> np.ndarray[Any, Any]:
         # With a cache that starts empty, since that is what the commands do.
         with tempfile.TemporaryDirectory() as folder, EmbeddingCache(Path(folder, "c")) as cache:
-            return embed_images(paths, encoder, batch_size=BATCH, cache=cache).embeddings
+            return embed_sources(paths, encoder, batch_size=BATCH, cache=cache).vectors
 
     return embed
 

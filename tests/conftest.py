@@ -87,6 +87,12 @@ class ColourEncoder:
         return np.asarray(unit, dtype=np.float32)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test's embeddings out of the user's cache, and out of other tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("user-cache")))
+
+
 @pytest.fixture
 def colours() -> ColourEncoder:
     """An encoder that matches colours with their names."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         load_dataset,
         pack,
     )
-    from pareja.embedding import embed_dataset, embed_images, embed_texts
+    from pareja.embedding import Embedded, embed, embed_texts
     from pareja.encoders import list_models, load
     from pareja.errors import ParejaError
     from pareja.report import write_folder, write_report
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Collection": "search",
     "Dataset": "datasets",
+    "Embedded": "embedding",
     "ParejaError": "errors",
     "Query": "search",
     "Record": "datasets",
@@ -38,8 +39,7 @@ _HOMES = {
     "check_dataset": "datasets",
     "classify": "classifiers.zero_shot",
     "decode_image": "datasets",
-    "embed_dataset": "embedding",
-    "embed_images": "embedding",
+    "embed": "embedding",
     "embed_texts": "embedding",
     "list_models": "encoders",
     "load": "encoders",
@@ -53,6 +53,7 @@ _HOMES = {
 __all__ = [
     "Collection",
     "Dataset",
+    "Embedded",
     "ParejaError",
     "Query",
     "Record",
@@ -60,8 +61,7 @@ __all__ = [
     "check_dataset",
     "classify",
     "decode_image",
-    "embed_dataset",
-    "embed_images",
+    "embed",
     "embed_texts",
     "list_models",
     "load",

@@ -3,6 +3,7 @@
 ::
 
     ParejaError
+    ├── InputError               an argument is of a kind that the function does not take
     ├── DatasetError             a dataset cannot be read, or is not what was asked for
     │   ├── ImageError           one picture cannot be decoded
     │   └── MetadataError        one row of the metadata is wrong
@@ -30,6 +31,10 @@ from collections.abc import Sequence
 
 class ParejaError(Exception):
     """Base of all errors that pareja raises on purpose."""
+
+
+class InputError(ParejaError, TypeError):
+    """An argument is of a kind that the function does not take."""
 
 
 class DatasetError(ParejaError):

@@ -23,7 +23,7 @@ from pareja.embedding.cache import (
     picture_digest,
     text_digest,
 )
-from pareja.embedding.pipeline import embed_images, stream_images
+from pareja.embedding.pipeline import embed_sources, stream_images
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import OutputError
 
@@ -70,11 +70,11 @@ def test_more_digests_than_sqlite_takes_at_once(path: Path) -> None:
 def test_a_second_run_embeds_nothing(paint: Paint, encoder: CountingEncoder, path: Path) -> None:
     paths = paint(50)
     with EmbeddingCache(path) as cache:
-        first = embed_images(paths, encoder, cache=cache)
+        first = embed_sources(paths, encoder, cache=cache)
         encoder.batches.clear()
-        second = embed_images(paths, encoder, cache=cache)
+        second = embed_sources(paths, encoder, cache=cache)
     assert encoder.batches == []
-    np.testing.assert_array_equal(first.embeddings, second.embeddings)
+    np.testing.assert_array_equal(first.vectors, second.vectors)
 
 
 @pytest.mark.usefixtures("settled")
@@ -116,9 +116,9 @@ def test_a_file_with_new_content_and_old_dates_is_noticed(
     first.write_bytes(contents[1])
     os.utime(first, ns=(before.st_atime_ns, before.st_mtime_ns))
     with EmbeddingCache(path) as cache:
-        result = embed_images([first], encoder, cache=cache)
-    fresh = embed_images([second], CountingEncoder())
-    np.testing.assert_array_equal(result.embeddings, fresh.embeddings)
+        result = embed_sources([first], encoder, cache=cache)
+    fresh = embed_sources([second], CountingEncoder())
+    np.testing.assert_array_equal(result.vectors, fresh.vectors)
 
 
 def test_a_file_that_was_written_just_now_is_read_again(
@@ -139,10 +139,10 @@ def test_copies_within_one_run_are_embedded_once(
 ) -> None:
     one, two = paint(2)
     with EmbeddingCache(path) as cache:
-        result = embed_images([one, two, one] * 20, encoder, batch_size=8, cache=cache)
+        result = embed_sources([one, two, one] * 20, encoder, batch_size=8, cache=cache)
     assert sum(encoder.batches) == 2
     np.testing.assert_array_equal(
-        result.embeddings, embed_images([one, two, one] * 20, encoder).embeddings
+        result.vectors, embed_sources([one, two, one] * 20, encoder).vectors
     )
 
 

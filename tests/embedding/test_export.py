@@ -45,11 +45,11 @@ def write(path: Path, step: int = 32, count: int = COUNT) -> Path:
 @pytest.mark.parametrize("count", [0, 1, COUNT])
 def test_what_is_written_is_read(tmp_path: Path, name: str, count: int) -> None:
     stored = read_embeddings(write(tmp_path / name, count=count), SPACE)
-    assert stored.names == [f"b/{n}.jpg" for n in range(count)]
-    assert stored.digests == [f"{n:064x}" for n in range(count)]
-    assert stored.fingerprint == SPACE
-    assert stored.embeddings.dtype == np.float32
-    np.testing.assert_array_equal(stored.embeddings, VECTORS[:count])
+    assert stored.names == tuple(f"b/{n}.jpg" for n in range(count))
+    assert stored.digests == tuple(f"{n:064x}" for n in range(count))
+    assert stored.space == SPACE
+    assert stored.vectors.dtype == np.float32
+    np.testing.assert_array_equal(stored.vectors, VECTORS[:count])
 
 
 @pytest.mark.parametrize("name", ["e.parquet", "e.npz"])
@@ -67,7 +67,7 @@ def test_other_programs_see_plain_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["e.parquet", "e.npz"])
 def test_another_space_is_refused(tmp_path: Path, name: str) -> None:
     other = Fingerprint("modelo ñ", "2", "224", "cls")
-    with pytest.raises(FingerprintMismatchError, match=r"modelo ñ@.*Embed the pictures again"):
+    with pytest.raises(FingerprintMismatchError, match=r"modelo ñ@.*those of modelo"):
         read_embeddings(write(tmp_path / name, count=1), other)
 
 

@@ -20,35 +20,12 @@ from pareja.cli.embed import embed
 from pareja.datasets import load_dataset
 from pareja.embedding.cache import EmbeddingCache, picture_digest
 from pareja.embedding.export import read_embeddings
-from pareja.embedding.paths import embed_paths, find_pictures
-from pareja.embedding.pipeline import Progress, embed_images
+from pareja.embedding.paths import embed_paths
+from pareja.embedding.pipeline import Progress, embed_sources
 from pareja.errors import DatasetError, EncoderError, OutputError
 
 Paint = Callable[..., list[Path]]
 ROOT = Path(__file__).parents[2]
-
-
-def test_files_folders_and_patterns(
-    paint: Paint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = paint(3, "a")
-    (tmp_path / "a" / "deeper").mkdir()
-    paths[0].rename(tmp_path / "a" / "deeper" / "x.PNG")
-    (tmp_path / "a" / "notes.txt").write_text("no picture")
-    (tmp_path / "a" / ".hidden.png").write_bytes(b"")
-    monkeypatch.chdir(tmp_path)
-    every = ("a/0001.png", "a/0002.png", "a/deeper/x.PNG")
-    assert find_pictures(["a"]).names == every
-    assert find_pictures(["a/**"]).names == every
-    assert find_pictures(["a/*.png"]).names == every[:2]
-    assert find_pictures([tmp_path / "a"]).names == tuple(f"{tmp_path}/{name}" for name in every)
-    assert find_pictures(["a/0002.png", "a"]).names == (every[1], every[0], every[2])
-
-
-def test_a_name_with_a_star_in_it(paint: Paint, tmp_path: Path) -> None:
-    (path,) = paint(1)
-    odd = path.rename(tmp_path / "a[1]*.png")
-    assert find_pictures([odd]).names == (str(odd),)
 
 
 def test_a_zip(paint: Paint, tmp_path: Path, encoder: CountingEncoder) -> None:
@@ -60,25 +37,12 @@ def test_a_zip(paint: Paint, tmp_path: Path, encoder: CountingEncoder) -> None:
     result = embed_paths([tmp_path / "p.zip"], encoder, out)
     assert result.pictures == 3
     stored = read_embeddings(out)
-    assert stored.digests == [picture_digest(path.read_bytes()) for path in paths]
+    assert stored.digests == tuple(picture_digest(path.read_bytes()) for path in paths)
     assert stored.names[0] == "p.zip/0000.png"
 
 
-def test_links_that_lead_out_are_left_out(paint: Paint, tmp_path: Path) -> None:
-    paths = paint(1)
-    (tmp_path / "secret.png").write_bytes(b"")
-    (paths[0].parent / "link.png").symlink_to(tmp_path / "secret.png")
-    found = find_pictures([paths[0].parent])
-    assert found.names == (str(paths[0]),)
-    assert found.refused[0][0].endswith("link.png")
-
-
 def test_nothing_to_embed(tmp_path: Path, encoder: CountingEncoder) -> None:
-    with pytest.raises(DatasetError, match="does not exist"):
-        find_pictures([tmp_path / "missing"])
-    with pytest.raises(DatasetError, match="no picture matches"):
-        find_pictures([f"{tmp_path}/*.jpg"])
-    with pytest.raises(DatasetError, match="no pictures to embed"):
+    with pytest.raises(DatasetError, match="there are no pictures"):
         embed_paths([], encoder, tmp_path / "e.npz")
     (tmp_path / "a.jpg").write_text("no picture")
     with pytest.raises(DatasetError, match=r"none of 1 pictures could be decoded.*a\.jpg"):
@@ -99,11 +63,8 @@ def test_rows_are_names_digests_and_embeddings(
     assert (seen[-1].done, seen[-1].total) == (40, 40)
     good = [path for path in paths if path != paths[7]]
     stored = read_embeddings(out, encoder.image_fingerprint)
-    assert stored.names == [path.relative_to(tmp_path).as_posix() for path in good]
-    assert stored.digests == [picture_digest(path.read_bytes()) for path in good]
-    np.testing.assert_array_equal(
-        stored.embeddings, embed_images(good, CountingEncoder()).embeddings
-    )
+    assert stored.names == tuple(path.relative_to(tmp_path).as_posix() for path in good)
+    assert stored.digests == tuple(picture_digest(path.read_bytes()) for path in good)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
@@ -136,7 +97,8 @@ def test_the_table_finds_its_pictures_from_any_folder(
     embed_paths([first, "pareja20"], encoder, elsewhere)
     names = read_embeddings(elsewhere).names
     assert names[0] == first.as_posix()
-    assert names[1].startswith("pareja20/images/")
+    assert Path(names[1]).is_absolute()
+    assert Path(names[1]).is_file()
 
 
 def test_a_second_run_writes_the_same_file_and_embeds_nothing(

@@ -19,9 +19,9 @@ from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import (
     Progress,
     embed_dataset,
-    embed_images,
-    embed_texts,
+    embed_sources,
     stream_images,
+    text_vectors,
 )
 from pareja.encoders.protocols import Embeddings, Pixels
 from pareja.errors import ImageError
@@ -40,22 +40,22 @@ def test_rows_are_in_the_order_of_the_input(
 ) -> None:
     paths = paint(20)
     expected = direct(paths, encoder)
-    result = embed_images(paths, encoder, batch_size=batch_size, workers=workers)
-    np.testing.assert_array_equal(result.embeddings, expected)
+    result = embed_sources(paths, encoder, batch_size=batch_size, workers=workers)
+    np.testing.assert_array_equal(result.vectors, expected)
     assert result.indices.tolist() == list(range(20))
     assert result.skipped == ()
-    assert result.fingerprint == encoder.image_fingerprint
+    assert result.space == encoder.image_fingerprint
 
 
 def test_the_model_gets_whole_batches(paint: Paint, encoder: CountingEncoder) -> None:
-    embed_images(paint(20), encoder, batch_size=8)
+    embed_sources(paint(20), encoder, batch_size=8)
     assert encoder.batches == [8, 8, 4]
 
 
 def test_no_pictures(encoder: CountingEncoder) -> None:
-    result = embed_images([], encoder)
-    assert result.embeddings.shape == (0, 12)
-    assert result.embeddings.dtype == np.float32
+    result = embed_sources([], encoder)
+    assert result.vectors.shape == (0, 12)
+    assert result.vectors.dtype == np.float32
     assert result.indices.shape == (0,)
     assert encoder.batches == []
 
@@ -65,18 +65,18 @@ def test_bad_files_are_skipped_with_their_reason(paint: Paint, encoder: Counting
     paths[2].write_text("no picture")
     paths[5].unlink()
     for cache in (None, EmbeddingCache(paths[0].parent / "cache.sqlite3")):
-        result = embed_images(paths, encoder, batch_size=4, cache=cache)
+        result = embed_sources(paths, encoder, batch_size=4, cache=cache)
         assert result.indices.tolist() == [0, 1, 3, 4, 6, 7, 8]
         assert [name for name, _ in result.skipped] == [str(paths[2]), str(paths[5])]
         assert result.skipped[1][1] == "does not exist"
-        assert len(result.embeddings) == 7
+        assert len(result.vectors) == 7
         if cache is not None:
             cache.close()
 
 
 def test_only_bad_files(tmp_path: Path, encoder: CountingEncoder) -> None:
-    result = embed_images([tmp_path / "a", tmp_path / "b"], encoder)
-    assert result.embeddings.shape == (0, 12)
+    result = embed_sources([tmp_path / "a", tmp_path / "b"], encoder)
+    assert result.vectors.shape == (0, 12)
     assert len(result.skipped) == 2
 
 
@@ -84,7 +84,7 @@ def test_a_bad_file_stops_on_request(paint: Paint, encoder: CountingEncoder) -> 
     paths = paint(9)
     paths[4].write_text("no picture")
     with pytest.raises(ImageError, match=r"0004\.png"):
-        embed_images(paths, encoder, on_error="raise")
+        embed_sources(paths, encoder, on_error="raise")
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def test_decoding_overlaps_the_model(paint: Paint, encoder: CountingEncoder) -> 
             busy.clear()
             return super().encode_pixels(pixels)
 
-    embed_images(paint(40), Watching(), batch_size=4)
+    embed_sources(paint(40), Watching(), batch_size=4)
     assert overlapped.is_set()
 
 
@@ -148,14 +148,14 @@ def test_progress(paint: Paint, encoder: CountingEncoder) -> None:
     paths = paint(10)
     paths[1].write_text("no picture")
     seen: list[Progress] = []
-    embed_images(paths, encoder, batch_size=4, progress=seen.append)
+    embed_sources(paths, encoder, batch_size=4, progress=seen.append)
     assert [p.done for p in seen] == [5, 9, 10]
     assert {p.total for p in seen} == {10}
     assert [p.skipped for p in seen] == [1, 1, 1]
     assert all(p.rate > 0 for p in seen)
     assert seen[0].seconds_left == pytest.approx(5 / seen[0].rate)
     assert seen[-1].seconds_left == 0
-    embed_images(iter(paths), encoder, progress=seen.append)
+    embed_sources(iter(paths), encoder, progress=seen.append)
     assert seen[-1].total is None
     assert seen[-1].seconds_left is None
 
@@ -172,13 +172,13 @@ def test_an_interruption_keeps_what_was_done(
 
     with EmbeddingCache(tmp_path / "cache.sqlite3") as cache:
         with pytest.raises(KeyboardInterrupt):
-            embed_images(paths, encoder, batch_size=4, cache=cache, progress=interrupt)
+            embed_sources(paths, encoder, batch_size=4, cache=cache, progress=interrupt)
         assert len(cache) == 12
         assert threading.active_count() == threads
         encoder.batches.clear()
-        result = embed_images(paths, encoder, batch_size=4, cache=cache)
+        result = embed_sources(paths, encoder, batch_size=4, cache=cache)
     assert encoder.batches == [4, 4]
-    np.testing.assert_array_equal(result.embeddings, direct(paths, encoder))
+    np.testing.assert_array_equal(result.vectors, direct(paths, encoder))
 
 
 def test_an_error_of_the_encoder_reaches_the_caller(paint: Paint) -> None:
@@ -188,7 +188,7 @@ def test_an_error_of_the_encoder_reaches_the_caller(paint: Paint) -> None:
 
     start = time.perf_counter()
     with pytest.raises(RuntimeError, match="broken"):
-        embed_images(paint(9), Broken())
+        embed_sources(paint(9), Broken())
     assert time.perf_counter() - start < 5
 
 
@@ -197,27 +197,27 @@ def test_resumed_batches_are_those_of_an_uninterrupted_run(
 ) -> None:
     paths = paint(80)
     with EmbeddingCache(tmp_path / "cache.sqlite3") as cache:
-        embed_images(paths[:62], encoder, batch_size=2, cache=cache)
+        embed_sources(paths[:62], encoder, batch_size=2, cache=cache)
         encoder.batches.clear()
-        embed_images(paths, encoder, batch_size=2, cache=cache)
+        embed_sources(paths, encoder, batch_size=2, cache=cache)
     assert encoder.batches == [2] * 9
 
 
 def test_texts_come_back_in_order_and_are_embedded_once(encoder: CountingEncoder) -> None:
     texts = ["a long text", "b", "", "b", "cc", "\ud800 ñ"]
-    result = embed_texts(texts, encoder, batch_size=2)
+    result = text_vectors(texts, encoder, batch_size=2)
     assert [len(batch) for batch in encoder.text_batches] == [2, 2, 1]
     lengths = [len(text) for batch in encoder.text_batches for text in batch]
     assert lengths == sorted(lengths)
     np.testing.assert_array_equal(result, encoder.encode_texts(texts))
-    assert embed_texts([], encoder).shape == (0, 12)
+    assert text_vectors([], encoder).shape == (0, 12)
 
 
 def test_texts_are_cached_apart_from_pictures(encoder: CountingEncoder, tmp_path: Path) -> None:
     with EmbeddingCache(tmp_path / "cache.sqlite3") as cache:
-        first = embed_texts(["one", "two"], encoder, cache=cache)
+        first = text_vectors(["one", "two"], encoder, cache=cache)
         encoder.text_batches.clear()
-        again = embed_texts(["two", "three", "one"], encoder, cache=cache)
+        again = text_vectors(["two", "three", "one"], encoder, cache=cache)
     assert encoder.text_batches == [["three"]]
     np.testing.assert_array_equal(again[[2, 0]], first)
 

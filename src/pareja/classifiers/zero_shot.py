@@ -20,7 +20,7 @@ from pareja.classifiers.prompts import (
     checked_templates,
 )
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import embed_texts
+from pareja.embedding.pipeline import text_vectors
 from pareja.encoders.protocols import DualEncoder, Embeddings, TextEncoder
 from pareja.errors import FingerprintMismatchError, LabelError
 
@@ -139,7 +139,7 @@ def embed_labels(
         some = labels[start : start + _LABELS_AT_ONCE]
         # Not str.format: a label or a template may hold braces of its own.
         texts = [template.replace(PLACE, label) for label in some for template in templates]
-        prompts = embed_texts(texts, encoder, cache=cache)
+        prompts = text_vectors(texts, encoder, cache=cache)
         means = prompts.reshape(len(some), len(templates), -1).mean(axis=1)
         parts.append(normalise(means).astype(np.float32))
     return np.concatenate(parts)
@@ -269,7 +269,7 @@ def zero_shot(
         labels=labels,
         encoder=encoder,
         prompts=embed_labels(labels, encoder, templates=templates, cache=cache),
-        background=embed_texts(background_texts(), encoder, cache=cache),
+        background=text_vectors(background_texts(), encoder, cache=cache),
         multi_label=multi_label,
         threshold=unknown,
     )

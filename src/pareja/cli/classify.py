@@ -124,7 +124,7 @@ def classify(
     read. -o writes a table (.csv), everything (.json) or a page with the pictures sorted into their
     labels (.html).
     """
-    from pareja.datasets.gathering import load_pictures
+    from pareja.inputs import find_pictures
     from pareja.tasks.labelling_export import labelled_to_json
 
     learned_from = None if shots is None else "--shots"
@@ -146,7 +146,7 @@ def classify(
             "no labels. Pass --labels 'cat,dog', or --truth label for the dataset's own.", status=2
         )
     check_suffix(out)
-    dataset = load_pictures(pictures)
+    dataset = find_pictures(pictures).dataset
     refuse_own_files(out, [dataset.location, *pictures])
     with (
         progress_bars() as progress,
@@ -190,8 +190,8 @@ def _by_examples(
 ) -> Labelled:
     """Label pictures by what a file holds, or else by what these examples teach."""
     from pareja.classifiers.learned import load_classifier
-    from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load, require_images
+    from pareja.inputs import find_pictures
     from pareja.tasks.examples import learn_from
     from pareja.tasks.labelling import label_by
 
@@ -201,7 +201,7 @@ def _by_examples(
     else:
         encoder = load(run.model or "starter", device=run.device)
         learned = learn_from(
-            load_pictures([str(shots)]),
+            find_pictures(str(shots)).dataset,
             encoder,
             batch_size=run.batch_size,
             cache=run.cache,
@@ -231,8 +231,8 @@ def _by_words(
     """Label pictures by the labels' names; held-out pictures give the threshold for none."""
     from pareja.classifiers.prompts import read_labels, read_templates
     from pareja.classifiers.zero_shot import SURE_ENOUGH
-    from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load, require_dual
+    from pareja.inputs import find_pictures
     from pareja.tasks.evaluation import column_told, distinct, true_labels
     from pareja.tasks.labelling import calibrated_threshold, label_pictures
 
@@ -253,7 +253,7 @@ def _by_words(
         seed=run.seed,
     )
     if unknown_from is not None:
-        apart = load_pictures([unknown_from])
+        apart = find_pictures(unknown_from).dataset
         held_out = label(
             apart,
             unknown=threshold,

@@ -51,12 +51,12 @@ def moderate(
     are only read. -o writes a table of all scores (.csv), the list (.json) or a page with blurred
     pictures (.html).
     """
-    from pareja.datasets.gathering import load_pictures
     from pareja.encoders import load, require_dual
+    from pareja.inputs import find_pictures
     from pareja.tasks.moderation import review_pictures, review_to_json
 
     check_suffix(out)
-    dataset = load_pictures(pictures)
+    dataset = find_pictures(pictures).dataset
     refuse_own_files(out, [dataset.location, *pictures])
     with (
         progress_bars() as progress,

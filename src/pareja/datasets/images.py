@@ -50,6 +50,8 @@ _READING_REASONS = {
     errno.EPERM: "may not be read: permission denied",
     errno.ELOOP: "is a symbolic link that leads back to itself",
 }
+# Two threads that load one lazily opened image would read its file from each other's place.
+_LOADING = threading.Lock()
 _INTERNAL_ERRORS = (LookupError, TypeError, AttributeError, ArithmeticError, struct.error)
 
 
@@ -101,10 +103,48 @@ def decode_image(
             # A square, so that the shorter side counts whichever way the picture is turned.
             # Pillow's draft divides by it, and keeps the mode where none is asked for.
             image.draft(None, (2 * max(network_side, 1),) * 2)
-        image.load()
-        turn = _TURNS.get(orientation_of(image))
-        rgb = to_rgb(image)
-        return rgb if turn is None else rgb.transpose(turn)
+        return _upright(image)
+
+
+def as_png(image: Image.Image, name: str) -> bytes:
+    """Encode an image that Pillow has opened or made, as `decode_image` would have shown it.
+
+    Parameters
+    ----------
+    image
+        In any mode. It is not changed.
+    name
+        What errors call it.
+
+    Returns
+    -------
+    bytes
+        A PNG: RGB, upright, without metadata.
+
+    Raises
+    ------
+    ImageError
+        If its file is damaged, or has gone since it was opened.
+    """
+    encoded = io.BytesIO()
+    with _explaining(name):
+        if image.width * image.height > DEFAULT_MAX_PIXELS:
+            raise RefusedError(
+                f"has {in_words(image.width * image.height)} pixels, more than the limit of "
+                f"{in_words(DEFAULT_MAX_PIXELS)}; scale it down"
+            )
+        with _LOADING:
+            rgb = _upright(image)
+        rgb.save(encoded, "PNG", compress_level=1)
+    return encoded.getvalue()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an opened image in RGB, turned as its EXIF orientation says."""
+    image.load()
+    turn = _TURNS.get(orientation_of(image))
+    rgb = to_rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def image_size(

@@ -1,31 +1,31 @@
 """Embedding: from files and texts to arrays, computed in parallel and never twice."""
 
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.export import StoredEmbeddings, read_embeddings
+from pareja.embedding.embedded import Embedded
+from pareja.embedding.natural import embed, embed_texts
 from pareja.embedding.paths import EmbeddedPaths, embed_paths
 from pareja.embedding.pipeline import (
     DatasetEmbeddings,
-    ImageEmbeddings,
     Progress,
     embed_dataset,
-    embed_images,
-    embed_texts,
+    embed_sources,
     stream_images,
+    text_vectors,
 )
 from pareja.embedding.stages import ImageBatch
 
 __all__ = [
     "DatasetEmbeddings",
+    "Embedded",
     "EmbeddedPaths",
     "EmbeddingCache",
     "ImageBatch",
-    "ImageEmbeddings",
     "Progress",
-    "StoredEmbeddings",
+    "embed",
     "embed_dataset",
-    "embed_images",
     "embed_paths",
+    "embed_sources",
     "embed_texts",
-    "read_embeddings",
     "stream_images",
+    "text_vectors",
 ]

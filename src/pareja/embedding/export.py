@@ -11,13 +11,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from pareja.embedding.embedded import Embedded
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import (
     DatasetError,
-    FingerprintMismatchError,
     MissingDependencyError,
     OutputError,
 )
+from pareja.files import staged_file
 
 _KEY = "pareja.fingerprint"
 _ROW_GROUP = 1024
@@ -42,19 +43,6 @@ class Rows:
     embeddings: Embeddings
 
 
-@dataclass(frozen=True)
-class StoredEmbeddings(Rows):
-    """A whole file, as `read_embeddings` returns it.
-
-    Parameters
-    ----------
-    fingerprint
-        The space of the embeddings.
-    """
-
-    fingerprint: Fingerprint
-
-
 Writer = Callable[[BinaryIO, Iterable[Rows], Fingerprint, int], None]
 
 
@@ -77,25 +65,29 @@ def writer_for(path: Path | str) -> Writer:
     return _write_parquet
 
 
-def read_embeddings(path: Path | str, fingerprint: Fingerprint | None = None) -> StoredEmbeddings:
-    """Read a file that `pareja.embedding.paths.embed_paths` wrote.
+def beside(places: Iterable[str], folder: Path) -> list[str]:
+    """Return names that hold in a file in `folder`: relative where a picture lies below.
 
-    Parameters
-    ----------
-    path
-        The file.
-    fingerprint
-        The space that its embeddings are going to be compared in, if that is known.
-
-    Raises
-    ------
-    DatasetError
-        If it cannot be read, or is no such file.
-    FingerprintMismatchError
-        If its embeddings lie in another space.
-    MissingDependencyError
-        If ``pyarrow`` is needed and not installed.
+    Elsewhere they stay absolute, since names that lead out of a folder are refused when a dataset
+    is read.
     """
+    below = f"{folder.as_posix().rstrip('/')}/"
+    return [place.removeprefix(below) for place in places]
+
+
+def write_embeddings(embedded: Embedded, path: Path | str, *, force: bool = False) -> Path:
+    """Write a file, as `Embedded.save` says."""
+    write = writer_for(path)
+    digests = list(embedded.digests) or [""] * len(embedded)
+    names = beside(embedded.places, Path(path).absolute().parent) or list(embedded.names)
+    rows = Rows(names, digests, embedded.rows)
+    with staged_file(path, force=force) as stream:
+        write(stream, [rows], embedded.space, embedded.vectors.shape[-1])
+    return Path(path).absolute()
+
+
+def read_embeddings(path: Path | str, space: Fingerprint | None = None) -> Embedded:
+    """Read a file, as `Embedded.load` says."""
     read = _read_npz if Path(path).suffix.lower() == ".npz" else _read_parquet
     try:
         stored = read(Path(path))
@@ -105,11 +97,8 @@ def read_embeddings(path: Path | str, fingerprint: Fingerprint | None = None) ->
         raise DatasetError(
             f"{path} holds no embeddings as 'pareja embed' writes them: {error}. Write it anew."
         ) from error
-    if fingerprint is not None and stored.fingerprint != fingerprint:
-        raise FingerprintMismatchError(
-            f"{path} holds embeddings of {stored.fingerprint}, and those of {fingerprint} are "
-            "asked for. Embed the pictures again with the same model and version."
-        )
+    if space is not None:
+        stored.require(space, f"{path} was to hold")
     return stored
 
 
@@ -149,7 +138,7 @@ def _write_npz(stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint,
     )
 
 
-def _read_parquet(path: Path) -> StoredEmbeddings:
+def _read_parquet(path: Path) -> Embedded:
     _pyarrow("to read Parquet files")
     import pyarrow.parquet
 
@@ -157,21 +146,21 @@ def _read_parquet(path: Path) -> StoredEmbeddings:
     written = (table.schema.metadata or {})[_KEY.encode()]
     vectors = table["embedding"].combine_chunks()
     dim = vectors.type.list_size
-    return StoredEmbeddings(
-        names=table["file_name"].to_pylist(),
-        digests=table["sha256"].to_pylist(),
-        embeddings=vectors.flatten().to_numpy().reshape(-1, dim),
-        fingerprint=_from_json(written),
+    return Embedded(
+        vectors=vectors.flatten().to_numpy().reshape(-1, dim),
+        space=_from_json(written),
+        names=tuple(table["file_name"].to_pylist()),
+        digests=tuple(table["sha256"].to_pylist()),
     )
 
 
-def _read_npz(path: Path) -> StoredEmbeddings:
+def _read_npz(path: Path) -> Embedded:
     with np.load(path, allow_pickle=False) as arrays:
-        return StoredEmbeddings(
-            names=arrays["file_name"].tolist(),
-            digests=arrays["sha256"].tolist(),
-            embeddings=arrays["embedding"],
-            fingerprint=_from_json(str(arrays["fingerprint"])),
+        return Embedded(
+            vectors=arrays["embedding"],
+            space=_from_json(str(arrays["fingerprint"])),
+            names=tuple(arrays["file_name"].tolist()),
+            digests=tuple(arrays["sha256"].tolist()),
         )
 
 

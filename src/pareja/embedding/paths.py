@@ -1,25 +1,19 @@
-"""From what a user names (pictures, folders, patterns, datasets) to a file of embeddings."""
+"""From pictures, however many, to a file of embeddings, holding a batch of them at a time."""
 
 from __future__ import annotations
 
-import glob
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from pareja.datasets import load_dataset
-from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture, printable
-from pareja.datasets.records import Source
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.export import Rows, writer_for
+from pareja.embedding.export import Rows, beside, writer_for
 from pareja.embedding.pipeline import OnProgress, stream_images
 from pareja.encoders.protocols import Fingerprint, ImageEncoder, TextEncoder
 from pareja.errors import DatasetError, EncoderError
 from pareja.files import staged_file
+from pareja.inputs import Pictures, find_pictures
 
 
 @dataclass(frozen=True)
@@ -50,85 +44,8 @@ class EmbeddedPaths:
     seconds: float
 
 
-@dataclass(frozen=True)
-class FoundPictures:
-    """The pictures that were asked for.
-
-    Parameters
-    ----------
-    names
-        As the user would write them, with forward slashes and what is no Unicode replaced.
-    sources
-        Where they are, in the same order; each once.
-    refused
-        ``(name, reason)`` of links that lead out of their folder.
-    places
-        Their names with the absolute path of the folder or archive that holds them; where that is
-        no file, as for a bundled dataset, the same as in `names`.
-    """
-
-    names: tuple[str, ...]
-    sources: tuple[Source, ...]
-    refused: tuple[tuple[str, str], ...]
-    places: tuple[str, ...]
-
-    def names_from(self, folder: Path) -> list[str]:
-        """Return names that hold in a file in `folder`: relative where the picture lies below.
-
-        Elsewhere they are absolute, since names that lead out of a folder are refused when a
-        dataset is read.
-        """
-        below = f"{folder.absolute().as_posix().rstrip('/')}/"
-        return [place.removeprefix(below) for place in self.places]
-
-
-def find_pictures(paths: Iterable[str | Path]) -> FoundPictures:
-    """List pictures, in the order asked for and sorted by name within a folder.
-
-    Parameters
-    ----------
-    paths
-        Picture files, folders (all pictures in them and below), patterns with ``*``, ``**``, ``?``
-        or ``[...]``, and whatever `pareja.datasets.load_dataset` reads.
-
-    Raises
-    ------
-    DatasetError
-        If there are no pictures in one of them.
-    """
-    found: dict[Source, str] = {}
-    places: dict[Source, str] = {}
-    refused: dict[str, str] = {}
-    for given in paths:
-        for path in _matches(given):
-            named: dict[Source, str]
-            tree = FolderTree(path) if path.is_dir() else None
-            pictures = [name for name in tree.names if is_picture(name)] if tree else []
-            if tree is not None and pictures:
-                # Not load_dataset: pictures that a metadata file does not list count as well.
-                refused.update((f"{path.as_posix()}/{n}", r) for n, r in tree.refused.items())
-                named = {tree.source(name): f"{path.as_posix()}/{name}" for name in pictures}
-            elif path.is_file() and is_picture(path.name):
-                named = {FileSource(path.absolute()): path.as_posix()}
-            else:
-                place = path if path.exists() else given
-                named = {
-                    record.source: f"{place}/{record.file_name}" for record in load_dataset(place)
-                }
-            for source, name in named.items():
-                found.setdefault(source, name)
-                absolute = Path(os.path.abspath(name)).as_posix() if path.exists() else name  # noqa: PTH100  resolves .. and no links
-                places.setdefault(source, absolute)
-    return FoundPictures(
-        tuple(map(printable, found.values())),
-        tuple(found),
-        tuple((printable(name), reason) for name, reason in refused.items()),
-        tuple(map(printable, places.values())),
-    )
-
-
 def embed_paths(
-    paths: Iterable[str | Path],
+    paths: Pictures,
     encoder: ImageEncoder | TextEncoder,
     out: Path | str,
     *,
@@ -151,7 +68,7 @@ def embed_paths(
     Parameters
     ----------
     paths
-        As `find_pictures` takes them.
+        Pictures, folders, patterns and datasets, as `pareja.inputs.find_pictures` describes them.
     encoder
         What embeds them.
     out
@@ -178,12 +95,12 @@ def embed_paths(
     if not isinstance(encoder, ImageEncoder):
         raise EncoderError(f"{encoder.name!r} embeds no pictures. Choose an image or dual encoder.")
     write = writer_for(out)
-    found = find_pictures(paths)
-    stored_names = found.names_from(Path(out).absolute().parent)
-    skipped = list(found.refused)
+    found = find_pictures(paths, "paths")
+    stored_names = beside(found.places, Path(out).absolute().parent)
+    skipped = list(found.skipped)
     pictures = cached = 0
 
-    def rows(cache: EmbeddingCache) -> Iterator[Rows]:
+    def rows() -> Iterator[Rows]:
         nonlocal pictures, cached
         for batch in stream_images(
             found.sources,
@@ -199,14 +116,10 @@ def embed_paths(
             names = [stored_names[index] for index in batch.indices]
             yield Rows(names, list(batch.digests), batch.embeddings)
 
-    with ExitStack() as stack:
-        if cache is None:
-            folder = stack.enter_context(TemporaryDirectory(prefix="pareja-"))
-            cache = stack.enter_context(EmbeddingCache(Path(folder, "embeddings.sqlite3")))
-        stream = stack.enter_context(staged_file(out, force=force))
-        write(stream, rows(cache), encoder.image_fingerprint, encoder.image_dim)
+    with staged_file(out, force=force) as stream:
+        write(stream, rows(), encoder.image_fingerprint, encoder.image_dim)
         if not pictures:
-            raise DatasetError(_none_decoded(skipped))
+            raise none_decoded(skipped)
     return EmbeddedPaths(
         path=Path(out),
         pictures=pictures,
@@ -217,22 +130,9 @@ def embed_paths(
     )
 
 
-def _matches(given: str | Path) -> list[Path]:
-    """Expand a pattern; anything else stands for itself."""
-    path = Path(given)
-    if path.exists() or not glob.has_magic(str(given)):
-        return [path]
-    found = sorted(map(Path, glob.glob(str(given), recursive=True)))  # noqa: PTH207  Path.glob takes no absolute patterns
-    pictures = [match for match in found if match.is_file() and is_picture(match.name)]
-    if not pictures:
-        raise DatasetError(
-            f"no picture matches {str(given)!r}. Check the pattern; ** stands for any folders."
-        )
-    return pictures
-
-
-def _none_decoded(skipped: Sequence[tuple[str, str]]) -> str:
-    if not skipped:
-        return "there are no pictures to embed. Name pictures, folders or a dataset."
+def none_decoded(skipped: Sequence[tuple[str, str]]) -> DatasetError:
+    """Return the error for pictures that all were skipped."""
     name, reason = skipped[0]
-    return f"none of {len(skipped)} pictures could be decoded; the first, {name}: {reason}."
+    return DatasetError(
+        f"none of {len(skipped)} pictures could be decoded; the first, {name}: {reason}."
+    )

@@ -12,15 +12,14 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import Memory, Vector, text_digest
+from pareja.embedding.embedded import Embedded
 from pareja.embedding.stages import ImageBatch, ImageStages, OnError, Prepared, stacked
 from pareja.encoders.protocols import (
     Embeddings,
     Encoder,
-    Fingerprint,
     ImageEncoder,
     TextEncoder,
 )
@@ -57,28 +56,6 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class ImageEmbeddings:
-    """The embeddings of a finite set of pictures.
-
-    Parameters
-    ----------
-    embeddings
-        One row for each picture that decoded, in the order of the input, ``(n, dim)``.
-    indices
-        Positions of those pictures in the input, rising, ``(n,)``.
-    skipped
-        ``(name, reason)`` of the others.
-    fingerprint
-        The space that the embeddings lie in.
-    """
-
-    embeddings: Embeddings
-    indices: NDArray[np.intp]
-    skipped: tuple[tuple[str, str], ...]
-    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True)
@@ -190,7 +167,7 @@ def stream_images(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def embed_images(
+def embed_sources(
     sources: Iterable[Source | Path],
     encoder: ImageEncoder,
     *,
@@ -199,11 +176,11 @@ def embed_images(
     cache: Memory | None = None,
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
-) -> ImageEmbeddings:
-    """Embed pictures, decoding them in parallel while the model runs.
+) -> Embedded:
+    """Embed pictures whose place is known, decoding them in parallel while the model runs.
 
     Takes the parameters of `stream_images`, raises what it raises, and returns everything at
-    once.
+    once: no vectors where no picture decodes.
     """
     batches = list(
         stream_images(
@@ -217,15 +194,18 @@ def embed_images(
         )
     )
     empty = np.empty((0, encoder.image_dim), np.float32)
-    return ImageEmbeddings(
-        embeddings=np.concatenate([empty, *(batch.embeddings for batch in batches)]),
-        indices=np.concatenate([np.empty(0, np.intp), *(batch.indices for batch in batches)]),
+    return Embedded(
+        vectors=np.concatenate([empty, *(batch.embeddings for batch in batches)]),
+        space=encoder.image_fingerprint,
+        names=tuple(name for batch in batches for name in batch.names),
         skipped=tuple(pair for batch in batches for pair in batch.skipped),
-        fingerprint=encoder.image_fingerprint,
+        indices=np.concatenate([np.empty(0, np.intp), *(batch.indices for batch in batches)]),
+        digests=tuple(digest for batch in batches for digest in batch.digests),
+        cached=sum(batch.cached for batch in batches),
     )
 
 
-def embed_texts(
+def text_vectors(
     texts: Sequence[str],
     encoder: TextEncoder,
     *,
@@ -300,11 +280,11 @@ def embed_dataset(
     """
     start = time.perf_counter()
     sources = [record.source for record in dataset]
-    images = embed_images(sources, encoder, batch_size=batch_size, cache=cache, progress=progress)
+    images = embed_sources(sources, encoder, batch_size=batch_size, cache=cache, progress=progress)
     kept = replace(dataset, records=tuple(dataset.records[i] for i in images.indices))
-    captions = embed_texts(kept.captions, encoder, cache=cache)
+    captions = text_vectors(kept.captions, encoder, cache=cache)
     return DatasetEmbeddings(
-        images=images.embeddings,
+        images=images.vectors,
         captions=captions,
         dataset=kept,
         skipped=images.skipped,

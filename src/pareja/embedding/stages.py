@@ -29,20 +29,23 @@ class ImageBatch:
     ----------
     indices
         Positions in the input of the pictures that decoded, rising, ``(m,)``.
+    names
+        What messages call them.
     embeddings
         Their embeddings, ``(m, dim)``.
     skipped
         ``(name, reason)`` of the pictures of this stretch that did not decode.
     digests
-        SHA-256 of the pictures' bytes, in the order of `indices`; empty without a cache.
+        SHA-256 of the pictures' bytes, in the order of `indices`.
     cached
         How many of the embeddings came from the cache.
     """
 
     indices: NDArray[np.intp]
+    names: tuple[str, ...]
     embeddings: Embeddings
     skipped: tuple[tuple[str, str], ...]
-    digests: tuple[str, ...] = ()
+    digests: tuple[str, ...]
     cached: int = 0
 
 
@@ -51,16 +54,12 @@ class Prepared:
     """One picture on its way to the model: its embedding, its pixels, or why there are none."""
 
     index: int
+    name: str
     digest: str = ""
     stamp: Stamp | None = None
     vector: Vector | None = None
     pixels: Pixels | None = None
     error: ImageError | None = None
-
-    @property
-    def key(self) -> str:
-        """What tells it from other pictures of a batch, and copies of one picture not."""
-        return self.digest or str(self.index)
 
 
 class ImageStages:
@@ -71,7 +70,7 @@ class ImageStages:
     encoder
         What embeds them.
     cache
-        Embeddings of earlier runs. Without one nothing is looked up, and digests stay empty.
+        Embeddings of earlier runs.
     on_error
         What happens at a picture that does not decode.
     """
@@ -85,8 +84,8 @@ class ImageStages:
     def prepare(self, index: int, source: Source | Path) -> Prepared:
         """Find a picture's embedding, or else decode and resize it; runs in a decoding thread."""
         source = FileSource(source) if isinstance(source, Path) else source
+        name = str(source)
         stamp: Stamp | None = None
-        digest, content = "", None
         try:
             if self._cache is not None:
                 # Before the file is read: what changes it meanwhile must show in the stamp later.
@@ -94,20 +93,16 @@ class ImageStages:
                 known = stamp and self._cache.known_digest(stamp)
                 vector = self._find(known) if known else None
                 if known and vector is not None:
-                    return Prepared(index, known, vector=vector)
-                content = source.read()
-                digest = picture_digest(content)
-                vector = self._find(digest)
-                if vector is not None:
-                    return Prepared(index, digest, stamp, vector=vector)
-            image = decode_image(
-                source if content is None else content,
-                network_side=self._encoder.image_side,
-                name=str(source),
-            )
-            return Prepared(index, digest, stamp, pixels=self._encoder.prepare(image))
+                    return Prepared(index, name, known, vector=vector)
+            content = source.read()
+            digest = picture_digest(content)
+            vector = self._find(digest)
+            if vector is not None:
+                return Prepared(index, name, digest, stamp, vector=vector)
+            image = decode_image(content, network_side=self._encoder.image_side, name=name)
+            return Prepared(index, name, digest, stamp, pixels=self._encoder.prepare(image))
         except ImageError as error:
-            return Prepared(index, error=error)
+            return Prepared(index, name, error=error)
 
     def encode(self, batch: Sequence[Prepared]) -> ImageBatch:
         """Run the model on the pictures that need it, and store what comes out.
@@ -123,8 +118,8 @@ class ImageStages:
         if failures and self._on_error == "raise":
             raise failures[0]
         kept = [item for item in batch if item.error is None]
-        vectors = {item.key: item.vector for item in kept if item.vector is not None}
-        pixels = {item.key: item.pixels for item in kept if item.pixels is not None}
+        vectors = {item.digest: item.vector for item in kept if item.vector is not None}
+        pixels = {item.digest: item.pixels for item in kept if item.pixels is not None}
         if self._cache is not None:
             # Copies of a picture that was still on its way to the model when they were looked up.
             vectors.update(self._cache.find(self._fingerprint, list(pixels)))
@@ -139,10 +134,11 @@ class ImageStages:
         vectors.update(fresh)
         return ImageBatch(
             indices=np.array([item.index for item in kept], np.intp),
-            embeddings=stacked([vectors[item.key] for item in kept], self._encoder.image_dim),
+            names=tuple(item.name for item in kept),
+            embeddings=stacked([vectors[item.digest] for item in kept], self._encoder.image_dim),
             skipped=tuple((error.path, error.reason) for error in failures),
-            digests=() if self._cache is None else tuple(item.digest for item in kept),
-            cached=len(kept) - len(fresh),
+            digests=tuple(item.digest for item in kept),
+            cached=0 if self._cache is None else len(kept) - len(fresh),
         )
 
     def _find(self, digest: str) -> Vector | None:

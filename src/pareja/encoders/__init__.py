@@ -6,6 +6,7 @@ from pareja.encoders.loading import (
     require_both,
     require_dual,
     require_images,
+    require_texts,
 )
 from pareja.encoders.protocols import (
     AnyEncoder,
@@ -35,4 +36,5 @@ __all__ = [
     "require_both",
     "require_dual",
     "require_images",
+    "require_texts",
 ]

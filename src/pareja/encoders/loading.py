@@ -110,6 +110,22 @@ def require_images(encoder: AnyEncoder) -> ImageEncoder:
     )
 
 
+def require_texts(encoder: AnyEncoder) -> TextEncoder:
+    """Return the encoder, of which texts are to be embedded.
+
+    Raises
+    ------
+    EncoderError
+        If it embeds only pictures.
+    """
+    if _embeds(encoder, "texts"):
+        return cast(TextEncoder, encoder)
+    raise EncoderError(
+        f"{encoder.name!r} embeds only pictures, and texts are needed here. Name a dual encoder, a "
+        f"text encoder, or a pair as in '{encoder.name}+distiluse'."
+    )
+
+
 def require_both(encoder: AnyEncoder) -> Encoder:
     """Return the encoder, of which pictures and texts are to be embedded: a dual one or a pair.
 

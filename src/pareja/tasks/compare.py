@@ -25,7 +25,7 @@ from pareja.analysis.similarity import cosine_similarity
 from pareja.classifiers.zero_shot import Loss, activations, zero_shot
 from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import Progress, embed_images, embed_texts
+from pareja.embedding.pipeline import Progress, embed_sources, text_vectors
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import DatasetError, EncoderError
@@ -246,7 +246,7 @@ def compare_models(
     embedded: list[tuple[DualEncoder, Embeddings, Cost]] = []
     for encoder in encoders:
         sources = [record.source for record in kept]
-        found = embed_images(
+        found = embed_sources(
             sources,
             encoder,
             batch_size=batch_size,
@@ -266,7 +266,7 @@ def compare_models(
             raise DatasetError("{}: {}; it could be read before.".format(*found.skipped[0]))
         progress(f"time · {encoder.name}", None)
         cost = _timed(sources[:_TIMED_PICTURES], encoder, batch_size, price)
-        embedded.append((encoder, found.embeddings, cost))
+        embedded.append((encoder, found.vectors, cost))
     measure = partial(
         _measure,
         dataset=kept,
@@ -315,11 +315,11 @@ def _timed(
     First the network is loaded and every file read once, so that no model waits for the disk on
     behalf of the next.
     """
-    embed_images(sources[:2], encoder)
+    embed_sources(sources[:2], encoder)
     for source in sources:
         source.read()
     wall, cpu = time.perf_counter(), time.process_time()
-    embed_images(sources, encoder, batch_size=batch_size)
+    embed_sources(sources, encoder, batch_size=batch_size)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     seconds = 1000 * cpu / len(sources)
     card = find_card(encoder.name)
@@ -364,7 +364,7 @@ def _measure(
         raise EncoderError("no templates. Give at least one set.")
     ways: tuple[RetrievalScores | None, RetrievalScores | None] = (None, None)
     if sum(bool(record.captions) for record in dataset) > 1:
-        captions = embed_texts(dataset.captions, encoder, cache=cache)
+        captions = text_vectors(dataset.captions, encoder, cache=cache)
         similarity = cosine_similarity(images, captions)
         ways = retrieval(similarity, dataset.owner, resamples=resamples, seed=seed)
     return ModelResult(

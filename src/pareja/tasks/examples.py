@@ -16,7 +16,7 @@ from pareja.classifiers.prompts import DEFAULT_TEMPLATES
 from pareja.classifiers.zero_shot import embed_labels
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import OnProgress, embed_images
+from pareja.embedding.pipeline import OnProgress, embed_sources
 from pareja.encoders import AnyEncoder, require_images
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import EncoderError, LabelError
@@ -122,14 +122,14 @@ def gather_examples(
     # Before the pictures, which may take hours.
     _selected(names, places, shots, named=labels is not None)
     sources = [dataset.records[i].source for i in np.flatnonzero(places >= 0)]
-    embed = partial(embed_images, batch_size=batch_size, cache=cache, progress=progress)
+    embed = partial(embed_sources, batch_size=batch_size, cache=cache, progress=progress)
     own = embed(sources, seen_by)
     places = places[places >= 0][own.indices]
     inside, numbers = _selected(names, places, shots, named=labels is not None)
     kept = np.isin(places, inside)
     chosen = tuple(names[i] for i in inside)
     answers = np.searchsorted(inside, places[kept])
-    images = own.embeddings[kept]
+    images = own.vectors[kept]
     words = prior = None
     if getattr(encoder, "kind", None) == "dual":
         dual = cast(DualEncoder, encoder)
@@ -138,7 +138,7 @@ def gather_examples(
         prior = (images @ words.T).astype(np.float64)
     if features is not None:
         decoded = [sources[i] for i in own.indices[kept]]
-        images = embed(decoded, learned_from, on_error="raise").embeddings
+        images = embed(decoded, learned_from, on_error="raise").vectors
         words = None
     counts = np.bincount(places, minlength=len(names))
     return Examples(

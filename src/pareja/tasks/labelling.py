@@ -13,7 +13,7 @@ from pareja.classifiers.prompts import DEFAULT_TEMPLATES
 from pareja.classifiers.zero_shot import Classification, ZeroShot, zero_shot
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import OnProgress, embed_images
+from pareja.embedding.pipeline import OnProgress, embed_sources
 from pareja.encoders.protocols import DualEncoder, ImageEncoder
 from pareja.errors import DatasetError
 from pareja.tasks.evaluation import Evaluation, Truth, distinct, evaluate, true_labels
@@ -164,7 +164,7 @@ def label_by(
     answers = None if truth is None else true_labels(dataset, truth)
     if isinstance(classifier, Classifier):
         classifier.check(encoder.image_fingerprint)
-    images = embed_images(
+    images = embed_sources(
         [record.source for record in dataset],
         encoder,
         batch_size=batch_size,
@@ -176,7 +176,7 @@ def label_by(
         raise DatasetError(
             f"{dataset.name}: no picture can be decoded. The first, {name}: {reason}."
         )
-    result = classifier(images.embeddings)
+    result = classifier(images.vectors)
     seconds = time.perf_counter() - start
     kept = None if answers is None else tuple(answers[i] for i in images.indices)
     return Labelled(

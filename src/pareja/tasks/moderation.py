@@ -22,7 +22,7 @@ from scipy.special import softmax
 
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import OnProgress, embed_images, embed_texts
+from pareja.embedding.pipeline import OnProgress, embed_sources, text_vectors
 from pareja.encoders.protocols import DualEncoder, Embeddings
 
 THRESHOLD = 0.5
@@ -110,7 +110,7 @@ def moderation_scores(
     prompts = prompts or default_prompts()
     texts = [text for group in prompts.flags.values() for text in group] + [*prompts.neutral]
     probabilities = softmax(
-        encoder.logits(images @ embed_texts(texts, encoder, cache=cache).T).astype(np.float64),
+        encoder.logits(images @ text_vectors(texts, encoder, cache=cache).T).astype(np.float64),
         axis=1,
     )
     ends = np.cumsum([len(group) for group in prompts.flags.values()])
@@ -219,8 +219,8 @@ def review_pictures(
     """
     prompts = prompts or default_prompts()
     sources = [record.source for record in dataset]
-    images = embed_images(sources, encoder, batch_size=batch_size, cache=cache, progress=progress)
-    scores = moderation_scores(images.embeddings, encoder, prompts, cache=cache)
+    images = embed_sources(sources, encoder, batch_size=batch_size, cache=cache, progress=progress)
+    scores = moderation_scores(images.vectors, encoder, prompts, cache=cache)
     names = tuple(prompts.flags)
     return Review(
         dataset=replace(dataset, records=tuple(dataset.records[i] for i in images.indices)),

@@ -31,7 +31,7 @@ from pareja.embedding.pipeline import (
     DatasetEmbeddings,
     Progress,
     embed_dataset,
-    embed_texts,
+    text_vectors,
 )
 from pareja.encoders.protocols import DualEncoder, Encoder, Fingerprint
 from pareja.errors import DatasetError, EncoderError
@@ -324,7 +324,7 @@ def _dual_scores(
         texts = captions
         if template != "{}":
             phrases = [template.replace("{}", text) for text in dataset.captions]
-            texts = embed_texts(phrases, dual, cache=cache)
+            texts = text_vectors(phrases, dual, cache=cache)
         scores = retrieval(
             cosine_similarity(images, texts), dataset.owner, resamples=resamples, seed=seed
         )
