@@ -251,7 +251,9 @@ class _Part:
             # Not Path.resolve, which follows links.
             return printable(Path(os.path.abspath(record.source.path)).as_posix())  # noqa: PTH100
         if self.place is not None and Path(self.place.location).is_file():
-            return printable(f"{Path(self.place.location).absolute().as_posix()}/{record.file_name}")
+            return printable(
+                f"{Path(self.place.location).absolute().as_posix()}/{record.file_name}"
+            )
         return ""
 
 

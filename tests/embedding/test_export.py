@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from pareja.embedding.export import Rows, read_embeddings, writer_for
+from pareja.embedding import Embedded
+from pareja.embedding.export import Rows, writer_for
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import (
     DatasetError,
@@ -44,7 +45,7 @@ def write(path: Path, step: int = 32, count: int = COUNT) -> Path:
 @pytest.mark.parametrize("name", ["e.parquet", "e.npz", "E.NPZ"])
 @pytest.mark.parametrize("count", [0, 1, COUNT])
 def test_what_is_written_is_read(tmp_path: Path, name: str, count: int) -> None:
-    stored = read_embeddings(write(tmp_path / name, count=count), SPACE)
+    stored = Embedded.load(write(tmp_path / name, count=count), SPACE)
     assert stored.names == tuple(f"b/{n}.jpg" for n in range(count))
     assert stored.digests == tuple(f"{n:064x}" for n in range(count))
     assert stored.space == SPACE
@@ -68,7 +69,7 @@ def test_other_programs_see_plain_columns(tmp_path: Path) -> None:
 def test_another_space_is_refused(tmp_path: Path, name: str) -> None:
     other = Fingerprint("modelo ñ", "2", "224", "cls")
     with pytest.raises(FingerprintMismatchError, match=r"modelo ñ@.*those of modelo"):
-        read_embeddings(write(tmp_path / name, count=1), other)
+        Embedded.load(write(tmp_path / name, count=1), other)
 
 
 def test_files_that_are_something_else(tmp_path: Path) -> None:
@@ -78,9 +79,9 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
         (tmp_path / name).write_text("no embeddings")
     for name in ("other.parquet", "other.npz", "text.parquet", "text.npz"):
         with pytest.raises(DatasetError, match=f"{name} holds no embeddings"):
-            read_embeddings(tmp_path / name)
+            Embedded.load(tmp_path / name)
     with pytest.raises(DatasetError, match=r"missing\.parquet cannot be read"):
-        read_embeddings(tmp_path / "missing.parquet")
+        Embedded.load(tmp_path / "missing.parquet")
 
 
 def test_an_ending_that_says_nothing(tmp_path: Path) -> None:

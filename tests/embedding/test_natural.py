@@ -104,7 +104,8 @@ def test_what_is_saved_is_loaded(
     assert rows.save(tmp_path / name) == tmp_path / name
     loaded = Embedded.load(tmp_path / name, colours.image_fingerprint)
     np.testing.assert_array_equal(loaded.vectors, rows.vectors)
-    assert (loaded.names, loaded.digests) == (rows.names, rows.digests)
+    assert loaded.names == tuple(f"colours/{name}" for name in rows.names)
+    assert loaded.digests == rows.digests
     assert embed(loaded, colours) is loaded
     with pytest.raises(OutputError, match="exists"):
         rows.save(tmp_path / name)

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from pareja.cli.embed import embed
 from pareja.datasets import load_dataset
+from pareja.embedding import Embedded
 from pareja.embedding.cache import EmbeddingCache, picture_digest
-from pareja.embedding.export import read_embeddings
 from pareja.embedding.paths import embed_paths
-from pareja.embedding.pipeline import Progress, embed_sources
+from pareja.embedding.pipeline import Progress
 from pareja.errors import DatasetError, EncoderError, OutputError
 
 Paint = Callable[..., list[Path]]
@@ -36,7 +36,7 @@ def test_a_zip(paint: Paint, tmp_path: Path, encoder: CountingEncoder) -> None:
     out = tmp_path / "e.npz"
     result = embed_paths([tmp_path / "p.zip"], encoder, out)
     assert result.pictures == 3
-    stored = read_embeddings(out)
+    stored = Embedded.load(out)
     assert stored.digests == tuple(picture_digest(path.read_bytes()) for path in paths)
     assert stored.names[0] == "p.zip/0000.png"
 
@@ -62,7 +62,7 @@ def test_rows_are_names_digests_and_embeddings(
     assert [name for name, _ in result.skipped] == [str(paths[7])]
     assert (seen[-1].done, seen[-1].total) == (40, 40)
     good = [path for path in paths if path != paths[7]]
-    stored = read_embeddings(out, encoder.image_fingerprint)
+    stored = Embedded.load(out, encoder.image_fingerprint)
     assert stored.names == tuple(path.relative_to(tmp_path).as_posix() for path in good)
     assert stored.digests == tuple(picture_digest(path.read_bytes()) for path in good)
 
@@ -78,7 +78,7 @@ def test_names_that_are_no_unicode(
     shutil.copy(picture, folder / os.fsdecode(b"caf\xe9.png"))
     for asked in (folder, folder / os.fsdecode(b"caf\xe9.png")):
         embed_paths([asked], encoder, tmp_path / out, force=True)
-        (name,) = read_embeddings(tmp_path / out).names
+        (name,) = Embedded.load(tmp_path / out).names
         assert name == "d\ufffd/caf\ufffd.png"
 
 
@@ -95,7 +95,7 @@ def test_the_table_finds_its_pictures_from_any_folder(
     ]
     elsewhere = tmp_path / "other" / "e.npz"
     embed_paths([first, "pareja20"], encoder, elsewhere)
-    names = read_embeddings(elsewhere).names
+    names = Embedded.load(elsewhere).names
     assert names[0] == first.as_posix()
     assert Path(names[1]).is_absolute()
     assert Path(names[1]).is_file()
@@ -123,7 +123,7 @@ def test_a_file_that_exists_is_kept(paint: Paint, tmp_path: Path, encoder: Count
     assert encoder.batches == []
     assert out.read_text() == "mine"
     embed_paths([folder], encoder, out, force=True)
-    assert len(read_embeddings(out).names) == 2
+    assert len(Embedded.load(out).names) == 2
 
 
 def test_an_encoder_of_texts(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pareja.analysis.similarity import normalise
+from pareja.embedding.export import Rows, beside, read_rows, write_rows
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import FingerprintMismatchError, InputError
 
@@ -181,9 +182,9 @@ class Embedded:
         MissingDependencyError
             If ``pyarrow`` is needed and not installed.
         """
-        from pareja.embedding.export import write_embeddings
-
-        return write_embeddings(self, path, force=force)
+        names = beside(self.places, Path(path).absolute().parent) or list(self.names)
+        digests = list(self.digests) or [""] * len(self)
+        return write_rows(path, Rows(names, digests, self.rows), self.space, force=force)
 
     @classmethod
     def load(cls, path: Path | str, space: Fingerprint | None = None) -> Embedded:
@@ -205,6 +206,13 @@ class Embedded:
         MissingDependencyError
             If ``pyarrow`` is needed and not installed.
         """
-        from pareja.embedding.export import read_embeddings
-
-        return read_embeddings(path, space)
+        stored = read_rows(path)
+        loaded = cls(
+            vectors=stored.embeddings,
+            space=stored.space,
+            names=tuple(stored.names),
+            digests=tuple(stored.digests),
+        )
+        if space is not None:
+            loaded.require(space, f"{path} was to hold")
+        return loaded

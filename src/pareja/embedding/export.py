@@ -11,7 +11,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pareja.embedding.embedded import Embedded
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import (
     DatasetError,
@@ -41,6 +40,19 @@ class Rows:
     names: list[str]
     digests: list[str]
     embeddings: Embeddings
+
+
+@dataclass(frozen=True)
+class Stored(Rows):
+    """A whole file, as `read_rows` returns it.
+
+    Parameters
+    ----------
+    space
+        Where the embeddings lie.
+    """
+
+    space: Fingerprint
 
 
 Writer = Callable[[BinaryIO, Iterable[Rows], Fingerprint, int], None]
@@ -75,31 +87,42 @@ def beside(places: Iterable[str], folder: Path) -> list[str]:
     return [place.removeprefix(below) for place in places]
 
 
-def write_embeddings(embedded: Embedded, path: Path | str, *, force: bool = False) -> Path:
-    """Write a file, as `Embedded.save` says."""
+def write_rows(path: Path | str, rows: Rows, space: Fingerprint, *, force: bool = False) -> Path:
+    """Write a whole file at once; return its absolute path.
+
+    Raises
+    ------
+    OutputError
+        If it has another ending than `writer_for` takes, exists and `force` is off, or cannot be
+        written.
+    MissingDependencyError
+        If ``pyarrow`` is needed and not installed.
+    """
     write = writer_for(path)
-    digests = list(embedded.digests) or [""] * len(embedded)
-    names = beside(embedded.places, Path(path).absolute().parent) or list(embedded.names)
-    rows = Rows(names, digests, embedded.rows)
     with staged_file(path, force=force) as stream:
-        write(stream, [rows], embedded.space, embedded.vectors.shape[-1])
+        write(stream, [rows], space, rows.embeddings.shape[1])
     return Path(path).absolute()
 
 
-def read_embeddings(path: Path | str, space: Fingerprint | None = None) -> Embedded:
-    """Read a file, as `Embedded.load` says."""
+def read_rows(path: Path | str) -> Stored:
+    """Read a whole file.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, or is no such file.
+    MissingDependencyError
+        If ``pyarrow`` is needed and not installed.
+    """
     read = _read_npz if Path(path).suffix.lower() == ".npz" else _read_parquet
     try:
-        stored = read(Path(path))
+        return read(Path(path))
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError, BadZipFile) as error:
         raise DatasetError(
             f"{path} holds no embeddings as 'pareja embed' writes them: {error}. Write it anew."
         ) from error
-    if space is not None:
-        stored.require(space, f"{path} was to hold")
-    return stored
 
 
 def _write_parquet(
@@ -138,7 +161,7 @@ def _write_npz(stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint,
     )
 
 
-def _read_parquet(path: Path) -> Embedded:
+def _read_parquet(path: Path) -> Stored:
     _pyarrow("to read Parquet files")
     import pyarrow.parquet
 
@@ -146,21 +169,21 @@ def _read_parquet(path: Path) -> Embedded:
     written = (table.schema.metadata or {})[_KEY.encode()]
     vectors = table["embedding"].combine_chunks()
     dim = vectors.type.list_size
-    return Embedded(
-        vectors=vectors.flatten().to_numpy().reshape(-1, dim),
+    return Stored(
+        names=table["file_name"].to_pylist(),
+        digests=table["sha256"].to_pylist(),
+        embeddings=vectors.flatten().to_numpy().reshape(-1, dim),
         space=_from_json(written),
-        names=tuple(table["file_name"].to_pylist()),
-        digests=tuple(table["sha256"].to_pylist()),
     )
 
 
-def _read_npz(path: Path) -> Embedded:
+def _read_npz(path: Path) -> Stored:
     with np.load(path, allow_pickle=False) as arrays:
-        return Embedded(
-            vectors=arrays["embedding"],
+        return Stored(
+            names=arrays["file_name"].tolist(),
+            digests=arrays["sha256"].tolist(),
+            embeddings=arrays["embedding"],
             space=_from_json(str(arrays["fingerprint"])),
-            names=tuple(arrays["file_name"].tolist()),
-            digests=tuple(arrays["sha256"].tolist()),
         )
 
 

@@ -15,8 +15,7 @@ from pareja.embedding.cache import EmbeddingCache, text_digest
 from pareja.embedding.embedded import Embedded
 from pareja.embedding.paths import none_decoded
 from pareja.embedding.pipeline import OnProgress, embed_sources, text_vectors
-from pareja.encoders import load, require_images, require_texts
-from pareja.encoders.loading import AnyEncoder
+from pareja.encoders import AnyEncoder, load, require_images, require_texts
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import InputError
 from pareja.inputs import Pictures, find_pictures, find_texts
@@ -210,4 +209,3 @@ def vectors_of(given: object, space: Fingerprint | None) -> Embedded | None:
     if space is not None:
         raise InputError("space says where bare vectors lie, and pictures is no array of floats.")
     return given if isinstance(given, Embedded) else None
-
