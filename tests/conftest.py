@@ -17,6 +17,7 @@ from PIL import Image
 
 from pareja.datasets import Dataset, load_dataset
 from pareja.encoders import Embeddings, Fingerprint, Pixels
+from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
 
 COLOURS = {
     "red": (220, 30, 30),
@@ -31,7 +32,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True)
-class ColourEncoder:
+class ColourEncoder(ImageEncoderBase, TextEncoderBase):
     """Embeds a picture by its mean colour, and a text by the colours it names.
 
     It really does connect words and pictures, in a three-dimensional space, and is fast enough to
@@ -56,17 +57,10 @@ class ColourEncoder:
     def prepare(self, image: Image.Image) -> Pixels:
         return np.asarray(image.resize((self.image_side, self.image_side)), dtype=np.uint8)
 
-    def encode_pixels(self, pixels: Pixels) -> Embeddings:
+    def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return self._unit(pixels.reshape(len(pixels), -1, 3).mean(axis=1))
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        if not images:
-            return np.zeros((0, self.image_dim), dtype=np.float32)
-        return self.encode_pixels(np.stack([self.prepare(image) for image in images]))
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        if not texts:
-            return np.zeros((0, self.text_dim), dtype=np.float32)
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         return self._unit(np.array([self._colour(text) for text in texts]))
 
     def logits(self, similarity: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
 from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
 
 
 @dataclass
-class CountingEncoder:
+class CountingEncoder(ImageEncoderBase, TextEncoderBase):
     """Embeds a picture by its pixels and a text by its letters."""
 
     name: str = "counting"
@@ -38,15 +39,12 @@ class CountingEncoder:
     def prepare(self, image: Image.Image) -> Pixels:
         return np.asarray(image.resize((self.image_side, self.image_side)), np.uint8)
 
-    def encode_pixels(self, pixels: Pixels) -> Embeddings:
+    def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         self.batches.append(len(pixels))
         time.sleep(self.seconds)
         return self._unit(pixels.reshape(len(pixels), -1).astype(np.float32) + 1)
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        return self.encode_pixels(np.stack([self.prepare(image) for image in images]))
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         self.text_batches.append(list(texts))
         rows = [np.bincount([ord(c) % 12 for c in text], minlength=12) + 1 for text in texts]
         return self._unit(np.array(rows, np.float32))

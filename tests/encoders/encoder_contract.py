@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,6 +125,56 @@ class EncoderContract:
         assert_same(together[::-1], encoder.encode_texts(TEXTS[::-1]))
         assert_same(together, np.concatenate([encoder.encode_texts([t]) for t in TEXTS]))
         assert_same(np.tile(together, (20, 1)), encoder.encode_texts(TEXTS * 20))
+
+    def test_one_picture_or_text_gives_one_vector(self) -> None:
+        encoder = self.make()
+        image = pictures()[0]
+        one = encoder.encode_images(image)
+        assert one.shape == (encoder.image_dim,)
+        assert_same(one, encoder.encode_images([image])[0])
+        for text in ("a cat", "", np.str_("a dog")):
+            one = encoder.encode_texts(text)
+            assert one.shape == (encoder.text_dim,)
+            assert_same(one, encoder.encode_texts([text])[0])
+
+    def test_any_ordered_container_of_texts_and_pictures(self) -> None:
+        encoder: Any = self.make()
+        both = encoder.encode_texts(["a cat", "a dog"])
+        for texts in (("a cat", "a dog"), np.array(["a cat", "a dog"]), iter(["a cat", "a dog"])):
+            assert_same(both, encoder.encode_texts(texts))
+        images = pictures()[:2]
+        both = encoder.encode_images(images)
+        assert_same(both, encoder.encode_images(tuple(images)))
+        assert_same(both, encoder.encode_images(iter(images)))
+
+    @pytest.mark.parametrize(
+        ("texts", "message"),
+        [
+            (None, "texts: expected a text or a list of them, got None"),
+            (b"a cat", "texts: expected a text or a list of them"),
+            ({"a cat": 1}, "texts: expected a text or a list of them"),
+            (["a cat", None], r"texts\[1\]: expected a text, got None"),
+            ([["a cat"]], r"texts\[0\]: expected a text"),
+        ],
+    )
+    def test_what_is_no_text_is_a_type_error(self, texts: Any, message: str) -> None:
+        with pytest.raises(TypeError, match=message):
+            self.make().encode_texts(texts)
+
+    @pytest.mark.parametrize(
+        ("images", "message"),
+        [
+            ("a.jpg", "images: expected a PIL image or a list of them, got 'a.jpg'"),
+            (Path("a.jpg"), "images: expected a PIL image or a list of them"),
+            ([np.zeros((9, 9, 3), np.uint8)], r"images\[0\]: expected a PIL image, got array"),
+            ([Image.new("RGB", (9, 9)), None], r"images\[1\]: expected a PIL image, got None"),
+            (Image.new("RGBA", (9, 9)), "images: expected an RGB picture, got one of mode RGBA"),
+            ([Image.new("F", (9, 9))], r"images\[0\]: expected an RGB picture, got .* mode F"),
+        ],
+    )
+    def test_what_is_no_picture_is_a_type_error(self, images: Any, message: str) -> None:
+        with pytest.raises(TypeError, match=message):
+            self.make().encode_images(images)
 
     def test_nothing(self) -> None:
         encoder = self.make()

@@ -31,9 +31,9 @@ class Blue(ColourEncoder):
 
     name: str = "blue"
 
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         # Of equal probabilities each counts in part; this one is sure, and wrong for all but blue.
-        own = super().encode_texts(texts)
+        own = super()._embed_texts(texts)
         return np.where([["blue" in text] for text in texts], own, -own).astype(np.float32)
 
 

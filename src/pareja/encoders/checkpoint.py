@@ -274,13 +274,16 @@ class Checkpoint:
         """
         self.check_weights()
         if not self.has(WEIGHTS[0]):
-            return self._unpickle("pytorch_model.bin")
-        from safetensors.torch import load_file
+            weights = self._unpickle("pytorch_model.bin")
+        else:
+            from safetensors.torch import load_file
 
-        try:
-            return load_file(self.folder / WEIGHTS[0])
-        except Exception as error:  # safetensors' own error has Exception as its only base
-            raise self.unreadable(error) from error
+            try:
+                weights = load_file(self.folder / WEIGHTS[0])
+            except Exception as error:  # safetensors' own error has Exception as its only base
+                raise self.unreadable(error) from error
+        self.refuse_broken(weights)
+        return weights
 
     def _unpickle(self, file: str) -> dict[str, torch.Tensor]:
         """Read pickled weights, running none of their code."""
@@ -342,7 +345,21 @@ class Checkpoint:
                 f"another shape, {min(unfit)} for one"
             )
         module: torch.nn.Module = model.eval().requires_grad_(False)
+        self.refuse_broken(module.state_dict())
         return module
+
+    def refuse_broken(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Raise `EncoderError` if one of its weights is NaN or infinite."""
+        import torch
+
+        for name, tensor in weights.items():
+            if tensor.numel() and tensor.is_floating_point():
+                extremes = torch.stack(torch.aminmax(tensor))  # NaN if there is one
+                if not torch.isfinite(extremes).all():
+                    raise self.error(
+                        f"its weights are broken: {name} holds numbers that are not finite (NaN or "
+                        "infinity), as after training that overflowed. Fetch or save it again"
+                    )
 
     def unreadable(self, error: Exception) -> EncoderError:
         """Make the error that says why the weights cannot be loaded."""

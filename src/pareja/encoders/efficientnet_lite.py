@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -14,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pareja.encoders.bases import ImageEncoderBase
 from pareja.encoders.preprocessing import Preprocessing
-from pareja.encoders.protocols import Embeddings, Fingerprint, ImageEncoder, Pixels
+from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
 from pareja.encoders.towers import unit
 from pareja.errors import ModelUnavailableError
 
@@ -99,7 +99,7 @@ def _network() -> nn.Module:
 
 
 @dataclass(frozen=True)
-class EfficientNetLite2:
+class EfficientNetLite2(ImageEncoderBase):
     """Pictures as the 1280 features that the classifier of EfficientNet-Lite2 sees.
 
     The network of Tan and Le (2019), "EfficientNet", without squeeze-and-excitation and with
@@ -156,19 +156,5 @@ class EfficientNetLite2:
         bias = classifier.get_parameter("bias").detach().numpy()
         return np.asarray(self.pooled_features(pixels) @ weight.T + bias, np.float32)
 
-    def encode_pixels(self, pixels: Pixels) -> Embeddings:
-        """Embed prepared pictures, ``(n, 260, 260, 3)``; ``(n, 1280)``."""
+    def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return unit(self.pooled_features(pixels))
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Embed RGB pictures of any size; ``(n, 1280)``."""
-        return encode_in_batches(self, images)
-
-
-def encode_in_batches(encoder: ImageEncoder, images: Sequence[Image.Image]) -> Embeddings:
-    """Prepare and embed pictures without ever holding more than a batch of prepared ones."""
-    rows = [np.empty((0, encoder.image_dim), np.float32)]
-    for start in range(0, len(images), _BATCH):
-        prepared = [encoder.prepare(image) for image in images[start : start + _BATCH]]
-        rows.append(encoder.encode_pixels(np.stack(prepared)))
-    return np.concatenate(rows)

@@ -100,6 +100,7 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
             raise checkpoint.unreadable(error) from error
         if modality == "text":
             del model.visual
+        checkpoint.refuse_broken(model.state_dict())
         return Tower(model).eval().requires_grad_(False)
 
     return build

@@ -124,11 +124,11 @@ class ImageEncoder(Protocol):
         """
         ...
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Embed RGB pictures of any size; returns ``(n, image_dim)``.
+    def encode_images(self, images: Image.Image | Sequence[Image.Image]) -> Embeddings:
+        """Embed RGB pictures of any size: ``(n, image_dim)``, or ``(image_dim,)`` for one.
 
-        The same as ``prepare`` and then ``encode_pixels``. No pictures give an array of shape
-        ``(0, image_dim)``.
+        The same as ``prepare`` and then ``encode_pixels``. An empty list gives an array of shape
+        ``(0, image_dim)``; what is no picture is a `TypeError`.
         """
         ...
 
@@ -152,11 +152,12 @@ class TextEncoder(Protocol):
         """The space that the embeddings of texts lie in."""
         ...
 
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts; returns ``(n, text_dim)``.
+    def encode_texts(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed texts: ``(n, text_dim)``, or ``(text_dim,)`` for one.
 
         A text's embedding does not depend on the other texts of the batch. Texts longer than the
-        network reads are truncated, with a warning that names them.
+        network reads are truncated, with a warning that names them. What is no text is a
+        `TypeError`.
         """
         ...
 
@@ -234,10 +235,10 @@ class EncoderPair:
         """Embed prepared pictures with the image network; ``(n, image_dim)``."""
         return self.image_encoder.encode_pixels(pixels)
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Embed pictures with the image network; ``(n, image_dim)``."""
+    def encode_images(self, images: Image.Image | Sequence[Image.Image]) -> Embeddings:
+        """Embed pictures with the image network: ``(n, image_dim)``, or ``(image_dim,)``."""
         return self.image_encoder.encode_images(images)
 
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts with the text network; ``(n, text_dim)``."""
+    def encode_texts(self, texts: str | Sequence[str]) -> Embeddings:
+        """Embed texts with the text network: ``(n, text_dim)``, or ``(text_dim,)``."""
         return self.text_encoder.encode_texts(texts)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pareja.encoders.efficientnet_lite import EfficientNetLite2, encode_in_batches
+from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
+from pareja.encoders.efficientnet_lite import EfficientNetLite2
 from pareja.encoders.protocols import Embeddings, EncoderPair, Fingerprint, Pixels
 from pareja.encoders.small_products import one_blas_thread
 from pareja.encoders.towers import unit
@@ -164,7 +165,7 @@ def _concepts(prompt: str, hypernym_weight: float, shrinkage: float | None) -> N
 
 
 @dataclass(frozen=True)
-class Starter:
+class Starter(ImageEncoderBase, TextEncoderBase):
     """Pictures and texts in one space of 512 numbers, by ConSE over ImageNet's 1000 classes.
 
     It sees what these classes can tell apart, and no more: neither who is in a picture, nor how
@@ -208,16 +209,10 @@ class Starter:
         """Resize one picture to ``(260, 260, 3)``, whatever its ratio."""
         return self.images.prepare(image)
 
-    def encode_pixels(self, pixels: Pixels) -> Embeddings:
-        """Embed prepared pictures, ``(n, 260, 260, 3)``; ``(n, 512)``."""
+    def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return self.space.project_pictures(self.images.class_logits(pixels))
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Embed RGB pictures of any size; ``(n, 512)``."""
-        return encode_in_batches(self, images)
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts; ``(n, 512)``. Warns of those longer than 2000 characters."""
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         with one_blas_thread():
             return self.space.project_texts(self.texts.encode_texts(texts))
 

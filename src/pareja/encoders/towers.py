@@ -15,6 +15,7 @@ from PIL import Image
 
 from pareja.encoders.backends import choose, open_tower
 from pareja.encoders.backends.network import Device, Modality, Network, Precision, Tower
+from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
@@ -23,7 +24,6 @@ from pareja.encoders.tokenisation import Tokeniser
 if TYPE_CHECKING:
     import torch
 
-_IMAGES_AT_ONCE = 32
 _TEXTS_AT_ONCE = 64
 # One for all encoders: while transformers builds a network it puts other functions in the place of
 # torch.nn.init's, and while OpenVINO converts one the process hides warnings.
@@ -73,7 +73,7 @@ class _NetworkEncoder:
 
 
 @dataclass(eq=False, kw_only=True)
-class NetworkImageEncoder(_NetworkEncoder):
+class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
     """An `ImageEncoder` over an image network.
 
     Parameters
@@ -104,23 +104,12 @@ class NetworkImageEncoder(_NetworkEncoder):
         """Resize and crop one RGB picture to ``(side, side, 3)``."""
         return self.preprocessing.prepare(image)
 
-    def encode_pixels(self, pixels: Pixels) -> Embeddings:
-        """Embed prepared pictures, ``(n, side, side, 3)``; returns ``(n, image_dim)``."""
-        if not len(pixels):
-            return np.empty((0, self.image_dim), dtype=np.float32)
+    def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return unit(self._tower(self.image_network)(pixels=pixels))
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Embed RGB pictures of any size; returns ``(n, image_dim)``."""
-        rows = [np.empty((0, self.image_dim), dtype=np.float32)]
-        for start in range(0, len(images), _IMAGES_AT_ONCE):
-            batch = [self.prepare(image) for image in images[start : start + _IMAGES_AT_ONCE]]
-            rows.append(self.encode_pixels(np.stack(batch)))
-        return np.concatenate(rows)
 
 
 @dataclass(eq=False, kw_only=True)
-class NetworkTextEncoder(_NetworkEncoder):
+class NetworkTextEncoder(_NetworkEncoder, TextEncoderBase):
     """A `TextEncoder` over a text network.
 
     Parameters
@@ -142,17 +131,12 @@ class NetworkTextEncoder(_NetworkEncoder):
         """The space that the embeddings of texts lie in."""
         return self.fingerprint
 
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts; returns ``(n, text_dim)``.
-
-        Texts of similar length share a batch. Those longer than the network reads are cut, with a
-        warning that names them.
-        """
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        # Texts of similar length share a batch.
         result = np.empty((len(texts), self.text_dim), dtype=np.float32)
-        if len(texts):
-            for indices, inputs in self.tokeniser.batches(texts, _TEXTS_AT_ONCE):
-                wanted = {name: inputs[name] for name in self.text_network.inputs}
-                result[indices] = self._tower(self.text_network)(**wanted)
+        for indices, inputs in self.tokeniser.batches(texts, _TEXTS_AT_ONCE):
+            wanted = {name: inputs[name] for name in self.text_network.inputs}
+            result[indices] = self._tower(self.text_network)(**wanted)
         return unit(result)
 
 

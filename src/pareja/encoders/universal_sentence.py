@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pareja.encoders.bases import TextEncoderBase
 from pareja.encoders.protocols import Embeddings, Fingerprint, warn_of_truncation
 from pareja.encoders.small_products import one_blas_thread
 
@@ -48,7 +49,7 @@ def _network() -> USE:
 
 
 @dataclass(frozen=True)
-class UniversalSentenceEncoder:
+class UniversalSentenceEncoder(TextEncoderBase):
     """Texts in sixteen languages, English and Spanish among them, as 512 numbers.
 
     The convolutional variant by Yang et al. (2020), "Multilingual Universal Sentence Encoder for
@@ -68,14 +69,7 @@ class UniversalSentenceEncoder:
             pooling="sum over tokens / sqrt(n), feed-forward",
         )
 
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts; ``(n, 512)``.
-
-        Warns
-        -----
-        TruncationWarning
-            For texts of more than 2000 characters, of which the first 2000 are read.
-        """
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         warn_of_truncation(
             self.name,
             f"{_MAX_CHARACTERS} characters",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Fingerprint, Pixels
 
 Item = TypeVar("Item", str, Pixels)
@@ -110,7 +111,7 @@ class Batcher(Generic[Item]):
                 self._run([job])
 
 
-class SharedEncoder:
+class SharedEncoder(ImageEncoderBase, TextEncoderBase):
     """An encoder that any number of threads may call at once.
 
     Parameters
@@ -170,18 +171,10 @@ class SharedEncoder:
         """Resize and crop one picture to what the network sees, ``(side, side, 3)``."""
         return self._encoder.prepare(image)
 
-    def encode_pixels(self, pixels: Pixels) -> Embeddings:
-        """Embed prepared pictures, ``(n, side, side, 3)``; returns ``(n, image_dim)``."""
-        return self._pixels(list(pixels)) if len(pixels) else self._encoder.encode_images([])
+    def _embed_pixels(self, pixels: Pixels) -> Embeddings:
+        return self._pixels(list(pixels))
 
-    def encode_images(self, images: Sequence[Image.Image]) -> Embeddings:
-        """Embed RGB pictures; returns ``(n, image_dim)``."""
-        if not images:
-            return self._encoder.encode_images([])
-        return self._pixels([self.prepare(image) for image in images])
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts; returns ``(n, text_dim)``."""
+    def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         with self._recent_lock:
             rows = {text: self._recent[text] for text in texts if text in self._recent}
         missing = [text for text in dict.fromkeys(texts) if text not in rows]
@@ -193,7 +186,7 @@ class SharedEncoder:
                 self._recent.move_to_end(text)
             while len(self._recent) > MAX_RECENT:
                 self._recent.popitem(last=False)
-        return np.stack([rows[text] for text in texts]) if texts else self._encoder.encode_texts([])
+        return np.stack([rows[text] for text in texts])
 
 
 class SharedDualEncoder(SharedEncoder):
