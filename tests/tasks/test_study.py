@@ -39,7 +39,8 @@ def test_an_encoder_that_knows_the_colours_finds_every_picture(result: StudyResu
     aligned = result.encoders[1]
     assert aligned.image_to_text.recall[1].value == 1
     assert aligned.text_to_image.recall[1].value == 1
-    assert aligned.matching.test.p_value == pytest.approx(1 / 200)
+    assert aligned.matching.test.p_value == pytest.approx(2 / 200)
+    assert aligned.first_place["image_to_text"].p_value == pytest.approx(1 / 200)
     assert aligned.similarity.shape == (8, 8)
     assert aligned.bridges == ()
     assert aligned.dual is not None
@@ -56,7 +57,18 @@ def test_a_pair_is_scored_by_every_way_across(result: StudyResult) -> None:
     names = [bridge.name for bridge in across.bridges]
     assert names == ["random_projection", "ridge", "cca", "procrustes", "relative"]
     assert across.dual is None
-    np.testing.assert_array_equal(across.similarity, across.bridges[0].similarity)
+    # Ridge stands for the pair, whatever the figures of the five say.
+    assert across.bridge == "ridge"
+    np.testing.assert_array_equal(across.similarity, across.bridges[1].similarity)
+    assert across.matching is across.bridges[1].matching
+
+
+def test_encoders_are_compared_by_the_bridge_and_never_by_the_random_projection(
+    result: StudyResult,
+) -> None:
+    pair, comparison = result.encoders[0], result.comparisons[0]
+    np.testing.assert_array_equal(comparison.matched_a, pair.bridges[1].matching.matched)
+    assert not np.array_equal(comparison.matched_a, pair.bridges[0].matching.matched)
 
 
 def test_the_same_seed_gives_the_same_numbers(
@@ -93,6 +105,7 @@ def test_csv_holds_every_matrix_and_pair(result: StudyResult, tmp_path: Path) ->
     assert set(written) == {
         "pairs",
         "similarity-pictures+words",
+        "similarity-pictures+words-random_projection",
         "similarity-pictures+words-ridge",
         "similarity-pictures+words-cca",
         "similarity-pictures+words-procrustes",

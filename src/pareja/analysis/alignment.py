@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pareja.analysis import crossfit
+from pareja.analysis.first_place import first_place
 from pareja.analysis.matching import MatchingScores, matching, mean_difference
-from pareja.analysis.retrieval import RetrievalScores, retrieval
+from pareja.analysis.retrieval import Direction, RetrievalScores, retrieval
 from pareja.analysis.significance import (
     Floats,
     Indices,
@@ -52,6 +53,8 @@ class Bridge:
         that picture nor that caption's picture.
     image_to_text, text_to_image, matching
         The measures of that similarity.
+    first_place
+        The test of R@1 in each direction.
     """
 
     name: BridgeName
@@ -59,6 +62,7 @@ class Bridge:
     image_to_text: RetrievalScores
     text_to_image: RetrievalScores
     matching: MatchingScores
+    first_place: Mapping[Direction, PermutationTest]
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,8 @@ def bridges(
         forward, backward = retrieval(similarity, owners, resamples=resamples, seed=seed)
         scores = matching(similarity, owners, permutations=1, resamples=resamples, seed=seed)
         tested = replace(scores, test=test(scores.difference.value))
-        return Bridge(name, similarity, forward, backward, tested)
+        hits = first_place(similarity, owners, permutations=permutations, seed=seed)
+        return Bridge(name, similarity, forward, backward, tested, hits)
 
     refits = min(permutations, _REFITS)
     baseline = partial(random_projection_similarity, dim=min(pictures.shape[1], texts.shape[1]))
@@ -223,7 +228,8 @@ def _projected_anew(
         similarity = project(int(other))
         own[draw] = similarity[owner, np.arange(len(owner))].sum()
         total[draw] = similarity.sum()
-    return permutation_test(statistic, mean_difference(own, total, *similarity.shape))
+    null = mean_difference(own, total, *similarity.shape)
+    return permutation_test(statistic, null, two_sided=True)
 
 
 def _picture_means(captions: Floats, slots: Indices) -> Floats:

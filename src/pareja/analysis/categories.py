@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pareja.analysis.retrieval import Placement, placement
+from pareja.analysis.retrieval import Direction, Placement, placement
 from pareja.analysis.significance import (
     Estimate,
     Floats,
@@ -59,11 +59,18 @@ class CategoryConfusion:
         is closest to it. Ties share the count.
     text_to_image
         The same with captions as queries: row = the caption's category.
+    same
+        Share of the queries of each direction whose closest candidate is of their own category,
+        right or not, in [0, 1], with its interval.
+    chance
+        What a random order of the candidates gives.
     """
 
     categories: tuple[str, ...]
     image_to_text: Floats
     text_to_image: Floats
+    same: Mapping[Direction, Estimate]
+    chance: Mapping[Direction, float]
 
 
 def by_category(
@@ -137,6 +144,16 @@ def by_category(
             categories=names,
             image_to_text=_confusion(matrix, group, group[owners], len(names)),
             text_to_image=_confusion(matrix.T, group[owners], group, len(names)),
+            same={
+                "image_to_text": _same(
+                    matrix, group, group[owners], np.arange(len(matrix)), resamples, seed
+                ),
+                "text_to_image": _same(matrix.T, group[owners], group, owners, resamples, seed),
+            },
+            chance={
+                "image_to_text": _same_by_chance(group, group[owners]),
+                "text_to_image": _same_by_chance(group[owners], group),
+            },
         ),
     )
 
@@ -162,6 +179,34 @@ def _confusion(scores: Floats, queries: Indices, candidates: Indices, size: int)
     share = closest / closest.sum(axis=1, keepdims=True)
     counts: Floats = _indicator(queries, size).T @ share @ _indicator(candidates, size)
     return counts
+
+
+def _same(
+    scores: Floats,
+    queries: Indices,
+    candidates: Indices,
+    pictures: Indices,
+    resamples: int,
+    seed: int,
+) -> Estimate:
+    """Return the share of queries whose closest candidate is of their category."""
+    asked = queries >= 0
+    closest = scores[asked] == scores[asked].max(axis=1, keepdims=True)
+    own = candidates == queries[asked][:, None]
+    hits = (closest & own).sum(axis=1) / closest.sum(axis=1)
+    kept, units = np.unique(pictures[asked], return_inverse=True)
+    draws = ratio_draws(
+        resample_counts(len(kept), resamples, seed),
+        summed(units, hits),
+        summed(units, np.ones(len(units))),
+    )
+    return share_interval(float(hits.mean()), draws, len(kept))
+
+
+def _same_by_chance(queries: Indices, candidates: Indices) -> float:
+    """Return how often a candidate taken at random is of the query's category."""
+    asked = queries[queries >= 0]
+    return float(np.mean(asked[:, None] == candidates))
 
 
 def _indicator(group: Indices, size: int) -> Floats:

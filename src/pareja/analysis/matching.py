@@ -40,7 +40,8 @@ class MatchingScores:
         Probability that a matched pair is closer than a mismatched one, ties half, in [0, 1];
         0.5 under chance (Hanley and McNeil 1982). Interval by bootstrap over pictures.
     test
-        Permutation of which picture each caption belongs to; the statistic is the difference.
+        Permutation of which picture each caption belongs to; the statistic is the difference, and
+        p is two-sided: captions that were swapped make it far smaller than chance.
     """
 
     matched: Floats
@@ -140,7 +141,9 @@ def matching(
             win_rate(np.ones(n_captions), np.ones(len(mismatched))), auc_draws, n_images
         ),
         test=permutation_test(
-            difference, _paired_anew(matrix, owners, random_pairings(n_images, permutations, seed))
+            difference,
+            _paired_anew(matrix, owners, random_pairings(n_images, permutations, seed)),
+            two_sided=True,
         ),
     )
 

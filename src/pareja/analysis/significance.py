@@ -261,8 +261,8 @@ def permutation_p_value(statistic: float, null: Floats, *, two_sided: bool = Fal
     return min(1.0, 2 * min(above, below))
 
 
-def permutation_test(statistic: float, null: Floats) -> PermutationTest:
-    """Return the one-sided test of a statistic that is large when the pairing matters.
+def permutation_test(statistic: float, null: Floats, *, two_sided: bool = False) -> PermutationTest:
+    """Test a statistic that is large when the pairing matters.
 
     Parameters
     ----------
@@ -270,6 +270,8 @@ def permutation_test(statistic: float, null: Floats) -> PermutationTest:
         The observed value.
     null
         The same under random pairings, shape ``(permutations,)``.
+    two_sided
+        Whether a statistic far below chance counts as much as one far above.
 
     Returns
     -------
@@ -279,7 +281,7 @@ def permutation_test(statistic: float, null: Floats) -> PermutationTest:
     low, high = np.quantile(null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return PermutationTest(
         statistic=statistic,
-        p_value=permutation_p_value(statistic, null),
+        p_value=permutation_p_value(statistic, null, two_sided=two_sided),
         null_mean=float(null.mean()),
         null_low=float(low),
         null_high=float(high),

@@ -202,7 +202,9 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
 
 
 def _cell(scores: RepeatedAccuracy) -> str:
-    better = scores.gain is not None and scores.gain.low > 0
+    from pareja.analysis.verdicts import by_interval
+
+    better = scores.gain is not None and by_interval(scores.gain) == "above"
     return interval(scores.balanced) + ("*" if better else " ")
 
 

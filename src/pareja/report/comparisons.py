@@ -18,7 +18,7 @@ from pareja.report.document import (
 from pareja.report.findings import compare_sentence
 from pareja.report.frame import Frame, clipped
 from pareja.report.readings import DIRECTIONS, Reading, telling
-from pareja.report.verdicts import correlation_outcome
+from pareja.report.verdicts import correlation_key
 from pareja.words.spans import Inline, Span
 
 _SHOWN_PAIRS = 4
@@ -103,9 +103,9 @@ def comparison_section(frame: Frame) -> Section:
     """Return every two encoders beside each other."""
     words, comparisons = frame.words, frame.result.comparisons
     blocks: list[Block] = [Paragraph(words("comparison.lead"))]
-    naive = words.text("bridge.random_projection")
     blocks += [
-        Paragraph(words("compare.baseline", name=name, bridge=naive)) for name in frame.naive_names
+        Paragraph(words("compare.bridged", name=name, bridge=bridge))
+        for name, bridge in frame.bridged.items()
     ]
     for comparison in comparisons:
         blocks.append(
@@ -114,7 +114,7 @@ def comparison_section(frame: Frame) -> Section:
                     (
                         compare_sentence(frame, comparison),
                         words(
-                            f"compare.{correlation_outcome(comparison)}",
+                            f"compare.{correlation_key(comparison)}",
                             a=comparison.a,
                             b=comparison.b,
                             rho=words.interval(comparison.matched_spearman),

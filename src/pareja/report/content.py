@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from pareja.analysis.verdicts import corrected, expected_by_chance, smallest_p
 from pareja.report import results
 from pareja.report.document import (
     Block,
@@ -23,7 +24,7 @@ from pareja.report.document import (
 from pareja.report.findings import findings
 from pareja.report.frame import Frame, clipped
 from pareja.report.readings import DIRECTIONS
-from pareja.report.verdicts import ALPHA, p_values
+from pareja.report.verdicts import p_values
 from pareja.words.spans import Inline, Span
 
 # Below this many pictures the report speaks of a small sample.
@@ -285,7 +286,7 @@ def _limits(frame: Frame) -> Section:
     ]
     width = max(estimate.high - estimate.low for estimate in estimates)
     tests = p_values(result)
-    threshold = ALPHA / max(len(tests), 1)
+    threshold, passed = corrected(tests)
     items = [
         words(
             "limits.small" if count < _SMALL else "limits.size",
@@ -298,9 +299,9 @@ def _limits(frame: Frame) -> Section:
         words(
             "limits.many_tests",
             tests=words.count("test", len(tests)),
-            expected=words.number(ALPHA * len(tests), 1),
+            expected=words.number(expected_by_chance(len(tests)), 1),
             threshold=words.number(threshold, 4),
-            passed=words.integer(sum(p < threshold for p in tests)),
+            passed=words.integer(passed),
         ),
         words(
             "limits.floor" if frame.fewest_pairings < result.permutations else "limits.floor_plain",
@@ -315,9 +316,6 @@ def _limits(frame: Frame) -> Section:
         items.append(words("limits.several"))
     if any(encoder.kind == "pair" for encoder in result.encoders):
         items.append(words("limits.pair"))
-    naive = frame.naive_names
-    if naive:
-        items.append(words("limits.baseline", names=words.listing(naive)))
     if frame.has_starter:
         items.append(words("limits.conse"))
     if result.skipped:
@@ -330,7 +328,7 @@ def _limits(frame: Frame) -> Section:
 
 def _smallest_p(frame: Frame, permutations: int) -> str:
     """Return the smallest p that a permutation test can give, with the decimals that it needs."""
-    smallest = 1 / (permutations + 1)
+    smallest = smallest_p(permutations)
     return frame.words.number(smallest, max(3, math.ceil(-math.log10(smallest))))
 
 

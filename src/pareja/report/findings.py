@@ -7,30 +7,25 @@ from collections.abc import Iterator
 from pareja.analysis.comparison import Comparison
 from pareja.analysis.retrieval import RetrievalScores
 from pareja.analysis.significance import Estimate
+from pareja.analysis.verdicts import apart, significant
 from pareja.report.frame import Frame
-from pareja.report.readings import DIRECTIONS, SHOWN_BRIDGE, Reading
-from pareja.report.verdicts import (
-    apart,
-    beats_chance,
-    extremes,
-    geometry_tests,
-    matches,
-    outcome,
-    significant,
-)
+from pareja.report.readings import DIRECTIONS, Reading, telling
+from pareja.report.verdicts import ending, extremes, found, geometry_tests, matches
 from pareja.words.spans import Inline
 
 
 def findings(frame: Frame) -> Iterator[Inline]:
     """Yield what the study shows, at most one finding of each sort, the strongest encoder first."""
-    ranked = sorted(frame.shown, key=_hits, reverse=True)
+    ranked = sorted(
+        (r for r in frame.shown if r.bridge == r.encoder.bridge), key=_hits, reverse=True
+    )
     duals = [reading for reading in ranked if reading.bridge is None]
     pairs = [reading for reading in frame.shown if reading.bridge == "random_projection"]
     if duals:
         yield _dual(frame, duals[0])
     if pairs:
         yield _pair(frame, pairs[0])
-        yield from _bridge(frame, pairs[0])
+        yield _bridge(frame, telling(frame.shown, pairs[0].encoder))
     if not (duals and pairs):
         yield _geometry(frame, (duals or pairs)[0])
     comparison = _leading_comparison(frame, ranked)
@@ -57,9 +52,8 @@ def hits(scores: RetrievalScores) -> float:
 def _dual(frame: Frame, reading: Reading) -> Inline:
     words = frame.words
     i, t = reading.image_to_text, reading.text_to_image
-    above = sum(beats_chance(reading, direction) for direction in DIRECTIONS)
     return words(
-        f"finding.dual_{('chance', 'half', 'above')[above]}",
+        f"finding.dual_{_strength(reading)}",
         name=reading.encoder.name,
         hits_i=words.amount(hits(i)),
         n_i=words.integer(i.n_queries),
@@ -68,36 +62,51 @@ def _dual(frame: Frame, reading: Reading) -> Inline:
         n_t=words.integer(t.n_queries),
         r_t=words.interval(t.recall[1]),
         chance=words.once(words.amount(_expected(i)), words.amount(_expected(t))),
+        **_numbers(frame, reading),
     )
+
+
+def _strength(reading: Reading) -> str:
+    """Return what a reading shows, from ``below`` chance over ``closer`` pairs to ``above``."""
+    above = len(found(reading))
+    if matches(reading) == "below":
+        return "below"
+    if above:
+        return ("half", "above")[above - 1]
+    return "closer" if matches(reading) == "above" else "chance"
+
+
+def _numbers(frame: Frame, reading: Reading) -> dict[str, str]:
+    """Return the numbers that decide about a reading."""
+    words = frame.words
+    return {
+        "auc": words.interval(reading.matching.auc),
+        "half": words.number(0.5),
+        "p": words.p(reading.matching.test.p_value),
+        "p_i": words.p(reading.first_place["image_to_text"].p_value),
+        "p_t": words.p(reading.first_place["text_to_image"].p_value),
+    }
 
 
 def _pair(frame: Frame, reading: Reading) -> Inline:
-    words = frame.words
-    return words(
-        f"finding.pair_{'above' if matches(reading) else 'chance'}",
+    return frame.words(
+        f"finding.pair_{'chance' if matches(reading) == 'not_shown' else 'off'}",
         name=reading.encoder.name,
-        auc=words.interval(reading.matching.auc),
-        half=words.number(0.5),
-        p=words.p(reading.matching.test.p_value),
+        **_numbers(frame, reading),
     )
 
 
-def _bridge(frame: Frame, pair: Reading) -> Iterator[Inline]:
+def _bridge(frame: Frame, reading: Reading) -> Inline:
     words = frame.words
-    for reading in frame.shown:
-        if reading.encoder is pair.encoder and reading.bridge == SHOWN_BRIDGE:
-            finds = all(beats_chance(reading, direction) for direction in DIRECTIONS)
-            verdict = "chance" if not matches(reading) else "above" if finds else "partly"
-            yield words(
-                f"finding.bridge_{verdict}",
-                name=reading.encoder.name,
-                n=words.integer(len(frame.result.dataset)),
-                r_i=words.interval(reading.image_to_text.recall[1]),
-                r_t=words.interval(reading.text_to_image.recall[1]),
-                chance=frame.chance(reading),
-                auc=words.interval(reading.matching.auc),
-                p=words.p(reading.matching.test.p_value),
-            )
+    return words(
+        f"finding.bridge_{_strength(reading)}",
+        name=reading.encoder.name,
+        n=words.integer(len(frame.result.dataset)),
+        r_i=words.interval(reading.image_to_text.recall[1]),
+        r_t=words.interval(reading.text_to_image.recall[1]),
+        chance=frame.chance(reading),
+        **_numbers(frame, reading),
+    )
 
 
 def _geometry(frame: Frame, reading: Reading) -> Inline:
@@ -131,7 +140,7 @@ def _leading_comparison(frame: Frame, ranked: list[Reading]) -> Comparison | Non
 def compare_sentence(frame: Frame, comparison: Comparison) -> Inline:
     """Return which of two encoders finds more, or that this is within chance."""
     words = frame.words
-    verdict, first = outcome(comparison)
+    verdict, first = ending(comparison)
     names = {"a": comparison.a, "b": comparison.b}
     winner = names.pop(first)
     (loser,) = names.values()

@@ -163,11 +163,11 @@ class Frame:
         return any(encoder.name == "starter" for encoder in self.result.encoders)
 
     @property
-    def naive_names(self) -> list[str]:
-        """Encoder pairs that are compared by their random projection."""
-        found: dict[str, None] = {}
+    def bridged(self) -> dict[str, str]:
+        """How each encoder pair that takes part in a comparison is compared: its bridge's name."""
+        found: dict[str, str] = {}
         for comparison in self.result.comparisons:
             for reading in compared(comparison, self.every):
-                if reading is not None and reading.bridge == "random_projection":
-                    found[reading.encoder.name] = None
-        return list(found)
+                if reading is not None and reading.bridge is not None:
+                    found[reading.encoder.name] = self.words.text(f"bridge.{reading.bridge}")
+        return found

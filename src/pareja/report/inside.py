@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pareja.analysis.modality import DualScores, PromptScores
 from pareja.analysis.retrieval import Direction
+from pareja.analysis.verdicts import calibrated, mean_confidence, significant
 from pareja.report.document import (
     Block,
     Bullets,
@@ -18,7 +19,7 @@ from pareja.report.document import (
 )
 from pareja.report.frame import Frame
 from pareja.report.readings import DIRECTIONS
-from pareja.report.verdicts import calibration_outcome, mean_confidence, moved_by, significant
+from pareja.report.verdicts import moved_by
 from pareja.words.spans import Inline
 
 
@@ -83,7 +84,7 @@ def _calibration(frame: Frame, name: str, dual: DualScores) -> Inline:
     words = frame.words
     confidence, accuracy = mean_confidence(dual.reliability)
     return words(
-        f"inside.calibration_{calibration_outcome(dual)}",
+        f"inside.calibration_{calibrated(dual.ece, dual.reliability)}",
         name=name,
         ece=words.interval(dual.ece),
         honest=words.number(dual.honest_ece),

@@ -9,6 +9,7 @@ from itertools import count
 import numpy as np
 
 from pareja.analysis.significance import Estimate
+from pareja.analysis.verdicts import by_interval, expected_by_chance, of_agreement
 from pareja.report.document import (
     Block,
     Bullets,
@@ -23,7 +24,6 @@ from pareja.report.document import (
     joined,
     plain,
 )
-from pareja.report.verdicts import ALPHA
 from pareja.tasks.compare import Difference, Dispute, ModelComparison, Variant
 from pareja.words.spans import Inline, Span
 from pareja.words.wording import Wording
@@ -95,7 +95,8 @@ class _Writer:
         words, comparison = self.words, self.comparison
         best = max(self._variants, key=lambda variant: variant.scores.top1.value)
         commonest = int(np.bincount(comparison.truth).argmax())
-        beyond = best.scores.top1.low > max(best.scores.majority, best.scores.chance_top1)
+        guessing = max(best.scores.majority, best.scores.chance_top1)
+        side = by_interval(best.scores.top1, guessing)
         yield joined(
             [
                 words(
@@ -107,7 +108,7 @@ class _Writer:
                     majority_label=comparison.labels[commonest],
                     majority=words.number(best.scores.majority),
                 ),
-                words("models.beyond_chance" if beyond else "models.within_majority"),
+                words(f"models.best_{side}"),
             ]
         )
         if len(comparison.models) == 1:
@@ -121,13 +122,13 @@ class _Writer:
     def _verdict(self, found: Difference) -> Inline:
         words, agreement = self.words, found.agreement
         one, other = self._names(found)
-        real = agreement.p_value < ALPHA
+        side = of_agreement(agreement)
         gain = agreement.difference
-        if real and gain.value < 0:
+        if side == "below":
             one, other = other, one
             gain = Estimate(-gain.value, -gain.high, -gain.low, gain.level)
         return words(
-            f"models.difference_{'real' if real else 'chance'}",
+            f"models.difference_{'chance' if side == 'not_shown' else 'real'}",
             a=one,
             b=other,
             difference=words.interval(gain),
@@ -169,7 +170,7 @@ class _Writer:
             note = words(
                 "models.no_correction",
                 n=words.integer(len(tests)),
-                expected=words.number(ALPHA * len(tests)),
+                expected=words.number(expected_by_chance(len(tests))),
             )
             rows = []
             for found in tests:

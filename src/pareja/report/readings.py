@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from pareja.analysis.alignment import BridgeName
 from pareja.analysis.comparison import Comparison
 from pareja.analysis.matching import MatchingScores
 from pareja.analysis.retrieval import Direction, RetrievalScores
-from pareja.analysis.significance import Floats
+from pareja.analysis.significance import Floats, PermutationTest
 from pareja.tasks.study import EncoderResult, StudyResult
 from pareja.words.wording import Wording
 
 DIRECTIONS: tuple[Direction, ...] = ("image_to_text", "text_to_image")
-
-# Of a pair's ways across, the report shows the naive one and this one in full. It is fixed
-# beforehand: the one with the best figures would look better than it is.
-SHOWN_BRIDGE: BridgeName = "ridge"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +28,7 @@ class Reading:
         Whose it is, and that encoder's place in the study.
     bridge
         For a pair the way across its spaces; None for a dual encoder.
-    similarity, image_to_text, text_to_image, matching
+    similarity, image_to_text, text_to_image, matching, first_place
         The matrix, ``(n_images, n_captions)``, and what was measured of it.
     """
 
@@ -46,6 +40,7 @@ class Reading:
     image_to_text: RetrievalScores
     text_to_image: RetrievalScores
     matching: MatchingScores
+    first_place: Mapping[Direction, PermutationTest]
 
     def retrieval(self, direction: Direction) -> RetrievalScores:
         """Return the retrieval measures of one direction."""
@@ -70,6 +65,7 @@ def readings(result: StudyResult, words: Wording, *, every: bool = False) -> lis
                     encoder.image_to_text,
                     encoder.text_to_image,
                     encoder.matching,
+                    encoder.first_place,
                 )
             )
         found += [
@@ -82,33 +78,25 @@ def readings(result: StudyResult, words: Wording, *, every: bool = False) -> lis
                 bridge.image_to_text,
                 bridge.text_to_image,
                 bridge.matching,
+                bridge.first_place,
             )
             for bridge in encoder.bridges
-            if every or bridge.name in ("random_projection", SHOWN_BRIDGE)
+            if every or bridge.name in ("random_projection", encoder.bridge)
         ]
     return found
 
 
 def telling(shown: Sequence[Reading], encoder: EncoderResult) -> Reading:
-    """Return the reading of an encoder whose single pairs are worth looking at.
-
-    A random projection orders pairs by luck, so for a pair of encoders it is the shown bridge.
-    """
-    return [reading for reading in shown if reading.encoder is encoder][-1]
+    """Return the reading that stands for an encoder; for a pair, that of its compared bridge."""
+    return next(r for r in shown if r.encoder is encoder and r.bridge == encoder.bridge)
 
 
 def compared(
     comparison: Comparison, every: Sequence[Reading]
 ) -> tuple[Reading | None, Reading | None]:
-    """Return which reading of each encoder a comparison was made from."""
-
-    def source(name: str, matched: Floats) -> Reading | None:
-        for reading in every:
-            if reading.encoder.name == name and np.array_equal(reading.matching.matched, matched):
-                return reading
-        return None
-
-    return source(comparison.a, comparison.matched_a), source(comparison.b, comparison.matched_b)
+    """Return the readings that a comparison was made from; None for an encoder not in the study."""
+    own = {r.encoder.name: r for r in every if r.bridge == r.encoder.bridge}
+    return own.get(comparison.a), own.get(comparison.b)
 
 
 def caption_numbers(result: StudyResult) -> list[str]:

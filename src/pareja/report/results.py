@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pareja.analysis.verdicts import Outcome, by_interval, significant
 from pareja.report.comparisons import comparison_section, pairs_section
 from pareja.report.document import Block, Bullets, Note, Paragraph, Section, joined, plain
 from pareja.report.findings import hits
 from pareja.report.frame import Frame
 from pareja.report.inside import inside_section
 from pareja.report.readings import DIRECTIONS, Reading
-from pareja.report.verdicts import beats_chance, geometry_tests, matches, significant
+from pareja.report.verdicts import found, geometry_tests, matches
 from pareja.words.spans import Inline
 
 
@@ -126,7 +127,7 @@ def _distributions(frame: Frame) -> Section:
     )
     sentences = tuple(
         words(
-            f"distributions.{'shown' if matches(reading) else 'not_shown'}",
+            f"distributions.{matches(reading)}",
             name=reading.label,
             difference=words.interval(reading.matching.difference, 3),
             p=words.p(reading.matching.test.p_value),
@@ -144,6 +145,8 @@ def _retrieval(frame: Frame) -> Section:
             name=reading.label,
             i=words.interval(reading.image_to_text.recall[1]),
             t=words.interval(reading.text_to_image.recall[1]),
+            p_i=words.p(reading.first_place["image_to_text"].p_value),
+            p_t=words.p(reading.first_place["text_to_image"].p_value),
             chance=frame.chance(reading),
             chance_i=words.chance(reading.image_to_text.chance_recall[1]),
             chance_t=words.chance(reading.text_to_image.chance_recall[1]),
@@ -201,7 +204,7 @@ def _retrieval(frame: Frame) -> Section:
 
 def _beaten(reading: Reading) -> str:
     """Return in which directions R@1 is above chance."""
-    above = [direction for direction in DIRECTIONS if beats_chance(reading, direction)]
+    above = found(reading)
     return "neither" if not above else "both" if len(above) == 2 else f"one_{above[0]}"
 
 
@@ -213,9 +216,10 @@ def _bridges(frame: Frame) -> Section:
         if not encoder.bridges:
             continue
         names = {reading: words.text(f"bridge.{reading.bridge}") for reading in across}
-        shown = [names[reading] for reading in across if matches(reading)]
-        rest = [names[reading] for reading in across if not matches(reading)]
-        verdict = "some" if shown and rest else "all" if shown else "none"
+        sides: dict[Outcome, list[str]] = {"above": [], "below": [], "not_shown": []}
+        for reading in across:
+            p = words.p(reading.matching.test.p_value)
+            sides[matches(reading)].append(f"{names[reading]} ({p})")
         drawn = (
             {"bridge": names[reading], "auc": words.interval(reading.matching.auc)}
             for reading in across
@@ -227,11 +231,12 @@ def _bridges(frame: Frame) -> Section:
                 words.each("bridges.alt", drawn, name=encoder.name),
             ),
             Paragraph(
-                words(
-                    f"bridges.{verdict}",
-                    name=encoder.name,
-                    list=words.listing(shown),
-                    rest=words.listing(rest),
+                joined(
+                    [
+                        words(f"bridges.{side}", list=words.listing(named))
+                        for side, named in sides.items()
+                        if named
+                    ]
                 )
             ),
             frame.table(
@@ -311,7 +316,6 @@ def _geometry(frame: Frame) -> Section:
 def _categories(frame: Frame) -> Section:
     words = frame.words
     encoders = [encoder for encoder in frame.result.encoders if encoder.categories]
-    naive = [encoder.name for encoder in encoders if encoder.kind == "pair"]
     drawn = (
         {
             "category": f"{encoder.name}, {scores.category}",
@@ -323,8 +327,17 @@ def _categories(frame: Frame) -> Section:
     )
     alt = words.each("categories.alt", drawn)
     blocks: list[Block] = [frame.figure("categories", words("categories.figure"), alt)]
-    if naive:
-        blocks.append(Paragraph(words("categories.naive", names=words.listing(naive))))
+    blocks += [
+        Paragraph(
+            words(
+                "categories.bridged",
+                name=encoder.name,
+                bridge=words.text(f"bridge.{encoder.bridge}"),
+            )
+        )
+        for encoder in encoders
+        if encoder.bridge
+    ]
     for slot, encoder in enumerate(frame.result.encoders):
         if not encoder.categories or encoder.confusion is None:
             continue
@@ -334,7 +347,13 @@ def _categories(frame: Frame) -> Section:
             "n_i": words.integer(round(float(confusion.image_to_text.sum()))),
             "t": words.amount(float(np.trace(confusion.text_to_image))),
             "n_t": words.integer(round(float(confusion.text_to_image.sum()))),
+            "share_i": words.interval(confusion.same["image_to_text"]),
+            "share_t": words.interval(confusion.same["text_to_image"]),
+            "chance_i": words.chance(confusion.chance["image_to_text"]),
+            "chance_t": words.chance(confusion.chance["text_to_image"]),
         }
+        sides = {by_interval(confusion.same[d], confusion.chance[d]) for d in DIRECTIONS}
+        side = sides.pop() if len(sides) == 1 else "part"
         blocks += [
             frame.table(
                 (
@@ -363,7 +382,7 @@ def _categories(frame: Frame) -> Section:
                 words("categories.confusion", name=encoder.name),
                 words.text("categories.confusion_alt", name=encoder.name, **right),
             ),
-            Paragraph(words("categories.right", name=encoder.name, **right)),
+            Paragraph(words(f"categories.same_{side}", name=encoder.name, **right)),
         ]
     return _section(frame, "categories", blocks)
 

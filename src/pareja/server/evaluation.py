@@ -12,6 +12,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from pareja.analysis.significance import Estimate, paired_difference
+from pareja.analysis.verdicts import by_interval
 from pareja.search.contracts import Picture
 from pareja.search.judging import QuerySetScores, spaced
 from pareja.server.engine import Ask, Engine
@@ -59,9 +60,8 @@ class Difference:
     @property
     def better(self) -> str | None:
         """Name of the better one; None where the interval holds 0."""
-        if self.estimate.low > 0:
-            return self.a
-        return self.b if self.estimate.high < 0 else None
+        sides = {"above": self.a, "below": self.b}
+        return sides.get(by_interval(self.estimate))
 
 
 def measures(scores: QuerySetScores) -> dict[str, Estimate]:

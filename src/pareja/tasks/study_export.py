@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pareja.analysis.alignment import Geometry
+from pareja.analysis.alignment import Bridge, Geometry
 from pareja.analysis.comparison import Comparison
 from pareja.analysis.matching import MatchingScores
 from pareja.analysis.modality import DualScores
-from pareja.analysis.retrieval import RetrievalScores
+from pareja.analysis.retrieval import Direction, RetrievalScores
 from pareja.analysis.significance import Estimate, Floats, PermutationTest
 from pareja.datasets.records import Dataset
 from pareja.tasks.study import EncoderResult, StudyResult
@@ -70,15 +70,16 @@ def write_csv(result: StudyResult, out: Path) -> dict[str, Path]:
     Returns
     -------
     dict
-        ``pairs``: one row for each caption, with its similarity and ranks under each encoder.
-        ``similarity-NAME``: pictures as rows, captions as columns; for an encoder pair also
-        ``similarity-NAME-BRIDGE`` for each way across its two spaces.
+        ``pairs``: one row for each caption, with its similarity and ranks under each encoder, and
+        under each way across the spaces of a pair. ``similarity-NAME``: pictures as rows,
+        captions as columns; for an encoder pair it is that of the bridge that stands for it, and
+        ``similarity-NAME-BRIDGE`` is there for each.
     """
     written = {"pairs": _write(out / "pairs.csv", _pair_rows(result))}
     stems = _file_stems([encoder.name for encoder in result.encoders])
     for stem, encoder in zip(stems, result.encoders, strict=True):
         matrices = {f"similarity-{stem}": encoder.similarity} | {
-            f"similarity-{stem}-{bridge.name}": bridge.similarity for bridge in encoder.bridges[1:]
+            f"similarity-{stem}-{bridge.name}": bridge.similarity for bridge in encoder.bridges
         }
         for key, similarity in matrices.items():
             rows = _similarity_rows(result.dataset, similarity)
@@ -94,17 +95,9 @@ def _encoder(encoder: EncoderResult) -> dict[str, Any]:
         "image_dim": encoder.image_dim,
         "text_dim": encoder.text_dim,
         "seconds": round(encoder.seconds, 3),
-        "image_to_text": _retrieval(encoder.image_to_text),
-        "text_to_image": _retrieval(encoder.text_to_image),
-        **_matching(encoder.matching),
-        "bridges": {
-            bridge.name: {
-                "image_to_text": _retrieval(bridge.image_to_text),
-                "text_to_image": _retrieval(bridge.text_to_image),
-                **_matching(bridge.matching),
-            }
-            for bridge in encoder.bridges
-        },
+        "bridge": encoder.bridge,
+        **_measured(encoder),
+        "bridges": {bridge.name: _measured(bridge) for bridge in encoder.bridges},
         "dual": encoder.dual and _dual(encoder.dual),
         "geometry": _geometry(encoder.geometry),
         "categories": {
@@ -122,11 +115,29 @@ def _encoder(encoder: EncoderResult) -> dict[str, Any]:
             "categories": list(encoder.confusion.categories),
             "image_to_text": encoder.confusion.image_to_text.tolist(),
             "text_to_image": encoder.confusion.text_to_image.tolist(),
+            "same": {
+                direction: {
+                    "value": same.value,
+                    "ci": [same.low, same.high],
+                    "chance": encoder.confusion.chance[direction],
+                }
+                for direction, same in encoder.confusion.same.items()
+            },
         },
     }
 
 
-def _retrieval(scores: RetrievalScores) -> dict[str, Any]:
+def _measured(scores: EncoderResult | Bridge) -> dict[str, Any]:
+    return {
+        "image_to_text": _retrieval(scores.image_to_text, scores.first_place),
+        "text_to_image": _retrieval(scores.text_to_image, scores.first_place),
+        **_matching(scores.matching),
+    }
+
+
+def _retrieval(
+    scores: RetrievalScores, tests: Mapping[Direction, PermutationTest]
+) -> dict[str, Any]:
     estimates = {f"R@{k}": estimate for k, estimate in scores.recall.items()}
     estimates |= {"MRR": scores.mrr, "median_rank": scores.median_rank}
     chance = {f"R@{k}": value for k, value in scores.chance_recall.items()}
@@ -136,6 +147,7 @@ def _retrieval(scores: RetrievalScores) -> dict[str, Any]:
         "chance": chance,
         "queries": scores.n_queries,
         "candidates": scores.n_candidates,
+        "R@1_p": tests[scores.direction].p_value,
     }
 
 
@@ -231,20 +243,23 @@ def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
 
 def _pair_rows(result: StudyResult) -> Iterable[Sequence[object]]:
     dataset = result.dataset
-    names = [encoder.name for encoder in result.encoders]
+    ways: list[tuple[str, EncoderResult | Bridge]] = []
+    for encoder in result.encoders:
+        ways += [(encoder.name, encoder)] if encoder.kind == "dual" else []
+        ways += [(f"{encoder.name} {bridge.name}", bridge) for bridge in encoder.bridges]
     yield [
         "file_name",
         "category",
         "caption",
-        *(f"{measure} {name}" for name in names for measure in _PAIR_MEASURES),
+        *(f"{measure} {name}" for name, _ in ways for measure in _PAIR_MEASURES),
     ]
     for j, (caption, i) in enumerate(zip(dataset.captions, dataset.owner, strict=True)):
         record = dataset.records[i]
         cells: list[object] = [record.file_name, record.category or "", caption]
-        for encoder in result.encoders:
-            cells.append(f"{encoder.similarity[i, j]:.6f}")
-            cells.append(f"{encoder.image_to_text.ranks[i]:g}")
-            cells.append(f"{encoder.text_to_image.ranks[j]:g}")
+        for _, way in ways:
+            cells.append(f"{way.similarity[i, j]:.6f}")
+            cells.append(f"{way.image_to_text.ranks[i]:g}")
+            cells.append(f"{way.text_to_image.ranks[j]:g}")
         yield cells
 
 
