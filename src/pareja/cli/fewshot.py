@@ -180,7 +180,7 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
     table = Table(
         title=f"Balanced accuracy, {curves.n_images} pictures, {k} labels",
         caption=f"{curves.n_tests} tests in each of {curves.seeds} draws; by chance {1 / k:.2f}. "
-        "95 % intervals over draws and pictures; * better than zero-shot.",
+        "95 % intervals over draws and pictures; * better, ° worse than zero-shot.",
     )
     table.add_column("method")
     for shots in curves.shots:
@@ -204,8 +204,10 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
 def _cell(scores: RepeatedAccuracy) -> str:
     from pareja.analysis.verdicts import by_interval
 
-    better = scores.gain is not None and by_interval(scores.gain) == "above"
-    return interval(scores.balanced) + ("*" if better else " ")
+    marks = {"above": "*", "below": "°", "not_shown": " "}
+    return (
+        interval(scores.balanced) + marks[by_interval(scores.gain) if scores.gain else "not_shown"]
+    )
 
 
 def _numbers(given: str) -> Sequence[int]:
