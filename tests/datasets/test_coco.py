@@ -54,6 +54,37 @@ def test_captions_and_pictures_where_people_put_them(tmp_path: Path, folder: str
     assert dataset.unlisted == ("c.jpg",)
 
 
+def test_two_entries_of_one_picture_are_joined(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": r".\a.jpg"}]
+    path = written(tmp_path / "captions.json", content(images=images))
+    pictures(tmp_path / "images", "a.jpg")
+    (record,) = load_dataset(path)
+    assert record.captions == ("A cat.", "It sleeps", "A dog")
+
+
+def test_only_a_late_picture_is_there(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": rf"images\{n}.jpg"} for n in range(30)]
+    path = written(tmp_path / "captions.json", content(images=images))
+    pictures(tmp_path / "images", "29.jpg")
+    assert [record.file_name for record in load_dataset(path, on_missing="skip")] == [
+        "images/29.jpg"
+    ]
+    assert len(load_dataset(path, on_missing="keep").missing) == 29
+
+
+def test_boxes_of_one_kind_are_a_label(tmp_path: Path) -> None:
+    boxes = [(1, 7), (1, 7), (2, 7), (2, 8)]
+    path = written(
+        tmp_path / "_annotations.coco.json",
+        content(
+            annotations=[{"image_id": image, "category_id": kind} for image, kind in boxes],
+            categories=[{"id": 7, "name": "cat"}, {"id": 8, "name": "dog"}],
+        ),
+    )
+    pictures(tmp_path, "a.jpg", "b.jpg")
+    assert {r.file_name: r.label for r in load_dataset(path)} == {"a.jpg": "cat", "b.jpg": None}
+
+
 def test_missing_pictures(tmp_path: Path) -> None:
     path = written(tmp_path / "captions.json", content())
     with pytest.raises(DatasetError, match=r"as 'b\.jpg', are in none of: .*Put them into"):
@@ -76,8 +107,8 @@ def test_missing_pictures(tmp_path: Path) -> None:
         (content(images=[]), "captions.json: lists no pictures"),
         (content(images=[{"id": 1}]), "captions.json: image 1: file_name is missing"),
         (
-            content(images=[{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a.jpg"}]),
-            "captions.json: image 2: 'a.jpg' is listed as in captions.json: image 1.",
+            content(images=[{"id": 1, "file_name": "/home/ann/a.jpg"}]),
+            "captions.json: image 1: file_name '/home/ann/a.jpg' is an absolute path; names are",
         ),
         (
             content(images=[{"id": 1, "file_name": "../set/a.jpg"}]),

@@ -94,10 +94,14 @@ def test_several_captions_in_rows_and_in_lists(tree: Tree) -> None:
     assert captions(load_dataset(root)) == wanted
 
 
-def test_a_repeated_row_names_both_lines(tree: Tree) -> None:
+def test_a_repeated_row_counts_once_and_names_both_lines(tree: Tree) -> None:
     root = tree({"metadata.csv": "file_name,caption\na.jpg,A\n./a.jpg,A\n", "a.jpg": ""})
-    with pytest.raises(MetadataError, match=r"metadata\.csv:3: .*as in metadata\.csv:2\."):
-        load_dataset(root)
+    dataset = load_dataset(root)
+    assert captions(dataset) == {"a.jpg": ("A",)}
+    (note,) = dataset.notes
+    assert (note.code, note.path) == ("caption_repeated", "a.jpg")
+    assert "metadata.csv:3: " in note.message
+    assert "as in metadata.csv:2." in note.message
 
 
 def test_a_missing_picture(tree: Tree) -> None:
@@ -162,7 +166,9 @@ def test_links_stay_in_the_dataset(tree: Tree, tmp_path: Path) -> None:
     assert [r.file_name for r in load_dataset(root)] == ["a.jpg", "in.jpg"]
     tree({"metadata.csv": "file_name\nout.jpg\n"})
     with pytest.raises(MetadataError, match=r"metadata\.csv:2: image 'out.jpg' is a link that"):
-        load_dataset(root, on_missing="keep")
+        load_dataset(root, on_missing="skip")
+    (note,) = load_dataset(root, on_missing="keep").notes
+    assert (note.code, "is a link that leads out" in note.message) == ("row_wrong", True)
 
 
 def test_a_folder_of_links_only_says_so(tree: Tree, tmp_path: Path) -> None:

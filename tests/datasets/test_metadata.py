@@ -5,19 +5,17 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import FileSource
-from pareja.datasets.formats.metadata import (
-    Row,
-    decode_text,
-    merge_records,
-    read_rows,
-    record_from,
-)
+from pareja.datasets.formats.metadata import read_rows
+from pareja.datasets.formats.reading import Reading
+from pareja.datasets.formats.rows import Row, merge_records, record_from
 from pareja.datasets.records import Record
 from pareja.errors import MetadataError
 
@@ -88,10 +86,10 @@ def test_headers_in_any_case_and_synonyms() -> None:
     ]
 
 
-def test_blank_rows_and_missing_cells() -> None:
-    text = "\n\nfile_name,caption,category\n\n,,\na.jpg\nb.jpg,B,birds,,\n"
+def test_blank_rows_and_empty_cells() -> None:
+    text = "\n\nfile_name,caption,category,,\n\n,,\na.jpg,,\nb.jpg,B,birds,,\n"
     assert cells(text) == [
-        {"file_name": "a.jpg"},
+        {"file_name": "a.jpg", "caption": "", "category": ""},
         {"file_name": "b.jpg", "caption": "B", "category": "birds"},
     ]
     assert places(text) == ["metadata.csv:6", "metadata.csv:7"]
@@ -126,6 +124,10 @@ def test_the_row_numbers_of_pandas_do_no_harm() -> None:
         (
             "file_name,caption\n\na.jpg,A dog, a cat\n",
             "metadata.csv:3: has 3 cells and the header 2 columns. Put a text",
+        ),
+        (
+            "file_name| number| caption\na.jpg| 0| A\nb.jpg| 4   A dog\n",
+            "metadata.csv:3: has 2 cells and the header 3 columns. Is a delimiter missing",
         ),
         ('file_name,caption\na.jpg,"A dog\nb.jpg,B\n', "metadata.csv:2: unexpected end of data"),
         ('file_name,caption\na.jpg,"Big" dog\n', "metadata.csv:2: ',' expected after '\"'"),
@@ -178,7 +180,7 @@ def test_values_become_text() -> None:
     ("values", "message"),
     [
         ({"category": ["a"]}, "category is ['a'], and text belongs there"),
-        ({"caption": [{"raw": "x"}]}, "caption is {'raw': 'x'}, and text belongs there"),
+        ({"caption": [{"x": 1}]}, "caption is {'x': 1}, and text belongs there"),
         ({"caption": "\ud83d"}, "half of a surrogate pair"),
     ],
 )
@@ -207,30 +209,93 @@ def test_rows_about_one_picture_are_joined() -> None:
     assert joined.extra == {"x": "1", "y": "3"}
 
 
+def test_what_is_repeated_counts_once_and_is_noted() -> None:
+    reading = Reading()
+    joined = merge_records(
+        [
+            record("m:2", caption="A"),
+            record("m:3", caption="B"),
+            record("m:4", caption="B"),
+            record("m:5"),
+            record("m:6"),
+        ],
+        reading,
+    )
+    assert joined.captions == ("A", "B")
+    assert [(note.code, note.path) for note in reading.notes] == [("caption_repeated", "a.jpg")] * 2
+    assert "m:4: the caption 'B' is listed again, as in m:3" in reading.notes[0].message
+    assert "m:6: the picture is listed again without a caption" in reading.notes[1].message
+
+
+def test_rows_that_contradict() -> None:
+    rows = [
+        record("m:2", caption="A"),
+        record("m:3", caption="B", category="x"),
+        record("m:5", caption="C", category="y"),
+    ]
+    message = "m:5: 'a.jpg' has the category 'y', and 'x' in m:3."
+    with pytest.raises(MetadataError) as caught:
+        merge_records(rows)
+    assert str(caught.value).startswith(message)
+    reading = Reading("keep")
+    assert merge_records(rows, reading).category == "x"
+    assert [(note.code, note.message.startswith(message)) for note in reading.notes] == [
+        ("row_wrong", True)
+    ]
+
+
+def test_every_wrong_row_is_noted() -> None:
+    reading = Reading("keep")
+    text = 'file_name,caption\na.jpg\nb.jpg,B,C\nc.jpg,"C"C\nd.jpg,D\n'
+    rows = list(read_rows("metadata.csv", text.encode(), reading))
+    assert [row.cells["file_name"] for row in rows] == ["d.jpg"]
+    assert [note.message.partition(": ")[0] for note in reading.notes] == [
+        "metadata.csv:2",
+        "metadata.csv:3",
+        "metadata.csv:4",
+    ]
+    lines = Reading("keep")
+    text = '{\n[1]\n{"file_name": "a.jpg"}\n'
+    assert len(list(read_rows("metadata.jsonl", text.encode(), lines))) == 1
+    assert len(lines.notes) == 2
+
+
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("values", "captions"),
     [
-        (
-            [("m:2", {"caption": "A"}), ("m:3", {"caption": "B"}), ("m:4", {"caption": "B"})],
-            "m:4: 'a.jpg' is listed with the same caption 'B', as in m:3.",
-        ),
-        ([("m:2", {}), ("m:3", {})], "m:3: 'a.jpg' is listed with no caption, as in m:2."),
-        (
-            [
-                ("m:2", {"caption": "A"}),
-                ("m:3", {"caption": "B", "category": "x"}),
-                ("m:5", {"caption": "C", "category": "y"}),
-            ],
-            "m:5: 'a.jpg' has the category 'y', and 'x' in m:3.",
-        ),
+        ({"caption": "['a dog', \"it's brown\"]"}, ("a dog", "it's brown")),
+        ({"caption": '["a \\u00f1u", "b"]'}, ("a ñu", "b")),
+        ({"caption": "['a dog' 'a cat'\n 'a cow']"}, ("a dog", "a cat", "a cow")),
+        ({"caption": "[a dog] 'x'"}, ("[a dog] 'x'",)),
+        ({"caption": "[sic]"}, ("[sic]",)),
+        ({"caption": "[]"}, ("[]",)),
+        ({"caption_0": "A", "caption_1": "B", "caption_2": None}, ("A", "B")),
+        ({"caption": "A", "comment1": "B", "comment2": "A"}, ("A", "B")),
+        ({"caption_0": "A", "caption_1": "B", "image_0": "x", "image_1": "y"}, ()),
+        ({"captions": [{"raw": "A"}, "B"]}, ("A", "B")),
     ],
 )
-def test_rows_that_repeat_or_contradict(
-    rows: list[tuple[str, dict[str, object]]], message: str
+def test_captions_in_lists_and_numbered_columns(
+    values: dict[str, Any], captions: tuple[str, ...]
 ) -> None:
-    with pytest.raises(MetadataError) as caught:
-        merge_records([described(where, values) for where, values in rows])
-    assert str(caught.value).startswith(message)
+    assert record(**values).captions == captions
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("mac_roman", "Mac Roman"), ("cp850", "MS-DOS text")]
+)
+def test_encodings_of_old_spreadsheets_are_guessed_and_doubted(encoding: str, name: str) -> None:
+    text = "file_name;caption\na.jpg;Un niño en el jardín\nb.jpg;Una montaña y un árbol\n"
+    reading = Reading()
+    rows = list(read_rows("metadata.csv", text.encode(encoding), reading))
+    assert [row.cells["caption"] for row in rows] == [
+        "Un niño en el jardín",
+        "Una montaña y un árbol",
+    ]
+    (note,) = reading.notes
+    assert (note.code, note.path) == ("encoding_guessed", "metadata.csv")
+    assert f"was read as {name}" in note.message
+    assert "'niño'" in note.message
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8")), min_size=1))

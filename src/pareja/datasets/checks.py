@@ -160,6 +160,7 @@ def check_dataset(
     findings = chain(
         _counts(dataset, held_to),
         _files(dataset),
+        _notes(dataset),
         in_pictures(inspections, held_to),
         in_duplicates(records, inspections),
         in_captions(records, held_to),
@@ -262,4 +263,18 @@ def _files(dataset: Dataset) -> Iterator[Finding]:
             -1,
             "The metadata does not name this picture. Add a row for it, or remove the file.",
             name,
+        )
+
+
+def _notes(dataset: Dataset) -> Iterator[Finding]:
+    """Report what was noticed while the dataset was read."""
+    places = {record.file_name: index for index, record in enumerate(dataset)}
+    for note in dataset.notes:
+        # "Write captions" would be wrong advice beside a file that is full of them.
+        unread = note.code == "file_unread" and not dataset.captions
+        yield Finding(
+            "captions_unread" if unread else note.code,
+            places.get(note.path, -1),
+            f"{note.message} No picture has a caption." if unread else note.message,
+            note.path,
         )

@@ -14,7 +14,7 @@ from unicodedata import normalize
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from pareja.datasets.formats.folders import is_picture
-from pareja.datasets.formats.metadata import COLUMNS, canonical_columns
+from pareja.datasets.formats.rows import COLUMNS, canonical_columns
 from pareja.datasets.records import Dataset, Record
 from pareja.datasets.signatures import HEAD_BYTES, picture_format
 from pareja.errors import DatasetError

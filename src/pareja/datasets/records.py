@@ -31,6 +31,25 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that happened while a dataset was read and that its user should know.
+
+    Parameters
+    ----------
+    code
+        Its kind, one of `pareja.datasets.profiles.CODES`.
+    path
+        The file or folder that is meant; empty for the dataset as a whole.
+    message
+        What was found and what to do, as sentences.
+    """
+
+    code: str
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Record:
     """One picture with its captions, category and provenance.
 
@@ -47,7 +66,7 @@ class Record:
     caption_es, author, license, source_url
         Spanish caption and provenance; None where not given.
     extra
-        Further columns of the metadata, as text.
+        Further columns of the metadata, as text; ``split`` where the layout says it.
     where
         The place in the metadata that describes it, as ``metadata.csv:17``, for messages.
     """
@@ -69,6 +88,11 @@ class Record:
         """The first caption; empty where there is none."""
         return self.captions[0] if self.captions else ""
 
+    @property
+    def split(self) -> str | None:
+        """The part of a published dataset that it belongs to, as ``train``; None if unknown."""
+        return self.extra.get("split")
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -89,6 +113,8 @@ class Dataset:
     missing
         ``(where, file_name)`` of the metadata rows whose picture does not exist (only with
         ``on_missing="keep"``; otherwise such a row is an error).
+    notes
+        What was not read, left out, or read with a doubt.
     """
 
     name: str
@@ -97,6 +123,7 @@ class Dataset:
     attribution: str | None = None
     unlisted: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -120,3 +147,8 @@ class Dataset:
     def categories(self) -> tuple[str, ...]:
         """The distinct categories, in order of first appearance."""
         return tuple(dict.fromkeys(r.category for r in self.records if r.category is not None))
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The distinct splits, in order of first appearance; empty where there are none."""
+        return tuple(dict.fromkeys(r.split for r in self.records if r.split is not None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,18 +11,29 @@ from zipfile import is_zipfile
 from pareja.datasets.bundled import BUNDLED, bundled_path
 from pareja.datasets.formats.archives import ZipTree
 from pareja.datasets.formats.coco import read_coco
+from pareja.datasets.formats.described import read_tree
 from pareja.datasets.formats.folders import FolderTree, is_picture
-from pareja.datasets.formats.imagefolder import METADATA_NAMES, OnMissing, read_imagefolder
-from pareja.datasets.formats.tables import HUB_SCHEME, read_hub, read_parquet
+from pareja.datasets.formats.hub import HUB_SCHEME, read_hub
+from pareja.datasets.formats.layouts import is_metadata
+from pareja.datasets.formats.parquet import read_parquet
+from pareja.datasets.formats.places import split_named
+from pareja.datasets.formats.reading import OnMissing, Reading
 from pareja.datasets.formats.webdataset import read_webdataset
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError
 
 __all__ = ["OnMissing", "load_dataset"]
 
+WARNED = frozenset({"file_unread", "encoding_guessed"})
+"""The notes that `load_dataset` warns of: what is computed may then be of something else."""
+
 
 def load_dataset(
-    location: str | Path, *, on_missing: OnMissing = "error", limit: int | None = None
+    location: str | Path,
+    *,
+    split: str | None = None,
+    on_missing: OnMissing = "error",
+    limit: int | None = None,
 ) -> Dataset:
     """Read a dataset; its pictures are read later, one by one, where they are needed.
 
@@ -32,59 +44,90 @@ def load_dataset(
 
         - the name of a bundled dataset, ``pareja20`` or ``commons200`` (a folder of that name is
           ``./pareja20``),
-        - a folder or a zip in the imagefolder layout, or its metadata file,
-        - a folder with a folder of pictures for each class, or with nothing but pictures,
+        - a folder or a zip of pictures: in the imagefolder layout, with a table or a JSON file of
+          another known layout, with a text beside each picture, or with nothing but pictures in a
+          folder for each class,
+        - its metadata file,
         - WebDataset shards: a ``.tar``, a folder of them, or ``shard-{000..003}.tar``,
         - a ``.json`` with COCO captions, beside its pictures,
-        - a ``.parquet``,
+        - a ``.parquet``, or a folder of them,
         - ``hf://owner/name`` or ``hf://owner/name/split``.
+    split
+        Read only this part, as ``train``, ``validation`` (or ``val``) or ``test``; by default all.
     on_missing
         What to do about an entry whose picture is not there: raise an error, skip it, or leave it
-        out and keep a note of it in `Dataset.missing`.
+        out and keep a note of it in `Dataset.missing`. With ``"keep"`` whatever else is wrong with
+        the metadata is kept in `Dataset.notes` too, and nothing is warned of.
     limit
         Read only the first so many pictures; at least 1.
 
     Returns
     -------
     Dataset
-        At least one record, or at least one note of a missing picture.
+        At least one record, or at least one note of what is missing or wrong.
 
     Raises
     ------
     DatasetError
-        If there is no dataset, it holds no pictures, or it cannot be read.
+        If there is no dataset, it holds no pictures or no such split, or it cannot be read.
     MetadataError
         If what is written about the pictures is wrong; the message starts with the place.
     MissingDependencyError
         If the format needs a package that is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If a file that seems to describe the pictures is not read, or an encoding had to be guessed.
     """
     if limit is not None and limit < 1:
         raise DatasetError(f"limit must be at least 1, not {limit}.")
-    dataset = _read(location, on_missing, limit)
+    reading = Reading(on_missing)
+    dataset = _read(location, reading, None if split else limit, split)
+    if split is not None:
+        dataset = _only(dataset, split)
+    if on_missing != "keep":
+        for note in dataset.notes:
+            if note.code in WARNED:
+                warnings.warn(f"{note.path or dataset.name}: {note.message}", stacklevel=2)
     return replace(dataset, records=dataset.records[:limit])
 
 
-def _read(location: str | Path, on_missing: OnMissing, limit: int | None) -> Dataset:
+def _only(dataset: Dataset, split: str) -> Dataset:
+    """Return the part of a dataset that is one split."""
+    wanted = _spelled(split)
+    kept = tuple(r for r in dataset if r.split is not None and _spelled(r.split) == wanted)
+    if not kept:
+        there = f"the splits {', '.join(dataset.splits)}" if dataset.splits else "no splits"
+        raise DatasetError(f"{dataset.location} has no split {split!r}; it has {there}.")
+    return replace(dataset, records=kept)
+
+
+def _spelled(split: str) -> str:
+    return split_named(split) or split.lower()
+
+
+def _read(location: str | Path, reading: Reading, limit: int | None, split: str | None) -> Dataset:
     """Find out what is there, and read it."""
     if not str(location):
         # As a path it would be the current folder.
         raise DatasetError("no dataset is named. Give a folder, a zip, or a bundled name.")
     if isinstance(location, str):
         if location in BUNDLED:
-            return read_imagefolder(FolderTree(bundled_path(location)), location, on_missing)
+            return read_tree(FolderTree(bundled_path(location)), location, reading)
         if location.startswith(HUB_SCHEME):
-            return read_hub(location, limit)
+            return read_hub(location, reading, limit, split)
     try:
         path = Path(location).expanduser().absolute()
         if path.is_dir():
-            return _read_folder(path, on_missing, limit)
+            return _read_folder(path, reading, limit)
         if path.is_file():
-            return _read_file(path, on_missing, limit)
+            return _read_file(path, reading, limit)
     except (OSError, RuntimeError) as error:
         # a folder above may not be searched; ~nobody has no home
         raise DatasetError(f"{location} cannot be read: {error}.") from error
     if "{" in path.name:
-        return read_webdataset(path, path.name.partition("{")[0].rstrip("-_"), on_missing, limit)
+        return read_webdataset(path, path.name.partition("{")[0].rstrip("-_"), reading, limit)
     near = get_close_matches(str(location), BUNDLED, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise DatasetError(
@@ -93,28 +136,30 @@ def _read(location: str | Path, on_missing: OnMissing, limit: int | None) -> Dat
     )
 
 
-def _read_folder(path: Path, on_missing: OnMissing, limit: int | None) -> Dataset:
+def _read_folder(path: Path, reading: Reading, limit: int | None) -> Dataset:
+    """Read a folder: of pictures, or, where there is none, of shards."""
     tree = FolderTree(path)
-    shards = any(Path(name).suffix == ".tar" and "/" not in name for name in tree.names)
-    if shards and not any(
-        is_picture(name) or Path(name).name.lower() in METADATA_NAMES for name in tree.names
-    ):
-        return read_webdataset(path, path.name, on_missing, limit)
-    return read_imagefolder(tree, path.name, on_missing)
+    if not any(is_picture(name) or is_metadata(name) for name in tree.names):
+        if any(name.endswith(".tar") for name in tree.names):
+            return read_webdataset(path, path.name, reading, limit)
+        shards = [path / name for name in tree.names if name.lower().endswith(".parquet")]
+        if shards:
+            return read_parquet(shards, path, path.name, reading, limit)
+    return read_tree(tree, path.name, reading)
 
 
-def _read_file(path: Path, on_missing: OnMissing, limit: int | None) -> Dataset:
+def _read_file(path: Path, reading: Reading, limit: int | None) -> Dataset:
     suffix = path.suffix.lower()
-    if path.name.lower() in METADATA_NAMES:
-        return read_imagefolder(FolderTree(path.parent), path.parent.name, on_missing)
+    if is_metadata(path.name):
+        return read_tree(FolderTree(path.parent), path.parent.name, reading)
     if suffix == ".tar":
-        return read_webdataset(path, path.stem, on_missing, limit)
+        return read_webdataset(path, path.stem, reading, limit)
     if suffix == ".json":
-        return read_coco(path, path.stem, on_missing)
+        return read_coco(path, path.stem, reading)
     if suffix == ".parquet":
-        return read_parquet(path, path.stem, on_missing, limit)
+        return read_parquet([path], path, path.stem, reading, limit)
     if suffix == ".zip" or is_zipfile(path):
-        return read_imagefolder(ZipTree(path), path.stem, on_missing)
+        return read_tree(ZipTree(path), path.stem, reading)
     raise DatasetError(
         f"{path} is no dataset: a zip, .tar, .json (COCO captions), .parquet or a folder is one. "
         "Of a single picture, give the folder that it is in."

@@ -17,6 +17,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from pareja.datasets.formats.folders import (
     is_hidden,
     relative_name,
+    sifted,
     too_large,
 )
 from pareja.datasets.images import MAX_FILE_BYTES
@@ -107,7 +108,7 @@ class ZipTree:
         visible = sorted(name for name in members if not is_hidden(name))
         folders = {name.partition("/")[0] if "/" in name else "" for name in visible}
         self._root = f"{folders.pop()}/" if len(folders) == 1 and "" not in folders else ""
-        self.names = tuple(name.removeprefix(self._root) for name in visible)
+        self.names, self.left_out = sifted([name.removeprefix(self._root) for name in visible])
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes, or raise `DatasetError`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 from unicodedata import normalize
 
+from pareja.datasets.formats.places import without_by_products
 from pareja.datasets.images import MAX_FILE_BYTES, read_file
 from pareja.datasets.records import Source
 from pareja.errors import DatasetError, ImageError
@@ -37,12 +39,16 @@ class Tree(Protocol):
         The folder or the archive.
     names
         Its files, with forward slashes, sorted; without hidden ones.
+    left_out
+        Files that a system or a photo program made for itself, each with the folder that says so.
+        They count only where metadata names them.
     refused
         Files that are there and must not be read, each with the reason as one clause.
     """
 
     location: Path
     names: tuple[str, ...]
+    left_out: Mapping[str, str]
     refused: Mapping[str, str]
 
     def read(self, name: str) -> bytes:
@@ -81,7 +87,7 @@ class FolderTree:
     """The files of a folder and of the folders in it.
 
     Hidden files, what macOS adds to archives (``__MACOSX``) and folders that pareja wrote a report
-    into are left out. Links to folders are
+    into are left out, and so are bins and thumbnails (`without_by_products`). Links to folders are
     not followed. A link to a file is followed when the file lies in the same folder tree; one that
     leads out of it is refused, since a dataset from elsewhere could name any file that its reader
     may see.
@@ -107,7 +113,7 @@ class FolderTree:
                 refused[name] = "is a link that leads out of the dataset"
             else:
                 self._paths[name] = path
-        self.names = tuple(sorted(self._paths))
+        self.names, self.left_out = sifted(sorted(self._paths))
         self.refused: Mapping[str, str] = refused
 
     def read(self, name: str) -> bytes:
@@ -126,7 +132,8 @@ class FolderTree:
 class NameIndex:
     """Finds files by the names that people write.
 
-    macOS stores accented names decomposed and Windows writes backslashes; both find their file.
+    macOS stores accented names decomposed; a name finds its file in either form, and a file of
+    exactly that name first.
 
     Parameters
     ----------
@@ -135,19 +142,64 @@ class NameIndex:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._by_form = {normalize("NFC", name): name for name in names}
+        self._names = frozenset(names)
+        self._by_form: dict[str, str] = {}
+        for name in sorted(self._names):
+            self._by_form.setdefault(normalize("NFC", name), name)
 
     def find(self, name: str) -> str | None:
         """Return the file of that name as it is spelled on disk, or None."""
+        if name in self._names:
+            return name
         return self._by_form.get(normalize("NFC", name))
+
+    def find_below(self, folder: str, name: str) -> str | None:
+        """Return the one picture below a folder that ends in a name, with or without its ending.
+
+        Tables of labelling tools name pictures without their folder, or without their ending.
+        """
+        wanted = normalize("NFC", name)
+        found = self._pictures.get(wanted) or self._pictures.get(PurePosixPath(wanted).name, ())
+        prefix = f"{folder}/" if folder not in ("", ".") else ""
+        inside = [other for other in found if other.startswith(prefix)] or found
+        ending = [other for other in inside if f"/{normalize('NFC', other)}".endswith(f"/{wanted}")]
+        chosen = ending or inside
+        return chosen[0] if len(chosen) == 1 else None
+
+    @cached_property
+    def _pictures(self) -> Mapping[str, Sequence[str]]:
+        """The pictures by their names without folder, with and without ending."""
+        found: dict[str, list[str]] = {}
+        for form, name in self._by_form.items():
+            path = PurePosixPath(form)
+            if is_picture(name):
+                for key in {path.name, path.stem}:
+                    found.setdefault(key, []).append(name)
+        return found
 
     def resembling(self, name: str) -> str | None:
         """Return the one file that differs in case or folder only, or None."""
-        for key in (str.casefold, lambda text: PurePosixPath(text).name.casefold()):
-            found = [other for form, other in self._by_form.items() if key(form) == key(name)]
+        for by_key, key in zip(self._folded, (name, PurePosixPath(name).name), strict=True):
+            found = by_key.get(key.casefold(), ())
             if len(found) == 1:
                 return found[0]
         return None
+
+    @cached_property
+    def _folded(self) -> tuple[Mapping[str, Sequence[str]], Mapping[str, Sequence[str]]]:
+        """The files by their names without regard to case, with and without folders."""
+        whole: dict[str, list[str]] = {}
+        base: dict[str, list[str]] = {}
+        for form, name in self._by_form.items():
+            whole.setdefault(form.casefold(), []).append(name)
+            base.setdefault(PurePosixPath(form).name.casefold(), []).append(name)
+        return whole, base
+
+
+def sifted(names: Sequence[str]) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Return the files that count, and those left out as `without_by_products` says."""
+    left_out = without_by_products(names, filter(is_picture, names))
+    return tuple(name for name in names if name not in left_out), left_out
 
 
 def relative_name(name: str) -> str:

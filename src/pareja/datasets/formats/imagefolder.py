@@ -1,12 +1,13 @@
-"""Pictures in folders, described by a metadata file, by the folders' names, or not at all."""
+"""Pictures in folders, described by files of many layouts, by the folders' names, or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
+from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import (
     NameIndex,
     Tree,
@@ -14,68 +15,15 @@ from pareja.datasets.formats.folders import (
     is_picture,
     relative_name,
 )
-from pareja.datasets.formats.metadata import (
-    Row,
-    decode_text,
-    merge_records,
-    read_rows,
-    record_from,
-)
+from pareja.datasets.formats.places import Folders
+from pareja.datasets.formats.reading import Reading
+from pareja.datasets.formats.rows import Row, join_records, record_from
 from pareja.datasets.records import Dataset, Record
-from pareja.errors import DatasetError, MetadataError
-
-OnMissing = Literal["error", "skip", "keep"]
-"""What to do about a picture that the metadata names and that is not there."""
-
-METADATA_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl")
-"""How a metadata file is called, in any case."""
+from pareja.errors import MetadataError
 
 
-def read_imagefolder(tree: Tree, name: str, on_missing: OnMissing) -> Dataset:
-    """Read a dataset in the imagefolder layout.
-
-    The metadata lies in the root, or, where there is none, in the folders right below it (the
-    splits of a published dataset). Without any, a tree with pictures in several folders has the
-    folders' names as categories, as ``cats/1.jpg`` and ``dogs/1.jpg``; pictures that all lie in one
-    folder have neither category nor caption.
-
-    Parameters
-    ----------
-    tree
-        The files.
-    name
-        The dataset's name.
-    on_missing
-        What to do about metadata rows without a picture.
-
-    Raises
-    ------
-    DatasetError
-        If there are no pictures.
-    MetadataError
-        If the metadata is wrong.
-    """
-    metadata = _metadata_files(tree)
-    if not metadata:
-        records = _unlabelled(tree)
-        if not records:
-            raise DatasetError(f"{tree.location} {_why_empty(tree)}")
-        return tree_dataset(tree, name, records, [], on_missing)
-    records, missing = [], []
-    for file in metadata:
-        folder = PurePosixPath(file).parent.as_posix()
-        found, lost = listed_records(tree, read_rows(file, tree.read(file)), folder, on_missing)
-        records += found
-        missing += lost
-    if not records and not missing:
-        raise MetadataError(f"{metadata[0]}: lists no pictures. Add a row for each.")
-    return tree_dataset(tree, name, records, missing, on_missing)
-
-
-def listed_records(
-    tree: Tree, rows: Iterable[Row], folder: str, on_missing: OnMissing
-) -> tuple[list[Record], list[tuple[str, str]]]:
-    """Return the records that rows describe, and the rows whose picture is not there.
+def listed_records(tree: Tree, rows: Iterable[Row], reading: Reading) -> list[Record]:
+    """Return the records that rows describe.
 
     Parameters
     ----------
@@ -83,32 +31,23 @@ def listed_records(
         The files.
     rows
         What the metadata says; several rows may be about one picture.
-    folder, on_missing
-        As `record_or_missing`.
+    reading
+        Takes note of rows that are wrong, that contradict another, or whose picture is not there.
 
     Raises
     ------
     MetadataError
-        If a row is wrong or contradicts another.
+        For the first such row, unless `reading` keeps them.
     """
-    index = NameIndex(tree.names)
-    records: dict[str, list[Record]] = {}
-    missing: list[tuple[str, str]] = []
-    for row in rows:
-        found = record_or_missing(tree, index, row, folder, on_missing)
-        if isinstance(found, Record):
-            records.setdefault(found.file_name, []).append(found)
-        else:
-            missing.append(found)
-    return [merge_records(same) for same in records.values()], missing
+    index = NameIndex((*tree.names, *tree.left_out))
+    return join_records(_found(tree, index, rows, reading), reading)
 
 
 def tree_dataset(
     tree: Tree,
     name: str,
     records: Sequence[Record],
-    missing: Sequence[tuple[str, str]],
-    on_missing: OnMissing,
+    reading: Reading,
     location: Path | None = None,
 ) -> Dataset:
     """Assemble a dataset whose pictures are files of a tree.
@@ -119,13 +58,21 @@ def tree_dataset(
         The files, from which its attribution and its unlisted pictures come.
     name
         The dataset's name.
-    records, missing
-        What the metadata lists; kept as missing only where `on_missing` says so.
-    on_missing
-        What to do about missing pictures.
+    records
+        What the metadata lists.
+    reading
+        What was noticed.
     location
         Where it was read from, if that is not the tree itself.
     """
+    for folder, number in Counter(
+        folder for file, folder in tree.left_out.items() if is_picture(file)
+    ).items():
+        reading.note(
+            "pictures_left_out",
+            folder,
+            f"Pictures left out: {number}, since a system or a photo program made this folder.",
+        )
     listed = {record.file_name for record in records}
     return Dataset(
         name,
@@ -133,82 +80,42 @@ def tree_dataset(
         location or tree.location,
         attribution=_attribution(tree),
         unlisted=tuple(file for file in tree.names if is_picture(file) and file not in listed),
-        missing=tuple(missing) if on_missing == "keep" else (),
+        missing=tuple(reading.missing),
+        notes=tuple(reading.notes),
     )
 
 
-def record_or_missing(
-    tree: Tree, index: NameIndex, row: Row, folder: str, on_missing: OnMissing
-) -> Record | tuple[str, str]:
-    """Return the record of a row, or ``(where, file_name)`` if its picture is not there.
+def unlabelled(tree: Tree, described: Sequence[Record] = ()) -> list[Record]:
+    """Return the records of all pictures, with their folders' names where nothing else is known.
 
     Parameters
     ----------
-    tree, index
+    tree
         The files.
-    row
-        What the metadata says.
-    folder
-        The folder that the row's file name is relative to; empty for the root.
-    on_missing
-        What to do where the picture is not there.
-
-    Raises
-    ------
-    MetadataError
-        If the row is wrong, or names no picture and `on_missing` is ``"error"``.
+    described
+        Records of those that something is written about.
     """
-    given = row.file_name
-    try:
-        wanted = PurePosixPath(folder, relative_name(given)).as_posix()
-    except ValueError as error:
-        raise MetadataError(f"{row.where}: file_name {given!r} {error}.") from error
-    found = index.find(wanted)
-    if found:
-        return record_from(row, found, tree.source(found))
-    if wanted in tree.refused:
-        raise MetadataError(
-            f"{row.where}: image {given!r} {tree.refused[wanted]}. Copy the picture instead."
-        )
-    if on_missing == "error":
-        near = index.resembling(wanted)
-        hint = f"Did you mean {near!r}? " if near else ""
-        raise MetadataError(
-            f"{row.where}: image {given!r} not found under {tree.location.name}. "
-            f"{hint}Fix the path, or remove the row. 'pareja check' lists all such rows."
-        )
-    return row.where, given
-
-
-def _metadata_files(tree: Tree) -> Sequence[str]:
-    """Return the metadata files that count, at most one in a folder."""
-    found = [
-        PurePosixPath(name)
-        for name in tree.names
-        if PurePosixPath(name).name.lower() in METADATA_NAMES
-    ]
-    depth = min((len(path.parts) for path in found if len(path.parts) <= 2), default=0)
-    chosen = [path for path in found if len(path.parts) == depth]
-    for first, second in pairwise(chosen):
-        if first.parent == second.parent:
-            raise DatasetError(
-                f"{tree.location} has both {first} and {second}. Keep the one that counts."
+    known = {record.file_name: record for record in described}
+    names = list(filter(is_picture, tree.names))
+    folders = Folders(names)
+    categories = {name: folders.category(name) for name in names}
+    if len(set(categories.values())) < 2:
+        categories = {}
+    records = []
+    for name in (*known, *(name for name in names if name not in known)):
+        record = known.get(name) or Record(name, tree.source(name))
+        split = record.split or folders.split(name)
+        records.append(
+            replace(
+                record,
+                category=record.category or categories.get(name),
+                extra={**record.extra, "split": split} if split else record.extra,
             )
-    return [path.as_posix() for path in chosen]
+        )
+    return records
 
 
-def _unlabelled(tree: Tree) -> list[Record]:
-    """Return the records of pictures that no metadata describes."""
-    pictures = filter(is_picture, tree.names)
-    folders = {name: PurePosixPath(name).parent.name or None for name in pictures}
-    classes = len(set(folders.values())) > 1
-    return [
-        Record(name, tree.source(name), category=folder if classes else None)
-        for name, folder in folders.items()
-    ]
-
-
-def _why_empty(tree: Tree) -> str:
+def why_empty(tree: Tree) -> str:
     """Return what to say about a tree without pictures."""
     kinds = "Pictures end in .jpg, .png, .webp, .gif, .tif, .bmp, .heic, .avif or the like."
     if tree.names:
@@ -218,6 +125,56 @@ def _why_empty(tree: Tree) -> str:
         name, reason = next(iter(tree.refused.items()))
         return f"holds no pictures that may be read: {name!r} {reason}."
     return f"is empty, or all in it is hidden. {kinds}"
+
+
+def _found(tree: Tree, index: NameIndex, rows: Iterable[Row], reading: Reading) -> Iterator[Record]:
+    """Yield the record of each row whose picture is there."""
+    for row in rows:
+        try:
+            found = _find(tree, index, row, reading)
+            if found is not None:
+                yield record_from(row, found, tree.source(found))
+        except MetadataError as error:
+            reading.refuse(error)
+
+
+def _find(tree: Tree, index: NameIndex, row: Row, reading: Reading) -> str | None:
+    """Return the picture of a row; None where it is not there and that is no error.
+
+    Raises
+    ------
+    MetadataError
+        If the row names no file that may be read; or, where `reading` says so, none that is there.
+    """
+    given = row.file_name
+    exact = index.find(PurePosixPath(row.folder, given).as_posix())
+    if exact:
+        return exact
+    try:
+        plain = relative_name(given)
+    except ValueError as error:
+        raise MetadataError(f"{row.where}: file_name {given!r} {error}.") from error
+    wanted = PurePosixPath(row.folder, plain).as_posix()
+    found = index.find(wanted)
+    if found is None and row.anywhere:
+        found = index.find_below(row.folder, plain)
+    if found:
+        return found
+    if wanted in tree.refused:
+        raise MetadataError(
+            f"{row.where}: image {given!r} {tree.refused[wanted]}. Copy the picture instead."
+        )
+    near = index.resembling(wanted)
+    hint = f"Did you mean {near!r}? " if near else ""
+    reading.lacks(
+        row.where,
+        given,
+        MetadataError(
+            f"{row.where}: image {given!r} not found under {tree.location.name}. "
+            f"{hint}Fix the path, or remove the row. 'pareja check' lists all such rows."
+        ),
+    )
+    return None
 
 
 def _attribution(tree: Tree) -> str | None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 from pathlib import Path
 
+from pareja.datasets.formats.class_names import CLASS_FILES, names_beside, with_class_names
+from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import (
     PICTURE_SUFFIXES,
     is_hidden,
@@ -16,14 +18,17 @@ from pareja.datasets.formats.folders import (
     relative_name,
     too_large,
 )
-from pareja.datasets.formats.imagefolder import OnMissing
-from pareja.datasets.formats.metadata import (
+from pareja.datasets.formats.metadata import parse_json
+from pareja.datasets.formats.places import split_in_file_name, split_named
+from pareja.datasets.formats.reading import Reading
+from pareja.datasets.formats.rows import (
     Row,
     canonical_columns,
-    decode_text,
-    parse_json,
+    caption_lines,
     record_from,
+    with_split,
 )
+from pareja.datasets.formats.sidecars import merge_cells
 from pareja.datasets.images import MAX_FILE_BYTES
 from pareja.datasets.records import Dataset, Record
 from pareja.errors import DatasetError, ImageError, MetadataError
@@ -87,7 +92,8 @@ def shards_of(pattern: Path) -> tuple[Path, ...]:
     Parameters
     ----------
     pattern
-        A tar, a folder of tars, or a pattern with ranges, as ``shard-{000..003}.tar``.
+        A tar, a folder of tars and of folders of them, or a pattern with ranges, as
+        ``shard-{000..003}.tar``.
 
     Raises
     ------
@@ -95,7 +101,7 @@ def shards_of(pattern: Path) -> tuple[Path, ...]:
         If a shard that the pattern names is not there, or the range runs backwards.
     """
     if pattern.is_dir():
-        return tuple(sorted(path for path in pattern.iterdir() if path.suffix == ".tar"))
+        return tuple(sorted(pattern.rglob("*.tar")))
     if pattern.is_file():
         return (pattern,)
     text = str(pattern)
@@ -116,13 +122,14 @@ def shards_of(pattern: Path) -> tuple[Path, ...]:
 
 
 def read_webdataset(
-    location: Path, name: str, on_missing: OnMissing, limit: int | None = None
+    location: Path, name: str, reading: Reading, limit: int | None = None
 ) -> Dataset:
     """Read WebDataset shards.
 
-    Of each sample the first picture counts, with its captions (``txt``, ``text`` or ``caption``),
-    its label (``cls``), and the columns of its ``json``. The tars' headers and texts are read once;
-    pictures are read from the tars when they are needed.
+    Of each sample the first picture counts, with its captions (the lines of ``txt``, ``text`` or
+    ``caption``), its label (``cls``), and the columns of its ``json``. A number as label has its
+    name from ``classnames.txt`` beside the shards or above them. The tars' headers and texts are
+    read once; pictures are read from the tars when they are needed.
 
     Parameters
     ----------
@@ -130,8 +137,8 @@ def read_webdataset(
         As `shards_of`.
     name
         The dataset's name.
-    on_missing
-        What to do about samples without a picture.
+    reading
+        Takes note of samples without a picture, and of those whose texts are wrong.
     limit
         Stop after so many pictures.
 
@@ -140,14 +147,28 @@ def read_webdataset(
     DatasetError
         If a tar is damaged, compressed, or holds no pictures.
     MetadataError
-        If a sample's texts are wrong.
+        If a sample's texts are wrong, unless `reading` keeps that.
     """
     shards = shards_of(location)
-    missing: list[tuple[str, str]] = []
-    records = tuple(islice(_records(shards, on_missing, missing), limit))
-    if not records and not missing:
+    records = list(islice(_records(shards, location, reading), limit))
+    if not records and not reading.missing and not reading.notes:
         raise DatasetError(f"{location} holds no samples with pictures.")
-    return Dataset(name, records, location, missing=tuple(missing) if on_missing == "keep" else ())
+    folders = {parent for shard in shards for parent in (shard.parent, shard.parent.parent)}
+    class_files = {
+        str(path): path.read_bytes()
+        for folder in sorted(folders)
+        for path in folder.iterdir()
+        if path.name.lower() in CLASS_FILES and path.is_file()
+    }
+    names, _ = names_beside(class_files)
+    records = with_class_names(records, names, reading)
+    return Dataset(
+        name,
+        tuple(records),
+        location,
+        missing=tuple(reading.missing),
+        notes=tuple(reading.notes),
+    )
 
 
 def _filled(pattern: str, numbers: Sequence[str]) -> Path:
@@ -156,29 +177,35 @@ def _filled(pattern: str, numbers: Sequence[str]) -> Path:
     return Path(_RANGE.sub(lambda _: next(remaining), pattern))
 
 
-def _records(
-    shards: Sequence[Path], on_missing: OnMissing, missing: list[tuple[str, str]]
-) -> Iterator[Record]:
+def _records(shards: Sequence[Path], location: Path, reading: Reading) -> Iterator[Record]:
     """Yield the records of all shards; note the samples without a picture."""
     for shard in shards:
-        for key, sample in _samples(shard).items():
-            if sample.picture is not None:
-                # keys are unique in their shard only
-                prefix = f"{shard.stem}/" if len(shards) > 1 else ""
-                row = Row(sample.where, sample.cells)
-                yield record_from(row, prefix + sample.picture.name, sample.picture)
-                continue
-            if on_missing == "error":
-                raise MetadataError(
-                    f"{sample.where}: has no picture. Add it to the shard, or remove the sample. "
-                    "'pareja check' lists all of them."
+        split = split_in_file_name(shard.name) or split_named(shard.parent.name)
+        # keys are unique in their shard only
+        above = location if location.is_dir() else shard.parent
+        prefix = f"{shard.relative_to(above).with_suffix('').as_posix()}/"
+        for key, sample in _samples(shard, reading).items():
+            if sample.picture is None:
+                reading.lacks(
+                    sample.where,
+                    key,
+                    MetadataError(
+                        f"{sample.where}: has no picture; the name up to its first dot counts. Add "
+                        "it to the shard, or remove the sample. 'pareja check' lists all of them."
+                    ),
                 )
-            missing.append((sample.where, key))
+                continue
+            file_name = (prefix if len(shards) > 1 else "") + sample.picture.name
+            try:
+                row = with_split(Row(sample.where, sample.cells), split)
+                yield record_from(row, file_name, sample.picture)
+            except MetadataError as error:
+                reading.refuse(error)
 
 
-def _samples(shard: Path) -> Mapping[str, _Sample]:
+def _samples(shard: Path, reading: Reading) -> Mapping[str, _Sample]:
     """Return the samples of one shard by their keys."""
-    samples: dict[str, _Sample] = {}
+    members: dict[str, list[TarSource]] = {}
     size = shard.stat().st_size
     try:
         # "r:" refuses compressed tars: one cannot read from the middle of them
@@ -187,11 +214,8 @@ def _samples(shard: Path) -> Mapping[str, _Sample]:
                 name = _checked_name(shard, member, size)
                 if name is None:
                     continue
-                folder, _, base = name.rpartition("/")
-                stem, _, ending = base.partition(".")
-                key = f"{folder}/{stem}" if folder else stem
-                sample = samples.setdefault(key, _Sample(f"{shard.name}:{key}"))
-                _add(sample, TarSource(shard, name, member.offset_data, member.size), ending)
+                source = TarSource(shard, name, member.offset_data, member.size)
+                members.setdefault(_key(name, ".")[0], []).append(source)
             # tarfile takes a damaged header for the end
             stream.seek(tar.offset)
             if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
@@ -201,7 +225,40 @@ def _samples(shard: Path) -> Mapping[str, _Sample]:
             f"{shard} is no tar, or a compressed or damaged one: {error}. "
             "Decompress it, or make or download it again."
         ) from error
+    samples: dict[str, _Sample] = {}
+    for sources in members.values():
+        has_picture = any(_is_picture(_key(source.name, ".")[1]) for source in sources)
+        dotted = not has_picture and any(
+            _is_picture(_key(source.name, "last")[1]) for source in sources
+        )
+        if dotted:
+            example = next(s.name for s in sources if _is_picture(_key(s.name, "last")[1]))
+            reading.note(
+                "names_with_dots",
+                shard.name,
+                f"Names have dots in them, as {example!r}. The key of a sample is the name up to "
+                "its last dot there, since up to the first no sample would have a picture; other "
+                "programs take the first. Rename the members to be safe.",
+            )
+        for source in sources:
+            key, ending = _key(source.name, "last" if dotted else ".")
+            sample = samples.setdefault(key, _Sample(f"{shard.name}:{key}"))
+            try:
+                _add(sample, source, ending)
+            except MetadataError as error:
+                reading.refuse(error)
     return samples
+
+
+def _key(name: str, dot: str) -> tuple[str, str]:
+    """Return key and ending of a member, parted at the first or the last dot of its name."""
+    folder, _, base = name.rpartition("/")
+    stem, _, ending = base.rpartition(".") if dot == "last" else base.partition(".")
+    return (f"{folder}/{stem}" if folder else stem), ending
+
+
+def _is_picture(ending: str) -> bool:
+    return f".{ending.lower()}" in PICTURE_SUFFIXES
 
 
 def _checked_name(shard: Path, member: tarfile.TarInfo, size: int) -> str | None:
@@ -224,7 +281,7 @@ def _checked_name(shard: Path, member: tarfile.TarInfo, size: int) -> str | None
 def _add(sample: _Sample, source: TarSource, ending: str) -> None:
     """Add a file to its sample if it has a meaning."""
     ending = ending.lower()
-    if f".{ending}" in PICTURE_SUFFIXES:
+    if _is_picture(ending):
         sample.picture = sample.picture or source
         return
     if ending not in _TEXT_COLUMNS and ending != "json":
@@ -234,10 +291,12 @@ def _add(sample: _Sample, source: TarSource, ending: str) -> None:
         raise MetadataError(f"{where}: has {source.size:,} bytes, too many for a text.")
     text = decode_text(source.read())
     if ending != "json":
-        sample.cells.setdefault(_TEXT_COLUMNS[ending], text)
+        column = _TEXT_COLUMNS[ending]
+        added: object = caption_lines(text) if column == "caption" else text.strip()
+        merge_cells(sample.cells, {column: added})
         return
     values = parse_json(where, text)
     if not isinstance(values, dict):
         raise MetadataError(f"{where}: is no JSON object.")
     columns = canonical_columns(list(values))
-    sample.cells = {**sample.cells, **dict(zip(columns, values.values(), strict=True))}
+    merge_cells(sample.cells, dict(zip(columns, values.values(), strict=True)))
