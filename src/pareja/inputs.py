@@ -345,9 +345,7 @@ def _matches(pattern: str) -> list[Path]:
 def _from_place(location: str | Path) -> _Part:
     """Return every picture of a dataset, described or not."""
     dataset = load_dataset(location, on_missing="keep")
-    skipped = [
-        (name, f"is listed at {where} and does not exist") for where, name in dataset.missing
-    ]
+    skipped = list(dataset.skipped)
     unlisted: list[Record] = []
     root = Path(dataset.location)
     if root.is_dir():

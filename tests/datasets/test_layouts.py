@@ -32,7 +32,7 @@ ROWS = [
     for name, captions in CAPTIONS.items()
     for caption in captions or ("",)
 ]
-LISTS = [
+LISTS: list[dict[str, Any]] = [
     {"file_name": name, "captions": list(captions), "label": LABELS[name]}
     for name, captions in CAPTIONS.items()
 ]
@@ -464,7 +464,7 @@ def test_what_seems_to_describe_pictures_and_is_not_read_is_named(
 
 
 def test_files_that_describe_no_picture_are_nothing_to_speak_of(tmp_path: Path) -> None:
-    others = {
+    others: Files = {
         "README.md": "a.jpg",
         "LICENSE.txt": "a.jpg",
         "notes.txt": "Buy milk",

@@ -149,6 +149,22 @@ class Dataset:
         return tuple(dict.fromkeys(r.category for r in self.records if r.category is not None))
 
     @cached_property
+    def skipped(self) -> tuple[tuple[str, str], ...]:
+        """``(name, reason)`` of what the dataset says and its records do not hold.
+
+        Rows without a picture, rows that are wrong, and files that are not read.
+        """
+        wrong = [
+            (note.path or self.name, note.message)
+            for note in self.notes
+            if note.code in ("row_wrong", "file_unread")
+        ]
+        absent = [
+            (name, f"is listed at {where} and does not exist") for where, name in self.missing
+        ]
+        return (*absent, *wrong)
+
+    @cached_property
     def splits(self) -> tuple[str, ...]:
         """The distinct splits, in order of first appearance; empty where there are none."""
         return tuple(dict.fromkeys(r.split for r in self.records if r.split is not None))

@@ -307,9 +307,7 @@ def _look(location: str | Path) -> Place:
     dataset = load_dataset(location, on_missing="keep")
     place = str(dataset.location)
     archive = Stamp.of(Path(place)) if Path(place).is_file() else None
-    skipped = [
-        (name, f"is listed at {where} and does not exist") for where, name in dataset.missing
-    ]
+    skipped = list(dataset.skipped)
     skipped += [(name, "is not listed in the dataset's metadata") for name in dataset.unlisted]
     return Place(place, [_found(record, place, archive) for record in dataset], skipped)
 
