@@ -25,12 +25,14 @@ from pareja.analysis.significance import Estimate
 from pareja.analysis.similarity import cosine_similarity, random_projection_similarity
 from pareja.datasets import Record, load_dataset
 from pareja.datasets.images import decode_image
-from pareja.encoders import efficientnet_lite
-from pareja.encoders.efficientnet_lite import PREPROCESSING, EfficientNetLite2
+from pareja.embedding.pipeline import available_cores
+from pareja.encoders.efficientnet_lite import PREPROCESSING, read_weights
+from pareja.encoders.efficientnet_lite_network import EfficientNetLiteNetwork
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.starter import (
     ConceptSpace,
     class_names,
+    compute_concepts,
     compute_text_map,
     load_starter,
     load_starter_unaligned,
@@ -99,13 +101,8 @@ def read(name: str) -> Pictures:
 
 
 def class_logits(images: Sequence[Image.Image], preprocessing: Preprocessing) -> Floats:
-    original = efficientnet_lite.PREPROCESSING
-    efficientnet_lite.PREPROCESSING = preprocessing
-    try:
-        pixels = np.stack([preprocessing.prepare(image) for image in images])
-        return EfficientNetLite2().class_logits(pixels)
-    finally:
-        efficientnet_lite.PREPROCESSING = original
+    pixels = np.stack([preprocessing.prepare(image) for image in images])
+    return EfficientNetLiteNetwork(read_weights(), preprocessing)(pixels)[1]
 
 
 @dataclass(frozen=True)
@@ -271,13 +268,11 @@ def final() -> None:
 
 
 def speed() -> None:
-    import torch
-
     starter = load_starter()
     pixels = np.stack([starter.prepare(image) for image in read("pareja20").images])
     pixels = np.concatenate([pixels] * 5)
     texts = [f"a photograph of castle number {i} beside a river" for i in range(2000)]
-    print(f"{torch.get_num_threads()} threads; the fastest of five runs")
+    print(f"{available_cores()} cores; the fastest of five runs")
     jobs: list[tuple[str, Callable[[], object], int]] = [
         ("prepared pictures", lambda: starter.encode_pixels(pixels), len(pixels)),
         ("short texts", lambda: starter.encode_texts(texts), len(texts)),
@@ -297,12 +292,13 @@ def main() -> None:
     parser.add_argument("--search", action="store_true", help="every combination, best first")
     parser.add_argument("--speed", action="store_true", help="pictures and texts a second")
     parser.add_argument(
-        "--text-map", type=Path, metavar="NPZ", help="write what the encoder stores of its texts"
+        "--store", type=Path, metavar="NPZ", help="write what the encoder stores of its space"
     )
     options = parser.parse_args()
-    if options.text_map:
+    if options.store:
         centre, transform = compute_text_map(ConceptSpace.shrinkage)
-        np.savez(options.text_map, centre=centre, transform=transform)
+        concepts = compute_concepts(ConceptSpace()).astype(np.float32)
+        np.savez(options.store, centre=centre, transform=transform, concepts=concepts)
     elif options.speed:
         speed()
     elif options.search:

@@ -40,6 +40,7 @@ STRANGERS = {
 LAZY = (
     "pareja.encoders.backends.openvino_tower",
     "pareja.encoders.backends.torch_tower",
+    "pareja.encoders.efficientnet_lite_network",
     "pareja.encoders.sentence_network",
     "pareja.server",
 )

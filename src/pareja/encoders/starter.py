@@ -68,10 +68,7 @@ class ConceptSpace:
         scaled = class_logits.astype(np.float64) / self.temperature
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
         weights /= weights.sum(axis=1, keepdims=True)
-        raw: NDArray[np.float32] = (
-            weights @ _concepts(self.prompt, self.hypernym_weight, self.shrinkage)
-        ).astype(np.float32)
-        return unit(raw)
+        return unit((weights @ _concepts(self)).astype(np.float32))
 
 
 def class_names() -> list[str]:
@@ -126,15 +123,19 @@ TextMap = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @cache
-def _text_map(shrinkage: float | None) -> TextMap:
-    """Return the map of a space; that of the default one is stored, for the first query's sake.
+def _stored() -> dict[str, NDArray[np.float32]]:
+    """Return the default space as it is stored, so that texts and pictures each need one network.
 
-    ``python benchmarks/starter.py --text-map FILE`` writes it.
+    ``python benchmarks/starter.py --store FILE`` writes it.
     """
+    with resources.files("pareja.encoders").joinpath("starter_space.npz").open("rb") as file:
+        return dict(np.load(file, allow_pickle=False))
+
+
+@cache
+def _text_map(shrinkage: float | None) -> TextMap:
     if shrinkage == ConceptSpace.shrinkage:
-        with resources.files("pareja.encoders").joinpath("starter_text_map.npz").open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            return arrays["centre"], arrays["transform"]
+        return _stored()["centre"], _stored()["transform"]
     return compute_text_map(shrinkage)
 
 
@@ -151,14 +152,20 @@ def compute_text_map(shrinkage: float | None) -> TextMap:
 
 
 @lru_cache(maxsize=1)
-def _concepts(prompt: str, hypernym_weight: float, shrinkage: float | None) -> NDArray[np.float64]:
+def _concepts(space: ConceptSpace) -> NDArray[np.float64]:
+    if space == ConceptSpace(temperature=space.temperature):
+        return _stored()["concepts"].astype(np.float64)
+    return compute_concepts(space)
+
+
+def compute_concepts(space: ConceptSpace) -> NDArray[np.float64]:
     """Return each class in the space, ``(1000, 512)``, centred and not normalised."""
     texts = UniversalSentenceEncoder()
-    embeddings = texts.encode_texts([prompt.format(name) for name in class_names()])
-    if hypernym_weight:
+    embeddings = texts.encode_texts([space.prompt.format(name) for name in class_names()])
+    if space.hypernym_weight:
         names, shares = hypernym_shares()
-        embeddings = embeddings + hypernym_weight * (shares @ texts.encode_texts(names))
-    _, transform = _text_map(shrinkage)
+        embeddings = embeddings + space.hypernym_weight * (shares @ texts.encode_texts(names))
+    _, transform = _text_map(space.shrinkage)
     centred = (embeddings - embeddings.mean(axis=0)).astype(np.float64)
     concepts: NDArray[np.float64] = centred @ transform
     return concepts
@@ -170,7 +177,8 @@ class Starter(ImageEncoderBase, TextEncoderBase):
 
     It sees what these classes can tell apart, and no more: neither who is in a picture, nor how
     many, nor in which style. No replacement for CLIP. Texts may be in the sixteen languages of the
-    sentence encoder, Spanish among them. Embedding texts loads no image network and no torch.
+    sentence encoder, Spanish among them. Embedding texts loads no image network, and embedding
+    pictures no sentence encoder.
     """
 
     name: str = "starter"

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import numpy as np
@@ -57,7 +57,7 @@ class OpenVinoTower:
         path = _converted_path(network, precision)
         try:
             model = core.read_model(path) if path.exists() else _convert(network, path, precision)
-            compiled = core.compile_model(model, "CPU", _settings(precision))
+            compiled = core.compile_model(model, "CPU", settings(precision))
         except RuntimeError as error:
             raise EncoderError(
                 f"OpenVINO cannot run {path.parent.name}: {_last_line(error)}. Delete "
@@ -74,10 +74,13 @@ class OpenVinoTower:
             return np.array(self._request.get_output_tensor().data, np.float32)
 
 
-def _settings(precision: Precision) -> dict[str, Any]:
+def settings(
+    precision: Precision, hint: Literal["LATENCY", "THROUGHPUT"] = "LATENCY"
+) -> dict[str, Any]:
+    """Return how a network is compiled; ``LATENCY`` is all cores on one batch."""
     return {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
+        "PERFORMANCE_HINT": hint,
         # A thread that is bound to a core waits while another program, or a thread that decodes
         # pictures, uses that core, and all other threads of the network wait for it.
         "ENABLE_CPU_PINNING": False,
@@ -109,10 +112,10 @@ def _convert(network: Network, path: Path, precision: Precision) -> openvino.Mod
         expected = module(*arguments).numpy()
     _name_inputs(model, network)
     if network.preprocessing is not None:
-        model = _with_pixels(model, network.preprocessing)
+        model = with_pixels(model, network.preprocessing)
 
     def is_faithful(candidate: openvino.Model) -> bool:
-        compiled = openvino.Core().compile_model(candidate, "CPU", _settings("float32"))
+        compiled = openvino.Core().compile_model(candidate, "CPU", settings("float32"))
         return _cosine(compiled(checked)[0], expected) >= _FAITHFUL
 
     if not is_faithful(model):
@@ -184,7 +187,7 @@ def _name_inputs(model: openvino.Model, network: Network) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def _with_pixels(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
+def with_pixels(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
     """Let an image network take pixels as they are, and normalise them itself."""
     steps = PrePostProcessor(model)
     image = steps.input()
