@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Where to get torch from, if not from PyPI: https://download.pytorch.org/whl/cpu is much smaller.
+# The optional parts of pareja that running it needs.
+EXTRAS ?= server
+# Where development gets torch from, if not from PyPI: https://download.pytorch.org/whl/cpu is much smaller.
 TORCH_INDEX ?=
-PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
-PIP_INSTALL = $(PIP) install --quiet -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PIP_INSTALL = -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime install demo test lint format docs clean docker-build docker-run
+.PHONY: help runtime install demo test lint format docs wheel clean docker-build docker-run
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +18,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.pareja: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[server]'
+	$(VENV)/bin/python $(PIP_INSTALL) -e '.[$(EXTRAS)]'
 	@touch $@
 
 $(VENV)/.develop: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) -e '.[dev]'
+	$(VENV)/bin/python $(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -e '.[dev]'
 	@touch $@ $(VENV)/.pareja
 
 runtime: $(VENV)/.pareja ## Create the virtual environment with what running it needs
@@ -50,14 +51,21 @@ format: install ## Rewrite the code in the agreed style
 docs: install ## Rebuild the generated pages of docs/
 	$(VENV)/bin/python docs/generate.py
 
+wheel: install ## Build the wheel into dist, check it, and run it in an empty environment
+	rm -rf dist build
+	$(VENV)/bin/python -m build --outdir dist
+	$(VENV)/bin/twine check --strict dist/*
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python $(PIP_INSTALL) dist/*.whl
+	cd build && venv/bin/pareja demo
+
 clean: ## Remove what the tasks have made, except the virtual environment
 	rm -rf out pareja-demo pareja-demo-index dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 DOCKER ?= docker
 IMAGE ?= pareja
-DEVICE ?= cpu
-docker-build: ## Build the container image (DEVICE=cuda for GPUs)
-	$(DOCKER) build --build-arg DEVICE=$(DEVICE) --tag $(IMAGE) .
+docker-build: ## Build the container image (EXTRAS=server,models for CLIP and SigLIP)
+	$(DOCKER) build --build-arg EXTRAS=$(EXTRAS) --tag $(IMAGE) .
 
 docker-run: ## Run the demo in the container; the report lands in ./out
 	mkdir -p out

@@ -183,7 +183,7 @@ class Checkpoint:
 
     def _tokenizer_backend(self) -> Any:
         """Return a ``tokenizers.Tokenizer``."""
-        require("tokenizers", f"to read the tokenizer of {self.name}")
+        require("tokenizers", purpose=f"to read the tokenizer of {self.name}")
         import tokenizers
 
         file = self.folder / "tokenizer.json"
@@ -405,10 +405,11 @@ def _content_digest(path: Path) -> str:
     return digest
 
 
-def require(package: str, purpose: str) -> None:
-    """Raise `MissingDependencyError` unless a package of the group ``models`` is installed."""
-    if find_spec(package) is None:
-        raise MissingDependencyError(package, purpose, "models")
+def require(*packages: str, purpose: str) -> None:
+    """Raise `MissingDependencyError` unless packages of the group ``models`` are installed."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingDependencyError(package, purpose, "models")
 
 
 def _end_tokens(backend: Any, settings: dict[str, Any]) -> None:

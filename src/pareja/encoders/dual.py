@@ -62,7 +62,7 @@ def open_dual(
     EncoderError
         If a file is missing or does not fit the others.
     """
-    require("transformers", f"to load {checkpoint.name}")
+    require("torch", "transformers", purpose=f"to load {checkpoint.name}")
     config = checkpoint.config
     model_type = config["model_type"]
     family = FAMILIES[model_type]

@@ -160,7 +160,7 @@ def plan(name: str) -> Plan:
     EncoderError
         If the repository holds no weights that can be read.
     """
-    require("huggingface_hub", f"to download {name}")
+    require("huggingface_hub", purpose=f"to download {name}")
     from huggingface_hub import HfApi
 
     repository, revision = _target(name)

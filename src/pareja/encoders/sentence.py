@@ -45,7 +45,7 @@ def open_text_encoder(
     EncoderError
         If a file is missing, or a module is of a kind that is not supported.
     """
-    require("transformers", f"to load {checkpoint.name}")
+    require("torch", "transformers", purpose=f"to load {checkpoint.name}")
     transformer, layers = read_modules(checkpoint)
     transformer.check_weights()
     settings = checkpoint.optional_json("config_sentence_transformers.json")

@@ -67,7 +67,7 @@ def open_image_encoder(
     EncoderError
         If a file is missing or makes no sense.
     """
-    require("transformers", f"to load {checkpoint.name}")
+    require("torch", "transformers", purpose=f"to load {checkpoint.name}")
     checkpoint.check_weights()
     pooling = POOLINGS[checkpoint.config["model_type"]]
     preprocessing = checkpoint.preprocessing()

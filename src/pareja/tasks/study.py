@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations
 from typing import Literal, TypedDict, cast
 
@@ -368,5 +369,8 @@ def _require_pairs(dataset: Dataset) -> None:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("pareja", "numpy", "scipy", "pillow", "torch")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    found = {"python": platform.python_version()}
+    for name in ("pareja", "numpy", "scipy", "pillow", "openvino", "torch"):
+        with suppress(PackageNotFoundError):  # torch is no part of the base installation
+            found[name] = version(name)
+    return found

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import importlib.machinery
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,17 +10,15 @@ import pytest
 
 from pareja.encoders import backends
 from pareja.encoders.backends import choose
-from pareja.errors import EncoderError, MissingDependencyError
+from pareja.errors import EncoderError
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make a machine with the given accelerator, OpenVINO, and abilities of its CPU."""
+    """Make a machine with the given accelerator, and abilities of its CPU."""
 
-    def make(accelerator: str | None = None, openvino: bool = True, bfloat16: bool = False) -> None:
+    def make(accelerator: str | None = None, bfloat16: bool = False) -> None:
         monkeypatch.setattr(backends, "_accelerator", lambda: accelerator)
-        spec = importlib.machinery.ModuleSpec("openvino", None) if openvino else None
-        monkeypatch.setattr(backends, "find_spec", lambda name: spec)
         monkeypatch.setattr(backends, "_cpu_has_bfloat16", lambda: bfloat16)
 
     return make
@@ -33,7 +31,6 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
         ({"accelerator": "mps", "bfloat16": True}, "mps", "float32"),
         ({"bfloat16": True}, "openvino", "bfloat16"),
         ({}, "openvino", "float32"),
-        ({"openvino": False, "bfloat16": True}, "cpu", "float32"),
     ],
 )
 def test_the_fastest_is_chosen(machine: Any, has: Any, device: str, precision: str) -> None:
@@ -50,15 +47,13 @@ def test_both_can_be_overridden(machine: Any) -> None:
 
 
 def test_what_is_not_there_is_one_clear_line(machine: Any) -> None:
-    machine(openvino=False)
+    machine()
     with pytest.raises(EncoderError, match="no 'cuda' device"):
         choose("cuda")
     with pytest.raises(EncoderError, match="Devices are cuda, mps, openvino, cpu"):
         choose("tpu")
     with pytest.raises(EncoderError, match="Precisions are float32, bfloat16"):
         choose("cpu", "int8")
-    with pytest.raises(MissingDependencyError, match=r"pareja\[openvino\]"):
-        choose("openvino")
 
 
 def test_torch_is_not_asked_where_there_can_be_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,9 +72,16 @@ def test_torch_is_asked_where_there_may_be_one(
     torch: Any = ModuleType("torch")
     torch.cuda = SimpleNamespace(is_available=lambda: cuda)
     torch.backends = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: mps))
+    torch.__spec__ = ModuleSpec("torch", None)
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setitem(sys.modules, "torch", torch)
     assert backends._accelerator() == expected
+
+
+def test_a_gpu_without_torch_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert backends._accelerator() is None
 
 
 def test_the_cpu_is_asked_through_openvino(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from pareja.encoders.backends.network import Device, Network, Precision, Tower
-from pareja.errors import EncoderError, MissingDependencyError
+from pareja.errors import EncoderError
 
 
 def choose(device: str | None = None, precision: str | None = None) -> tuple[Device, Precision]:
@@ -23,7 +23,7 @@ def choose(device: str | None = None, precision: str | None = None) -> tuple[Dev
     Parameters
     ----------
     device
-        One of `Device`; by default the first that this machine has of CUDA, MPS, OpenVINO, torch.
+        One of `Device`; by default the first that this machine has of CUDA, MPS, OpenVINO.
     precision
         One of `Precision`; by default bfloat16 on CUDA and on CPUs that multiply matrices of it
         (through OpenVINO), float32 elsewhere.
@@ -32,16 +32,12 @@ def choose(device: str | None = None, precision: str | None = None) -> tuple[Dev
     ------
     EncoderError
         If there is no such device or precision.
-    MissingDependencyError
-        If ``openvino`` is asked for and not installed.
     """
     refuse_unknown(device, precision)
     if device is None:
-        device = _accelerator() or ("openvino" if find_spec("openvino") else "cpu")
+        device = _accelerator() or "openvino"
     elif device in ("cuda", "mps") and _accelerator() != device:
         raise EncoderError(f"this machine has no {device!r} device that torch can use. Try 'cpu'.")
-    elif device == "openvino" and not find_spec("openvino"):
-        raise MissingDependencyError("openvino", "for the device 'openvino'", "openvino")
     if precision is None:
         fast = device == "cuda" or (device == "openvino" and _cpu_has_bfloat16())
         precision = "bfloat16" if fast else "float32"
@@ -72,6 +68,8 @@ def _accelerator() -> Literal["cuda", "mps"] | None:
     """Ask torch for a GPU, where one may exist: importing torch takes a second."""
     nvidia = ("/dev/nvidiactl", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll")
     if sys.platform != "darwin" and not any(Path(path).exists() for path in nvidia):
+        return None
+    if find_spec("torch") is None:
         return None
     import torch
 
