@@ -165,7 +165,6 @@ def test_embedded_encoders_refuse_a_device_that_no_machine_has() -> None:
         ),
         ("clip", "tokenizer_config.json", {"model_max_length": -1}),
         ("resnet", "config.json", {"model_type": "resnet", "hidden_sizes": []}),
-        ("sentence", "modules.json", []),
         ("sentence", "modules.json", [{"path": ""}]),
         ("sentence", "2_Dense/config.json", {}),
     ],

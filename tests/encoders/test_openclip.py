@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_models import LENGTH, TEXTS, altered, folder, pictures
+from tiny_models import LENGTH, TEXTS, altered, folder, pictures, write_json
 
 from pareja.encoders.opening import open_folder
 from pareja.encoders.preprocessing import Preprocessing
@@ -108,7 +110,7 @@ def normalised(raw: torch.Tensor) -> NDArray[np.float32]:
 
 def test_both_towers_are_those_of_the_library(library: OpenClip, model_folder: Path) -> None:
     mine, model = encoder(model_folder), Model().eval()
-    seen = Preprocessing(16, "shortest", 16, MEAN, STD)
+    seen = Preprocessing(16, "shortest", 16, MEAN, STD, crop="even")
     pixels = seen.normalise(np.stack([seen.prepare(image) for image in pictures()]))
     with torch.inference_mode():
         images = normalised(model.encode_image(torch.from_numpy(pixels)))
@@ -167,3 +169,64 @@ def test_a_folder_of_transformers_stays_one(library: OpenClip, tmp_path: Path) -
         encoder(path).encode_texts(["a"]), encoder(folder("clip")).encode_texts(["a"])
     )
     assert not library.asked
+
+
+def test_a_crop_lies_where_torchvision_puts_it(library: OpenClip, tmp_path: Path) -> None:
+    path = build(altered("clip", tmp_path / "x"), vision_cfg={"image_size": 32})
+    columns = np.broadcast_to(np.arange(48, dtype=np.uint8)[None, :, None], (32, 48, 3))
+    # Half of 15, 13 and 11 pixels, rounded to the even number.
+    for width, first in ((47, 8), (45, 6), (43, 6)):
+        seen = encoder(path).prepare(Image.fromarray(np.ascontiguousarray(columns[:, :width])))
+        assert seen[0, 0, 0] == first
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "pad", "cleaning"),
+    [
+        ({}, {}, 0, "open_clip lower"),
+        ({"hf_tokenizer_name": "a/b"}, {}, 3, "open_clip whitespace"),
+        ({"hf_tokenizer_name": "a/b"}, {"clean": "canonicalize"}, 3, "open_clip canonicalize"),
+    ],
+)
+def test_texts_are_prepared_as_the_configuration_says(
+    library: OpenClip,
+    tmp_path: Path,
+    text: dict[str, Any],
+    options: dict[str, Any],
+    pad: int,
+    cleaning: str,
+) -> None:
+    path = altered("clip", tmp_path / "x")
+    token = json.loads((path / "tokenizer.json").read_text())["model"]["vocab"]
+    # The tokenizer says that it reads less than the network: open_clip does not ask it.
+    name = next(piece for piece, number in token.items() if number == pad)
+    write_json(path / "tokenizer_config.json", pad_token=name, model_max_length=64)
+    described = {"context_length": LENGTH, "tokenizer_kwargs": options} | text
+    tokeniser = encoder(build(path, text_cfg=described)).tokeniser
+    assert (tokeniser.pad_id, tokeniser.cleaning) == (pad, cleaning)
+    _, inputs = next(tokeniser.batches(["a"], 1))
+    assert inputs["input_ids"].shape == (1, LENGTH)
+    assert inputs["input_ids"][0, -1] == pad
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "cleaned"),
+    [
+        ("open_clip whitespace", "A Photo_of: & CAT"),
+        ("open_clip lower", "a photo_of: & cat"),
+        ("open_clip canonicalize", "a photo of cat"),
+    ],
+)
+def test_the_cleaning_functions_of_open_clip(cleaning: Any, cleaned: str) -> None:
+    tokeniser = replace(encoder(folder("clip")).tokeniser, cleaning=cleaning)
+    assert tokeniser.clean("  A Photo_of:\n &amp;amp; CAT ") == cleaned
+
+
+@pytest.mark.parametrize(
+    "text", [{"tokenizer_mode": "clips"}, {"tokenizer_kwargs": {"strip_sep_token": True}}]
+)
+def test_other_ways_to_tokenise_are_refused(
+    library: OpenClip, tmp_path: Path, text: dict[str, Any]
+) -> None:
+    with pytest.raises(EncoderError, match=r"text_cfg has .*, which is not supported"):
+        encoder(build(altered("clip", tmp_path / "x"), text_cfg=text))

@@ -146,8 +146,8 @@ def test_nothing_gives_no_rows() -> None:
         ),
         (lambda path: change_modules(path, lambda modules: modules[1:]), "no Transformer"),
         (
-            lambda path: write_json(path / "1_Pooling/config.json", pooling_mode="lasttoken"),
-            "pools by 'lasttoken'",
+            lambda path: write_json(path / "1_Pooling/config.json", pooling_mode="first"),
+            "pools by 'first'",
         ),
         (
             lambda path: write_json(path / "1_Pooling/config.json", word_embedding_dimension=None),

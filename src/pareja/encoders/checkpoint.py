@@ -40,6 +40,7 @@ VOCABULARIES = ("vocab.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.mo
 """What a tokenizer without ``tokenizer.json`` is made from."""
 
 _LARGE = 10_000_000
+_POINTER, _POINTER_SIZE = b"version https://git-lfs.github.com/spec/", 1024
 _READ = {".safetensors", ".bin", ".json", ".txt", ".model"}
 
 
@@ -108,6 +109,10 @@ class Checkpoint:
     def config(self) -> dict[str, Any]:
         """The content of ``config.json``."""
         config: dict[str, Any] = self.read_json("config.json")
+        # Of old CLIPs; transformers lets these count whole, its own defaults in them included.
+        for part in ("text_config", "vision_config"):
+            if config.get(f"{part}_dict") is not None:
+                config[part] = config[f"{part}_dict"]
         return config
 
     def preprocessing(self) -> Preprocessing:
@@ -120,7 +125,7 @@ class Checkpoint:
         """
         config = self._image_processor()
         try:
-            return Preprocessing.from_config(config)
+            return Preprocessing.from_config(config, self.config.get("model_type"))
         except EncoderError as error:
             raise self.error(str(error).removesuffix(".")) from None
 
@@ -144,6 +149,7 @@ class Checkpoint:
         *,
         pad_to_max: bool = False,
         pad_id: int | None = None,
+        binding: bool = False,
         cleaning: Cleaning = "none",
         prefix: str = "",
     ) -> Tokeniser:
@@ -152,7 +158,9 @@ class Checkpoint:
         Parameters
         ----------
         limit
-            Tokens that the network reads at most; the tokenizer's own limit may be lower.
+            Tokens that the network reads at most.
+        binding
+            Whether that counts although the tokenizer's own limit is lower.
         pad_to_max, cleaning, prefix
             As `Tokeniser` has them.
         pad_id
@@ -167,16 +175,20 @@ class Checkpoint:
         backend = self._tokenizer_backend()
         if "add_bos_token" in settings or "add_eos_token" in settings:
             _end_tokens(backend, settings)
-        own_limit = settings.get("model_max_length") or limit
+        own_limit = limit if binding else settings.get("model_max_length") or limit
+        if pad_to_max and settings.get("padding_side") == "left":
+            raise self.error("its tokenizer pads on the left, which is not supported")
         if pad_id is None:
             pad = token_text(settings.get("pad_token"))
-            pad_id = self.config.get("pad_token_id") if pad is None else backend.token_to_id(pad)
+            fallback = self.optional_json("config.json").get("pad_token_id")
+            pad_id = fallback if pad is None else backend.token_to_id(pad)
         return Tokeniser(
             self.name,
             backend,
             max_length=min(limit, int(own_limit)),
             pad_id=pad_id or 0,
             pad_to_max=pad_to_max,
+            cut=settings.get("truncation_side") or "right",
             cleaning=cleaning,
             prefix=prefix,
         )
@@ -200,6 +212,32 @@ class Checkpoint:
             ).backend_tokenizer
         except Exception as error:  # tokenizers raises bare Exception
             raise self.error(f"its tokenizer is missing or cannot be read: {error}") from error
+
+    def check_files(self) -> None:
+        """Refuse what would be read as something else than it is.
+
+        Raises
+        ------
+        EncoderError
+            If Git LFS left a pointer in the place of a file, or there is an adapter of PEFT, which
+            transformers applies only where ``peft`` is installed.
+        """
+        for path in sorted(self.folder.rglob("*")):
+            if path.suffix not in _READ or not path.is_file():
+                continue
+            part = path.relative_to(self.folder)
+            if path.stat().st_size < _POINTER_SIZE and path.read_bytes().startswith(_POINTER):
+                raise self.error(
+                    f"{part} is a Git LFS pointer and not the file itself. Get the files with: "
+                    f"git -C {self.folder} lfs pull"
+                )
+            if part.name == "adapter_config.json" and len(part.parts) <= 2:
+                base = self.optional_json(str(part)).get("base_model_name_or_path")
+                raise self.error(
+                    f"{part} is of an adapter of PEFT for {base!r}, and only whole models are "
+                    "read. Merge the two with PEFT's merge_and_unload and save the result; to use "
+                    "the model without its adapter, move that file away"
+                )
 
     def check_weights(self) -> None:
         """Refuse a folder without weights.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint, require
+from pareja.encoders.sentence_modules import Layer, described, output_dim
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
 
@@ -46,7 +47,11 @@ FAMILIES = {
 
 
 def open_dual(
-    checkpoint: Checkpoint, *, device: str | None = None, precision: str | None = None
+    checkpoint: Checkpoint,
+    layers: Sequence[Layer] = (),
+    *,
+    device: str | None = None,
+    precision: str | None = None,
 ) -> NetworkDualEncoder:
     """Read the files of a dual encoder; its weights are loaded when they are first used.
 
@@ -54,6 +59,8 @@ def open_dual(
     ----------
     checkpoint
         A folder whose ``config.json`` has a ``model_type`` of `FAMILIES`.
+    layers
+        What sentence-transformers puts after both towers.
     device, precision
         As `pareja.encoders.backends.choose` takes them.
 
@@ -85,10 +92,11 @@ def open_dual(
         dim = config.get("projection_dim", family.projection)
     return dual_encoder(
         checkpoint,
-        dim=dim,
+        dim=output_dim(dim, layers),
+        after=described(layers),
         preprocessing=preprocessing,
         tokeniser=tokeniser,
-        builder=_builder,
+        builder=partial(_with_layers, layers) if layers else _builder,
         loss=family.loss,
         highest_scale=config.get("max_logit_scale", family.highest_scale),
         device=device,
@@ -135,6 +143,22 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
         "_keys_to_ignore_on_load_unexpected": [rf"^({'|'.join(_PARTS[other])}|logit_)"],
     }
     return partial(checkpoint.load, changes)
+
+
+def _with_layers(
+    layers: Sequence[Layer], checkpoint: Checkpoint, modality: Modality
+) -> Callable[[], torch.nn.Module]:
+    """Return what builds one tower and the layers after it."""
+
+    def build() -> torch.nn.Module:
+        import torch
+
+        from pareja.encoders.sentence_network import after_pooling
+
+        tower = _builder(checkpoint, modality)()
+        return torch.nn.Sequential(tower, after_pooling(layers)).eval().requires_grad_(False)
+
+    return build
 
 
 _PARTS = {"image": ("vision_model", "visual_projection"), "text": ("text_model", "text_projection")}

@@ -15,11 +15,19 @@ from PIL import Image
 from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
 from pareja.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     import torch
+
+
+_CLEANING: dict[str, Cleaning] = {
+    "whitespace": "open_clip whitespace",
+    "lower": "open_clip lower",
+    "canonicalize": "open_clip canonicalize",
+}
 
 
 def open_openclip(
@@ -57,10 +65,25 @@ def open_openclip(
         mean=tuple(pictures.get("mean", CLIP_MEAN)),
         std=tuple(pictures.get("std", CLIP_STD)),
         resample=Image.Resampling[pictures.get("interpolation", "bicubic").upper()],
+        crop="even",
     )
-    # Padded with zeros to full length, as in training: some of the text networks are not causal.
+    text = model["text_cfg"]
+    options = text.get("tokenizer_kwargs") or {}
+    own = bool(text.get("hf_tokenizer_name"))
+    refused = sorted(options.keys() - {"clean"})
+    if refused or text.get("tokenizer_mode"):
+        raise checkpoint.error(
+            f"its text_cfg has {refused[0] if refused else 'tokenizer_mode'!r}, which is not "
+            "supported"
+        )
+    # Padded to full length, as in training: some of the text networks are not causal. open_clip's
+    # own tokenizer pads with zeros.
     tokeniser = checkpoint.tokeniser(
-        model["text_cfg"].get("context_length", 77), pad_to_max=True, pad_id=0
+        text.get("context_length", 77),
+        binding=True,
+        pad_to_max=True,
+        pad_id=None if own else 0,
+        cleaning=_CLEANING[options.get("clean", "whitespace" if own else "lower")],
     )
     return dual_encoder(
         checkpoint,

@@ -8,6 +8,7 @@ from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.dual import FAMILIES, open_dual
 from pareja.encoders.openclip import open_openclip
 from pareja.encoders.sentence import open_text_encoder
+from pareja.encoders.sentence_modules import read_modules
 from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
 from pareja.encoders.unimodal import POOLINGS, open_image_encoder
 
@@ -48,6 +49,7 @@ def open_folder(
         If the folder holds no encoder, or one of its files is missing or broken.
     """
     checkpoint = Checkpoint(folder, name, model or folder.resolve().name, commit)
+    checkpoint.check_files()
     try:
         return _open(checkpoint, text_prefix, device, precision)
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
@@ -61,12 +63,19 @@ def _open(
     checkpoint: Checkpoint, text_prefix: str, device: str | None, precision: str | None
 ) -> NetworkEncoder:
     if checkpoint.has("modules.json"):
-        modules = checkpoint.read_json("modules.json")
-        if not str(modules[0]["type"]).endswith(".CLIPModel"):
+        modules = read_modules(checkpoint)
+        network = modules.network
+        if network.config.get("model_type") not in FAMILIES:
             return open_text_encoder(
-                checkpoint, prefix=text_prefix, device=device, precision=precision
+                checkpoint, modules, prefix=text_prefix, device=device, precision=precision
             )
-        checkpoint = checkpoint.inside(modules[0]["path"])
+        if any(layer.kind == "Pooling" for layer in modules.layers) or modules.prompt:
+            raise checkpoint.error("it pools tokens or puts prompts before texts: not supported")
+        modules.check_outputs(
+            text=("get_text_features", "pooler_output"),
+            image=("get_image_features", "pooler_output"),
+        )
+        return open_dual(network, modules.layers, device=device, precision=precision)
     # Repositories of timm have a config.json too, which transformers does not know.
     openclip = checkpoint.has("open_clip_config.json")
     if openclip and checkpoint.optional_json("config.json").get("model_type") not in FAMILIES:

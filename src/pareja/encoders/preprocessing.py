@@ -49,6 +49,10 @@ class Preprocessing:
         Pillow's filter.
     scale
         What the values 0 to 255 are multiplied by first.
+    crop
+        Where the crop lies if an odd number of pixels is too many: the first column and row are
+        rounded ``"down"``, as transformers does, or to the ``"even"`` number, as torchvision does
+        for open_clip.
     """
 
     side: int
@@ -58,9 +62,10 @@ class Preprocessing:
     std: Colour = CLIP_STD
     resample: Image.Resampling = Image.Resampling.BICUBIC
     scale: float = 1 / 255
+    crop: Literal["down", "even"] = "down"
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Preprocessing:
+    def from_config(cls, config: Mapping[str, Any], model_type: str | None = None) -> Preprocessing:
         """Read the ``preprocessor_config.json`` of a model.
 
         Parameters
@@ -68,6 +73,8 @@ class Preprocessing:
         config
             Its content. What it leaves out is as in the processor class that it names: CLIP, BiT
             (used by DINOv2), SigLIP, ViT or ConvNeXt (used by ResNet).
+        model_type
+            Of the model, which says the class where the file does not.
 
         Raises
         ------
@@ -75,7 +82,7 @@ class Preprocessing:
             If the processor is of another class, or its output is not one square per picture.
         """
         named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
-        family = str(named)
+        family = str(named or _FAMILY_OF.get(model_type or "", ""))
         for suffix in ("Fast", "Pil", "ImageProcessor", "FeatureExtractor"):
             family = family.removesuffix(suffix)
         default = _DEFAULTS.get(family)
@@ -157,8 +164,9 @@ class Preprocessing:
         mean, std = (
             " ".join(f"{value:.7g}" for value in colour) for colour in (self.mean, self.std)
         )
+        even = "" if self.crop == "down" else " even"
         return (
-            f"{self.resize} {self.resize_to} {self.resample.name.lower()}, crop {self.side}, "
+            f"{self.resize} {self.resize_to} {self.resample.name.lower()}, crop {self.side}{even}, "
             f"x {self.scale:.6g}, mean {mean}, std {std}"
         )
 
@@ -177,7 +185,7 @@ class Preprocessing:
                 new_height = int(self.resize_to * height / width)
             else:
                 new_width = int(self.resize_to * width / height)
-        left, top = (new_width - self.side) // 2, (new_height - self.side) // 2
+        left, top = (self._half(length - self.side) for length in (new_width, new_height))
         if max(new_width, new_height) > _EXTREME_RATIO * self.resize_to:
             # Pillow holds the box in single precision and may resize the two axes in the other
             # order, so that single pixels may differ by a level from resizing first: normal
@@ -193,6 +201,9 @@ class Preprocessing:
         if (left, top, *image.size) != (0, 0, self.side, self.side):
             image = image.crop((left, top, left + self.side, top + self.side))
         return np.asarray(image)
+
+    def _half(self, surplus: int) -> int:
+        return surplus // 2 if self.crop == "down" else round(surplus / 2)
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
         """Scale, centre and divide; uint8 ``(n, side, side, 3)`` to ``(n, 3, side, side)``."""
@@ -210,6 +221,16 @@ _DEFAULTS = {
     "ConvNext": Preprocessing(384, "shortest", 384, HALF, HALF),
 }
 _CROPPING = {"CLIP", "Bit"}
+# What transformers' AutoImageProcessor takes for a model.
+_FAMILY_OF = {
+    "clip": "CLIP",
+    "metaclip_2": "CLIP",
+    "aimv2": "CLIP",
+    "siglip": "Siglip",
+    "resnet": "ConvNext",
+    "vit": "ViT",
+    "dinov2": "Bit",
+}
 
 
 def _colour(value: Any, default: Colour) -> Colour:

@@ -12,7 +12,7 @@ from pareja.encoders.backends import choose
 from pareja.encoders.backends.network import Network
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.protocols import Fingerprint
-from pareja.encoders.sentence_modules import pooling_modes, read_modules
+from pareja.encoders.sentence_modules import Modules, described, output_dim, pooling_modes
 from pareja.encoders.towers import NetworkTextEncoder
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
 def open_text_encoder(
     checkpoint: Checkpoint,
+    modules: Modules,
     *,
     prefix: str = "",
     device: str | None = None,
@@ -35,6 +36,8 @@ def open_text_encoder(
     ----------
     checkpoint
         A folder with a ``modules.json``.
+    modules
+        What that lists.
     prefix
         Put before every text if the folder names no default prompt of its own.
     device, precision
@@ -46,20 +49,21 @@ def open_text_encoder(
         If a file is missing, or a module is of a kind that is not supported.
     """
     require("torch", "transformers", purpose=f"to load {checkpoint.name}")
-    transformer, layers = read_modules(checkpoint)
+    transformer, layers = modules.network, modules.layers
     transformer.check_weights()
-    settings = checkpoint.optional_json("config_sentence_transformers.json")
-    prompt = (settings.get("prompts") or {}).get(settings.get("default_prompt_name"), prefix)
-    pooling = next((layer for layer in layers if layer.kind == "Pooling"), None)
+    prompt = modules.prompts.get(modules.prompt or "", prefix)
+    pooling = layers[0] if layers and layers[0].kind == "Pooling" else None
     if pooling is None:
         raise checkpoint.error("modules.json has no Pooling, so that a text has no single vector")
+    modules.check_outputs(text=("forward", "last_hidden_state"))
     if prompt and pooling.settings.get("include_prompt") is False:
         raise checkpoint.error("its pooling leaves the prompt out, which is not supported")
     modes = pooling_modes(pooling)
-    own = transformer.optional_json("sentence_bert_config.json")
+    own_limit = modules.settings["max_seq_length"]
     tokeniser = transformer.tokeniser(
-        min(_positions(transformer.config), own.get("max_seq_length") or 10**6),
-        cleaning="lower" if own.get("do_lower_case") else "none",
+        min(_positions(transformer.config), own_limit or 10**6),
+        binding=own_limit is not None,
+        cleaning="lower" if modules.settings["do_lower_case"] else "none",
         prefix=prompt,
     )
     hidden = pooling.settings.get("embedding_dimension") or pooling.settings.get(
@@ -67,12 +71,11 @@ def open_text_encoder(
     )
     if not hidden:
         raise checkpoint.error("its Pooling has no embedding_dimension")
-    dims = [layer.settings["out_features"] for layer in layers if layer.kind == "Dense"]
     fingerprint = Fingerprint(
         model=checkpoint.model,
         revision=checkpoint.revision,
         preprocessing=tokeniser.identity(),
-        pooling=" ".join([*modes, *(layer.kind for layer in layers if layer.kind == "Dense")]),
+        pooling=" ".join([*modes, described(layers)]).strip(),
     )
 
     def build() -> torch.nn.Module:
@@ -87,7 +90,7 @@ def open_text_encoder(
         text_network=Network(
             key=f"{fingerprint.digest}-text",
             modality="text",
-            dim=dims[-1] if dims else hidden * len(modes),
+            dim=output_dim(hidden * len(modes), layers),
             inputs=("input_ids", "attention_mask"),
             build=build,
         ),

@@ -25,12 +25,10 @@ class SentenceNetwork(torch.nn.Module):
         super().__init__()
         self.transformer = transformer
         self.modes: list[str] = []
-        self.after = torch.nn.ModuleList()
         for layer in layers:
             if layer.kind == "Pooling":
                 self.modes = pooling_modes(layer)
-            else:
-                self.after.append(_dense(layer) if layer.kind == "Dense" else _Normalize())
+        self.after = after_pooling(layers)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return one vector a text, ``(n, dim)``."""
@@ -38,9 +36,27 @@ class SentenceNetwork(torch.nn.Module):
         hidden = output.last_hidden_state
         mask = attention_mask[:, :, None].to(hidden.dtype)
         result = torch.cat([_POOLS[mode](hidden, mask) for mode in self.modes], dim=1)
-        for module in self.after:
-            result = module(result)
-        return result
+        pooled: torch.Tensor = self.after(result)
+        return pooled
+
+
+def after_pooling(layers: Sequence[Layer]) -> torch.nn.Sequential:
+    """Return what turns a pooled vector into the final one."""
+    kinds = {"Dense": _dense, "Normalize": lambda _: _Normalize(), "Truncate": _Truncate}
+    return torch.nn.Sequential(
+        *(kinds[layer.kind](layer) for layer in layers if layer.kind in kinds)
+    )
+
+
+class _Truncate(torch.nn.Module):
+    """The first numbers of each row."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.dim: int = layer.settings["dim"]
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors[:, : self.dim]
 
 
 class _Normalize(torch.nn.Module):
@@ -62,11 +78,24 @@ def _max(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return hidden.masked_fill(mask == 0, float("-inf")).max(dim=1).values
 
 
+def _weighted_mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    # The first token counts 1, the second 2, and so on.
+    weights = mask * mask.cumsum(1)
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+
+def _last_token(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    last = (mask.cumsum(1) == mask.sum(1, keepdim=True)) * mask
+    return (hidden * last).sum(1)
+
+
 _POOLS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "cls": lambda hidden, mask: hidden[:, 0],
     "max": _max,
     "mean": _mean,
     "mean_sqrt_len_tokens": _mean_sqrt,
+    "weightedmean": _weighted_mean,
+    "lasttoken": _last_token,
 }
 
 
@@ -74,6 +103,7 @@ def _dense(layer: Layer) -> torch.nn.Module:
     """Make a linear layer and its activation, with the weights of its own folder."""
     settings, checkpoint = layer.settings, layer.checkpoint
     named = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
+    named = named or "torch.nn.Identity"
     activation = getattr(torch.nn, named.rpartition(".")[2], None)
     if not named.startswith("torch.nn.") or not isinstance(activation, type):
         raise checkpoint.error(f"its Dense has the activation {named!r}, which torch does not have")

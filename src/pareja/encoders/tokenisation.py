@@ -6,6 +6,7 @@ quickly in a new process.
 
 from __future__ import annotations
 
+import html
 import re
 import string
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,16 @@ from pareja.encoders.protocols import warn_of_truncation
 if TYPE_CHECKING:
     import tokenizers
 
-Cleaning = Literal["none", "lower", "canonical"]
-"""What is done to a text first: nothing; lower case; or lower case and no punctuation (SigLIP)."""
+Cleaning = Literal[
+    "none",
+    "lower",
+    "canonical",
+    "open_clip whitespace",
+    "open_clip lower",
+    "open_clip canonicalize",
+]
+"""What is done to a text first: nothing; lower case; lower case and no punctuation (SigLIP); or
+what open_clip's tokenizers do, but for repairing text that was decoded wrongly (ftfy)."""
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -46,6 +55,8 @@ class Tokeniser:
         What is done to a text before.
     prefix
         Put before every text.
+    cut
+        At which end a text that is too long is cut.
     """
 
     name: str
@@ -55,16 +66,18 @@ class Tokeniser:
     pad_to_max: bool = False
     cleaning: Cleaning = "none"
     prefix: str = ""
+    cut: Literal["right", "left"] = "right"
 
     def __post_init__(self) -> None:
         self.backend.no_padding()
-        self.backend.enable_truncation(self.max_length)
+        self.backend.enable_truncation(self.max_length, direction=self.cut)
 
     def identity(self) -> str:
         """Everything here that changes the network's input, as one line for a fingerprint."""
         padding = ", padded" if self.pad_to_max else ""
         prefix = f", prefix {self.prefix!r}" if self.prefix else ""
-        return f"{self.cleaning}, {self.max_length} tokens{padding}{prefix}"
+        cut = "" if self.cut == "right" else ", cut on the left"
+        return f"{self.cleaning}, {self.max_length} tokens{cut}{padding}{prefix}"
 
     def clean(self, text: str) -> str:
         """Return the text as it is tokenised.
@@ -76,6 +89,13 @@ class Tokeniser:
         text = (self.prefix + text).encode("utf-8", "replace").decode("utf-8")
         if self.cleaning == "none":
             return text
+        if self.cleaning.startswith("open_clip"):
+            text = html.unescape(html.unescape(text))
+            if self.cleaning == "open_clip canonicalize":
+                text = text.replace("_", " ").translate(_PUNCTUATION)
+            if self.cleaning != "open_clip whitespace":
+                text = text.lower()
+            return " ".join(text.split())
         text = text.lower()
         if self.cleaning == "lower":
             return text

@@ -177,6 +177,7 @@ def dual_encoder(
     builder: Callable[[Checkpoint, Modality], Callable[[], torch.nn.Module]],
     loss: Literal["softmax", "sigmoid"],
     highest_scale: float = math.inf,
+    after: str = "",
     device: str | None = None,
     precision: str | None = None,
 ) -> NetworkDualEncoder:
@@ -194,6 +195,8 @@ def dual_encoder(
         Returns what builds one tower.
     loss
         How it was trained.
+    after
+        What is done to the vectors that its towers give, for the fingerprint.
     highest_scale
         Where the factor of its logits is cut off.
     device, precision
@@ -203,7 +206,7 @@ def dual_encoder(
         model=checkpoint.model,
         revision=checkpoint.revision,
         preprocessing=f"{preprocessing.identity()}; text {tokeniser.identity()}",
-        pooling="the model's own",
+        pooling=f"the model's own {after}".strip(),
     )
     where, what = choose(device, precision)
     return NetworkDualEncoder(
