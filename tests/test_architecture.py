@@ -25,6 +25,7 @@ LAYERS = (
     "encoders",
     "analysis",
     "datasets",
+    "arrays",
     "files",
     "sqlite",
     "errors",

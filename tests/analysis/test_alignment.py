@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeCV
 from pareja.analysis import Bridge, bridges, geometry
 from pareja.analysis.crossfit import Blocks
 from pareja.analysis.significance import Floats, Indices, grouped_pairings
-from pareja.analysis.similarity import unit
+from pareja.arrays import unit
 from pareja.errors import AnalysisError
 
 NAMES = ("random_projection", "ridge", "cca", "procrustes", "relative")

@@ -6,7 +6,7 @@ from scipy.spatial import procrustes
 from sklearn.decomposition import PCA
 
 from pareja.analysis import plane
-from pareja.analysis.similarity import unit
+from pareja.arrays import unit
 from pareja.errors import AnalysisError
 
 RNG = np.random.default_rng(0)

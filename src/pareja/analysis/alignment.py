@@ -23,8 +23,9 @@ from pareja.analysis.significance import (
     permuted_products,
     random_pairings,
 )
-from pareja.analysis.similarity import random_projection_similarity, unit
+from pareja.analysis.similarity import random_projection_similarity
 from pareja.analysis.validation import checked_count, checked_pairs, levelled, required
+from pareja.arrays import unit
 from pareja.errors import AnalysisError
 
 BridgeName = Literal["random_projection", "ridge", "cca", "procrustes", "relative"]

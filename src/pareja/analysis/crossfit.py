@@ -31,7 +31,7 @@ from pareja.analysis.significance import (
     grouped_pairings,
     permutation_test,
 )
-from pareja.analysis.similarity import unit
+from pareja.arrays import unit
 
 _STRENGTHS = np.logspace(-3, 3, 13)
 _COMPONENTS = 32

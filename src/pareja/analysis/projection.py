@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pareja.analysis.significance import Floats
-from pareja.analysis.similarity import unit
 from pareja.analysis.validation import checked_pairs
+from pareja.arrays import unit
 from pareja.errors import AnalysisError
 
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from pareja.analysis.significance import Floats
 from pareja.analysis.validation import checked_count, checked_rows
+from pareja.arrays import unit
 from pareja.errors import AnalysisError
 
 
@@ -21,8 +22,8 @@ def normalise(raw: ArrayLike) -> Floats:
     Returns
     -------
     Floats
-        Shape ``(n, dim)``. A row of zeros stays one: it has no direction, its cosine with
-        everything is 0, and so it ties with all and ranks at chance.
+        Shape ``(n, dim)``. A row of zeros stays one, as `pareja.arrays.unit` says: its cosine
+        with everything is 0, and so it ranks at chance.
 
     Raises
     ------
@@ -35,16 +36,6 @@ def normalise(raw: ArrayLike) -> Floats:
     [[0.6, 0.8], [0.0, 0.0]]
     """
     return unit(checked_rows("embeddings", raw))
-
-
-def unit(rows: Floats) -> Floats:
-    """Scale vectors along the last axis to length 1; zeros stay zeros."""
-    largest = np.abs(rows).max(axis=-1, keepdims=True)
-    # Squares of very large or very small numbers would leave the range of float64.
-    rows = np.divide(rows, largest, out=np.zeros_like(rows), where=largest > 0)
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    directions: Floats = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return directions
 
 
 def cosine_similarity(images: ArrayLike, captions: ArrayLike) -> Floats:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.special import softmax
-from threadpoolctl import threadpool_limits
 
 from pareja.analysis.significance import Floats, Indices
 from pareja.analysis.similarity import normalise
 from pareja.analysis.validation import checked_rows
+from pareja.arrays import one_blas_thread
 from pareja.classifiers.learned import Linear, Nearest, Rule
 from pareja.classifiers.linear_probe import linear_probe
 from pareja.classifiers.shots import Shots
@@ -170,10 +171,7 @@ def learn(
     """
     shots = _checked(images, answers, prior)
     recipe = _RECIPES[method]
-    # Thousands of small products: threads would wait for each other, and on a busy machine for
-    # long.
-    threads = 1 if shots.images.size < _WORTH_THREADS else None
-    with threadpool_limits(threads, user_api="blas"):
+    with one_blas_thread() if shots.images.size < _WORTH_THREADS else nullcontext():
         chosen = _chosen(method, shots, settings)
         return Learned(recipe.fit(shots, **chosen), chosen, recipe.uses_words)
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from pareja.analysis.significance import Floats
-from pareja.analysis.similarity import unit
+from pareja.arrays import unit
 from pareja.classifiers.learned import Cache
 from pareja.classifiers.linear_probe import cross_entropy, in_span
 from pareja.classifiers.shots import Shots

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pareja.arrays import unit
 from pareja.encoders.bases import ImageEncoderBase
 from pareja.encoders.pickled_tensors import read_tensors
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
-from pareja.encoders.towers import unit
 from pareja.errors import ModelUnavailableError
 
 if TYPE_CHECKING:

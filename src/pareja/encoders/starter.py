@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pareja.arrays import one_blas_thread, unit
 from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
 from pareja.encoders.efficientnet_lite import EfficientNetLite2
 from pareja.encoders.protocols import Embeddings, EncoderPair, Fingerprint, Pixels
-from pareja.encoders.small_products import one_blas_thread
-from pareja.encoders.towers import unit
 from pareja.encoders.universal_sentence import UniversalSentenceEncoder
 
 _CLASSES = 1000

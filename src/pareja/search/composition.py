@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.arrays import unit
 from pareja.encoders.protocols import Encoder
 from pareja.errors import CollectionError, FingerprintMismatchError
 from pareja.search.contracts import Query, VectorStore
@@ -65,14 +66,13 @@ def query_vector(query: Query, encoder: Encoder, store: VectorStore) -> NDArray[
         raise CollectionError(
             "nothing is looked for. Give words, a picture, or a picture of the collection."
         )
-    vector = _unit(np.mean(wanted, axis=0, dtype=np.float64))
+    vector = _direction(np.mean(wanted, axis=0, dtype=np.float64))
     if query.minus is not None:
-        vector = _unit(vector - MINUS_WEIGHT * vectors[query.minus])
+        vector = _direction(vector - MINUS_WEIGHT * vectors[query.minus])
     return vector.astype(np.float32)
 
 
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    length = float(np.linalg.norm(vector))
-    if length < 1e-6:
+def _direction(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    if np.linalg.norm(vector) < 1e-6:
         raise CollectionError("the parts of the query cancel each other. Leave one of them out.")
-    return vector / length
+    return unit(vector)

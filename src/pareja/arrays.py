@@ -1,0 +1,73 @@
+"""Two rules about arrays that every layer keeps: unit vectors, and the threads of BLAS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+Real = TypeVar("Real", np.float32, np.float64)
+
+# The number of threads is the whole process's: of two blocks at a time, the one that ends last
+# could put the other's number back for good.
+_turn = threading.RLock()
+
+
+def unit(vectors: NDArray[Real]) -> NDArray[Real]:
+    """Scale vectors to length 1.
+
+    Parameters
+    ----------
+    vectors
+        Shape ``(..., dim)``; each along the last axis. Their magnitude may be as large or small as
+        their type allows.
+
+    Returns
+    -------
+    ndarray
+        The same shape and type. A vector of zeros stays one: it has no direction, its cosine with
+        everything is 0, and so it ties with all. A vector with NaN or infinity becomes NaN
+        throughout, so that no part of it passes for a number.
+
+    Examples
+    --------
+    >>> unit(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    if not vectors.shape[-1]:
+        return vectors.copy()
+    largest = np.abs(vectors).max(axis=-1, keepdims=True)
+    # Squares of very large or very small numbers would leave the range of the type.
+    with np.errstate(invalid="ignore"):
+        scaled = vectors / np.where(largest == 0, np.ones_like(largest), largest)
+    lengths = np.linalg.norm(scaled, axis=-1, keepdims=True)
+    directions: NDArray[Real] = scaled / np.where(lengths == 0, np.ones_like(lengths), lengths)
+    return directions
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold NumPy's BLAS to one thread, for code that makes many small products.
+
+    BLAS's threads wait for each other at every product, without letting go of their core. That
+    gains little on an idle machine, and where other programs run it takes ten times as long. One
+    block of all threads of the process runs at a time; a block may hold another.
+    """
+    with _turn, _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # It finds the libraries that are loaded by now, and whoever multiplies has loaded NumPy.
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
