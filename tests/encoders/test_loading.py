@@ -126,6 +126,15 @@ def test_a_folder_with_a_plus_in_its_name_is_a_folder(tmp_path: Path) -> None:
     assert load(str(path), device="cpu").name == str(path)
 
 
+def test_a_folder_that_is_renamed_keeps_its_space(tmp_path: Path) -> None:
+    first = load(altered("clip", tmp_path / "one"), device="cpu")
+    second = load((tmp_path / "one").rename(tmp_path / "two"), device="cpu")
+    assert require_dual(first).image_fingerprint == require_dual(second).image_fingerprint
+    write_json(tmp_path / "two/preprocessor_config.json", image_mean=[0.5, 0.5, 0.5])
+    third = load(tmp_path / "two", device="cpu")
+    assert require_dual(third).image_fingerprint != require_dual(second).image_fingerprint
+
+
 def test_a_catalogue_model_that_is_not_here_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

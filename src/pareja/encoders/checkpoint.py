@@ -55,7 +55,7 @@ class Checkpoint:
     name
         How messages call it.
     model
-        Which model it is, for fingerprints: its repository, or the name of its folder.
+        Which model it is, for fingerprints: its repository, if it has one.
     commit
         The commit of its repository; None for a folder that comes from nowhere known.
     """

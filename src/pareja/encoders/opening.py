@@ -12,6 +12,7 @@ from pareja.encoders.sentence_modules import read_modules
 from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
 from pareja.encoders.unimodal import POOLINGS, open_image_encoder
 
+_FOLDER = "a local folder"
 NetworkEncoder = NetworkDualEncoder | NetworkImageEncoder | NetworkTextEncoder
 
 
@@ -35,7 +36,8 @@ def open_folder(
     name
         How messages call it.
     model
-        Its repository; by default it is called after its folder.
+        Its repository. A folder that comes from nowhere known is told from others by its files
+        alone, so that it may be renamed and moved.
     commit
         Of the repository; by default the files are hashed.
     text_prefix
@@ -48,7 +50,7 @@ def open_folder(
     EncoderError
         If the folder holds no encoder, or one of its files is missing or broken.
     """
-    checkpoint = Checkpoint(folder, name, model or folder.resolve().name, commit)
+    checkpoint = Checkpoint(folder, name, model or _FOLDER, commit)
     checkpoint.check_files()
     try:
         return _open(checkpoint, text_prefix, device, precision)
