@@ -9,67 +9,75 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pareja.tasks import results as _results
 
 if TYPE_CHECKING:
-    from pareja.classifiers.zero_shot import classify
-    from pareja.datasets import (
-        Dataset,
-        Record,
-        check_dataset,
-        decode_image,
-        load_dataset,
-        pack,
-    )
-    from pareja.embedding import Embedded, embed, embed_texts
-    from pareja.encoders import list_models, load
+    from pareja.classifiers.learned import load_classifier
+    from pareja.datasets import Dataset, Record, decode_image, load_dataset
+    from pareja.embedding import Embedded, EmbeddingCache, embed, embed_texts
+    from pareja.encoders import Fingerprint, list_models, load
     from pareja.errors import ParejaError
-    from pareja.report import write_folder, write_report
     from pareja.search import Collection, Query
-    from pareja.tasks.study import StudyResult, run_study
+    from pareja.tasks.checks import check, pack
+    from pareja.tasks.compare import compare
+    from pareja.tasks.labelling import classify
+    from pareja.tasks.learning import fewshot, learn
+    from pareja.tasks.moderation import moderate
+    from pareja.tasks.study import study
 
 _HOMES = {
     "Collection": "search",
     "Dataset": "datasets",
     "Embedded": "embedding",
+    "EmbeddingCache": "embedding",
+    "Fingerprint": "encoders",
     "ParejaError": "errors",
     "Query": "search",
     "Record": "datasets",
-    "StudyResult": "tasks.study",
-    "check_dataset": "datasets",
-    "classify": "classifiers.zero_shot",
+    "check": "tasks.checks",
+    "classify": "tasks.labelling",
+    "compare": "tasks.compare",
     "decode_image": "datasets",
     "embed": "embedding",
     "embed_texts": "embedding",
+    "fewshot": "tasks.learning",
+    "learn": "tasks.learning",
     "list_models": "encoders",
     "load": "encoders",
+    "load_classifier": "classifiers.learned",
     "load_dataset": "datasets",
-    "pack": "datasets",
-    "run_study": "tasks.study",
-    "write_folder": "report",
-    "write_report": "report",
+    "moderate": "tasks.moderation",
+    "pack": "tasks.checks",
+    "study": "tasks.study",
 }
 
 __all__ = [
     "Collection",
     "Dataset",
     "Embedded",
+    "EmbeddingCache",
+    "Fingerprint",
     "ParejaError",
     "Query",
     "Record",
-    "StudyResult",
-    "check_dataset",
+    "check",
     "classify",
+    "compare",
     "decode_image",
     "embed",
     "embed_texts",
+    "fewshot",
+    "learn",
     "list_models",
     "load",
+    "load_classifier",
     "load_dataset",
+    "moderate",
     "pack",
-    "run_study",
-    "write_folder",
-    "write_report",
+    "study",
 ]
 
 
@@ -81,3 +89,13 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def _write(result: object, path: Path, **options: Any) -> Path:
+    from pareja.report.saving import save
+
+    return save(result, path, **options)
+
+
+# Results lie below the reports that they are written as; this is the one place above both.
+_results.written_by(_write)

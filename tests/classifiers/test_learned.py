@@ -10,7 +10,7 @@ from safetensors.numpy import save
 from tests.classifiers.few_shot_points import LABELS, SPACE, points
 
 from pareja.classifiers.few_shot import METHODS, Method, learn
-from pareja.classifiers.learned import Cache, Classifier, load_classifier, save_classifier
+from pareja.classifiers.learned import Cache, Classifier, load_classifier
 from pareja.errors import DatasetError, FingerprintMismatchError, OutputError
 
 
@@ -32,7 +32,7 @@ def classifier(method: Method = "tip-adapter") -> Classifier:
 @pytest.mark.parametrize("method", METHODS)
 def test_what_was_saved_is_loaded(tmp_path: Path, method: Method) -> None:
     before = classifier(method)
-    path = save_classifier(before, tmp_path / "new" / "pets.safetensors")
+    path = before.save(tmp_path / "new" / "pets.safetensors")
     after = load_classifier(path, SPACE)
     tests = points(each=5, seed=4).images
     np.testing.assert_array_equal(before.probabilities(tests), after.probabilities(tests))
@@ -56,7 +56,7 @@ def test_probabilities_are_those_of_learning() -> None:
 
 
 def test_a_call_gives_what_zero_shot_gives() -> None:
-    found = classifier()(points(each=3, seed=4).images)
+    found = classifier().classified(points(each=3, seed=4).images)
     assert found.labels == LABELS
     assert len(found) == 12
     assert not found.unknown.any()
@@ -65,7 +65,7 @@ def test_a_call_gives_what_zero_shot_gives() -> None:
 
 
 def test_another_space_is_refused(tmp_path: Path) -> None:
-    path = save_classifier(classifier(), tmp_path / "pets.safetensors")
+    path = classifier().save(tmp_path / "pets.safetensors")
     other = replace(SPACE, revision="2")
     with pytest.raises(FingerprintMismatchError, match="pareja fewshot --save") as refused:
         load_classifier(path, other)
@@ -76,12 +76,12 @@ def test_another_space_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_earlier_file_is_kept_unless_forced(tmp_path: Path) -> None:
-    path = save_classifier(classifier("knn"), tmp_path / "pets.safetensors")
+    path = classifier("knn").save(tmp_path / "pets.safetensors")
     kept = path.read_bytes()
     with pytest.raises(OutputError, match="--force"):
-        save_classifier(classifier(), path)
+        classifier().save(path)
     assert path.read_bytes() == kept
-    save_classifier(classifier(), path, force=True)
+    classifier().save(path, force=True)
     assert load_classifier(path).method == "tip-adapter"
     assert [entry.name for entry in tmp_path.iterdir()] == ["pets.safetensors"]
 
@@ -112,7 +112,7 @@ def described(path: Path) -> tuple[dict[str, object], dict[str, np.typing.NDArra
 def test_a_file_that_was_tampered_with_is_one_line(
     tmp_path: Path, change: dict[str, object], says: str
 ) -> None:
-    path = save_classifier(classifier(), tmp_path / "pets.safetensors")
+    path = classifier().save(tmp_path / "pets.safetensors")
     written, arrays = described(path)
     path.write_bytes(save(arrays, {"pareja.classifier": json.dumps({**written, **change})}))
     with pytest.raises(DatasetError, match="Learn it anew") as refused:
@@ -122,7 +122,7 @@ def test_a_file_that_was_tampered_with_is_one_line(
 
 
 def test_arrays_that_do_not_fit_are_noticed(tmp_path: Path) -> None:
-    path = save_classifier(classifier(), tmp_path / "pets.safetensors")
+    path = classifier().save(tmp_path / "pets.safetensors")
     written, arrays = described(path)
     header = {"pareja.classifier": json.dumps(written)}
     for broken in (

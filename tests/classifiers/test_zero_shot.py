@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,15 +14,22 @@ from PIL import Image
 from tiny_models import folder, pictures
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from pareja.classifiers.zero_shot import classify, embed_labels, zero_shot
+from pareja.classifiers.classification import Classification
+from pareja.classifiers.zero_shot import embed_labels, zero_shot
 from pareja.embedding.cache import EmbeddingCache
-from pareja.encoders import load, require_dual
+from pareja.encoders import DualEncoder, Embeddings, load, require_dual
 from pareja.errors import FingerprintMismatchError, LabelError
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
 
 LABELS = ("red", "green", "blue")
+
+
+def classify(
+    images: Embeddings, labels: Sequence[str], encoder: DualEncoder, **options: Any
+) -> Classification:
+    return zero_shot(labels, encoder, **options).classified(images)
 
 
 def painted(*names: str) -> list[Image.Image]:
@@ -154,4 +162,4 @@ def test_what_cannot_be_classified_is_said(colours: ColourEncoder) -> None:
     with pytest.raises(LabelError, match="told already"):
         classify(images, LABELS, colours, multi_label=True, unknown=0.5)
     with pytest.raises(FingerprintMismatchError, match="are not those of colours"):
-        zero_shot(LABELS, colours)(np.zeros((2, 7), np.float32))
+        zero_shot(LABELS, colours).classified(np.zeros((2, 7), np.float32))

@@ -99,7 +99,10 @@ def test_a_classifier_of_another_space_is_refused(
 ) -> None:
     saved = ("--method", "knn", "--save", "c.safetensors")
     assert pareja("fewshot", kinds, *QUICK, *saved).status == 0
-    monkeypatch.setattr("pareja.encoders.load", lambda name, **_: replace(colours, name=name))
+    other = replace(colours, name="other")
+    monkeypatch.setattr(
+        "pareja.encoders.load", lambda given, **_: other if given == "other" else given
+    )
     run = pareja("classify", kinds, "--no-cache", "--classifier", "c.safetensors", "-m", "other")
     assert run.status == 1
     assert run.out == ""

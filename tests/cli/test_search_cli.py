@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
-from pareja.classifiers.learned import save_classifier
 from pareja.errors import ModelUnavailableError
 from pareja.search import BundledQuery
 
@@ -91,7 +90,7 @@ def test_search_by_picture_likeness_and_what_it_is_not(
 
 @pytest.fixture
 def kinds(tmp_path: Path, colours: ColourEncoder) -> Path:
-    return save_classifier(colour_classifier(colours), tmp_path / "kinds.safetensors")
+    return colour_classifier(colours).save(tmp_path / "kinds.safetensors")
 
 
 def stems(run_out: str) -> list[str]:
@@ -127,7 +126,7 @@ def test_a_classifier_that_cannot_help_is_one_clear_line(
     pareja: Pareja, indexed: Path, kinds: Path, colours: ColourEncoder, tmp_path: Path
 ) -> None:
     stranger = colour_classifier(replace(colours, name="clip"))
-    other = save_classifier(stranger, tmp_path / "other.safetensors")
+    other = stranger.save(tmp_path / "other.safetensors")
     cases: list[tuple[list[str | Path], int, str]] = [
         (["--shows", "red"], 2, "--shows and --at-least need --classifier FILE"),
         (["--at-least", "0.5"], 2, "--shows and --at-least need --classifier FILE"),

@@ -18,7 +18,6 @@ from fastapi.testclient import TestClient
 from tests.colour_classifier import colour_classifier
 from typer.testing import CliRunner
 
-from pareja.classifiers.learned import save_classifier
 from pareja.cli import app
 from pareja.errors import ModelUnavailableError, ParejaError, ServerError
 from pareja.search import Collection
@@ -71,7 +70,7 @@ def test_a_model_that_was_not_indexed_with(index: Path) -> None:
 def test_classifiers_and_the_device_are_handed_on(
     index: Path, colours: ColourEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kinds = save_classifier(colour_classifier(colours), tmp_path / "kinds.safetensors")
+    kinds = colour_classifier(colours).save(tmp_path / "kinds.safetensors")
     asked: list[object] = []
 
     def start(pages: FastAPI) -> None:
@@ -111,7 +110,7 @@ def test_a_classifier_of_another_model_is_refused(
     index: Path, colours: ColourEncoder, tmp_path: Path
 ) -> None:
     other = colour_classifier(replace(colours, name="clip"))
-    file = save_classifier(other, tmp_path / "kinds.safetensors")
+    file = other.save(tmp_path / "kinds.safetensors")
     message = refusal("--index", str(index), "--port", "0", "--classifier", str(file))
     assert "pareja index PICTURES -m clip" in message
     gone = refusal("--index", str(index), "--port", "0", "--classifier", str(tmp_path / "none"))

@@ -14,7 +14,8 @@ from PIL import Image
 from pareja.datasets import Dataset, Record
 from pareja.encoders import Encoder, EncoderPair
 from pareja.report import write_report
-from pareja.tasks.study import StudyResult, run_study
+from pareja.tasks.study import StudyResult
+from pareja.tasks.study import study as run_study
 from pareja.words.wording import Lang
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 
 from pareja.datasets import Dataset
 from pareja.report.contact_sheet import render_contact_sheet, render_review
-from pareja.tasks.labelling import label_pictures
-from pareja.tasks.moderation import default_prompts, review_pictures
+from pareja.tasks.labelling import classify
+from pareja.tasks.moderation import default_prompts, moderate
 from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def test_pictures_are_sorted_into_their_labels(
     colour_dataset: Dataset, colours: ColourEncoder, lang: Lang
 ) -> None:
     labels = ["red", "<b>green</b>", "blue"]
-    labelled = label_pictures(colour_dataset, colours, labels, unknown=0.7)
+    labelled = classify(colour_dataset, labels, model=colours, unknown=0.7)
     page = render_contact_sheet(labelled, lang)
     assert page.startswith("<!doctype html>")
     assert f'lang="{lang}"' in page
@@ -39,7 +39,7 @@ def test_pictures_are_sorted_into_their_labels(
 def test_wrong_labels_are_marked(colour_dataset: Dataset, colours: ColourEncoder) -> None:
     records = [replace(record, label="red") for record in colour_dataset]
     dataset = replace(colour_dataset, records=tuple(records))
-    labelled = label_pictures(dataset, colours, ["red", "blue"], truth="label", resamples=20)
+    labelled = classify(dataset, ["red", "blue"], model=colours, truth="label", resamples=20)
     page = render_contact_sheet(labelled, "en")
     wrong = sum(labelled.result.best != 0)
     assert 0 < wrong == page.count("✗ in the dataset: red")
@@ -50,8 +50,8 @@ def test_what_was_refused_rightly_is_not_marked(
 ) -> None:
     records = [replace(r, label=Path(r.file_name).stem) for r in colour_dataset]
     dataset = replace(colour_dataset, records=tuple(records))
-    labelled = label_pictures(
-        dataset, colours, ["red", "blue"], unknown=1.0, truth="label", resamples=20
+    labelled = classify(
+        dataset, ["red", "blue"], model=colours, unknown=1.0, truth="label", resamples=20
     )
     assert labelled.truth is not None
     refused = render_contact_sheet(labelled, "en").split("<h2>None of these")[1]
@@ -75,8 +75,8 @@ def test_one_of_several_true_labels_is_right(
 ) -> None:
     records = [replace(r, label=f"thing; {Path(r.file_name).stem}") for r in colour_dataset]
     dataset = replace(colour_dataset, records=tuple(records))
-    labelled = label_pictures(
-        dataset, colours, ["red", "blue"], multi_label=True, truth="label", resamples=20
+    labelled = classify(
+        dataset, ["red", "blue"], model=colours, multi_label=True, truth="label", resamples=20
     )
     red = render_contact_sheet(labelled, "en").split("<h2>")[1]
     card = red.split('alt="images/red.png"')[1].split("</li>")[0]
@@ -90,8 +90,8 @@ def test_the_page_says_what_it_was_made_with(
     colour_dataset: Dataset, colours: ColourEncoder, lang: Lang
 ) -> None:
     labels = ["red", "blue"]
-    plain = render_contact_sheet(label_pictures(colour_dataset, colours, labels), lang)
-    refusing = label_pictures(colour_dataset, colours, labels, unknown=0.71)
+    plain = render_contact_sheet(classify(colour_dataset, labels, model=colours), lang)
+    refusing = classify(colour_dataset, labels, model=colours, unknown=0.71)
     heading = "Plantillas: " if lang == "es" else "Prompts: "
     assert f"{heading}a photo of a {{}}" in plain
     assert "0.71" not in plain.replace(",", ".")
@@ -103,7 +103,7 @@ def test_the_page_says_what_it_was_made_with(
 def test_flagged_pictures_are_blurred_until_asked_for(
     colour_dataset: Dataset, colours: ColourEncoder, lang: Lang
 ) -> None:
-    review = review_pictures(colour_dataset, colours, threshold=0.0)
+    review = moderate(colour_dataset, model=colours, threshold=0.0)
     page = render_review(review, lang)
     assert page.count("<img") == page.count('<a href="#picture-') == 8
     assert "filter: blur" in page
@@ -112,7 +112,7 @@ def test_flagged_pictures_are_blurred_until_asked_for(
     assert ("Decide una persona" if lang == "es" else "A person decides") in page
     # Before it is asked for, a screen reader hears no more than the eye sees.
     assert set(re.findall(r'alt="(\w+ \w+):', page)) <= {"Blurred picture", "Imagen difuminada"}
-    empty = render_review(review_pictures(colour_dataset, colours, threshold=1.0), lang)
+    empty = render_review(moderate(colour_dataset, model=colours, threshold=1.0), lang)
     assert "<img" not in empty
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pareja.datasets import Dataset
 from pareja.report.models import write_model_report
-from pareja.tasks.compare import compare_models
+from pareja.tasks.compare import compare
 from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def test_a_report_in_every_form(
 ) -> None:
     models = [colours, replace(colours, name="sigmoids", loss="sigmoid")]
     templates = {"photo": ["a photo of a {}"], "bare": ["{}"]}
-    comparison = compare_models(
-        colour_dataset, models, templates, truth="category", price=0.05, resamples=100
+    comparison = compare(
+        colour_dataset, models, templates=templates, truth="category", price=0.05, resamples=100
     )
     written = write_model_report(comparison, tmp_path, lang=lang, command="pareja compare x")
     stem = "memoria" if lang == "es" else "report"
@@ -45,8 +45,8 @@ def test_one_model_has_no_disputes(
     colour_dataset: Dataset, colours: ColourEncoder, tmp_path: Path
 ) -> None:
     templates = {"photo": ["a photo of a {}"], "bare": ["{}"]}
-    comparison = compare_models(
-        colour_dataset, [colours], templates, truth="category", resamples=50
+    comparison = compare(
+        colour_dataset, [colours], templates=templates, truth="category", resamples=50
     )
     write_model_report(comparison, tmp_path, lang="en", formats=["md"])
     text = (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -69,7 +69,7 @@ def given(collection: Collection, classifier: Classifier) -> dict[str, str]:
     found = {}
     for picture in collection.pictures():
         _, vectors = collection.embeddings(classifier.fingerprint, [picture.id])
-        found[picture.path.stem] = classifier(vectors).assigned(0)[0]
+        found[picture.path.stem] = classifier.classified(vectors).assigned(0)[0]
     return found
 
 

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from tests.server.pictures import data_url, index_wall, png
 
 from pareja.classifiers.prompts import template_sets
-from pareja.classifiers.zero_shot import classify
+from pareja.classifiers.zero_shot import zero_shot
 from pareja.search import Collection
 from pareja.server import create_app
 
@@ -42,7 +42,7 @@ def test_answers_are_those_of_the_library_in_the_agreed_shape(
     assert first["path"] == str(collection.picture(ids["red"]).path)
     assert (first["id"], second["id"], second["path"]) == (ids["red"], None, "images[1]")
     _, stored = collection.embeddings(colours, [ids["red"]])
-    expected = classify(stored, COLOURS, colours, templates=template_sets()["clip7"])
+    expected = zero_shot(COLOURS, colours, templates=template_sets()["clip7"]).classified(stored)
     assert first["scores"] == pytest.approx(expected.scores(0))
     assert list(first["scores"]) == list(expected.scores(0))
     assert sum(first["scores"].values()) == pytest.approx(1)

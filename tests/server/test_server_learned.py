@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 from tests.server.pictures import Colour, data_url, index_wall, png
 
-from pareja.classifiers.learned import Classifier, save_classifier
+from pareja.classifiers.learned import Classifier
 from pareja.errors import DatasetError, FingerprintMismatchError, ServerError
 from pareja.search import Collection
 from pareja.server import create_app
@@ -45,7 +45,7 @@ def client(
 def truth(collection: Collection, walls: Classifier) -> dict[int, str]:
     """What the classifier says of each stored vector."""
     ids, vectors = collection.embeddings(walls.fingerprint)
-    result = walls(vectors)
+    result = walls.classified(vectors)
     return {picture: result.assigned(n)[0] for n, picture in enumerate(ids.tolist())}
 
 
@@ -120,7 +120,7 @@ def test_pictures_are_classified_by_what_was_learned(
     assert (answer["labels"], answer["templates"]) == (list(COLOUR_NAMES), [])
     first, second = answer["images"]
     _, stored = collection.embeddings(walls.fingerprint, [ids["pink"]])
-    expected = walls(stored)
+    expected = walls.classified(stored)
     assert first["scores"] == pytest.approx(expected.scores(0))
     assert sum(first["scores"].values()) == pytest.approx(1)
     assert (first["label"], second["label"]) == (expected.assigned(0)[0], "blue")
@@ -150,7 +150,7 @@ def test_what_cannot_be_classified_so_is_refused_with_a_reason(
 def test_a_file_that_a_request_names_is_never_read(
     client: TestClient, walls: Classifier, tmp_path: Path
 ) -> None:
-    saved = save_classifier(walls, tmp_path / "secret.safetensors")
+    saved = walls.save(tmp_path / "secret.safetensors")
     for name in (str(saved), saved.name, "secret"):
         body = {"images": [{"id": 1}], "classifier": name}
         assert client.post("/v1/classify", json=body).status_code == 404
@@ -324,8 +324,8 @@ def test_an_encoder_that_has_changed_since_is_refused(
 
 
 def test_files_give_classifiers_their_names(tmp_path: Path, walls: Classifier) -> None:
-    first = save_classifier(walls, tmp_path / "walls.safetensors")
-    second = save_classifier(walls, tmp_path / "other" / "walls.safetensors")
+    first = walls.save(tmp_path / "walls.safetensors")
+    second = walls.save(tmp_path / "other" / "walls.safetensors")
     assert list(load_classifiers([first])) == ["walls"]
     with pytest.raises(ServerError, match="two classifiers are called 'walls'"):
         load_classifiers([first, second])

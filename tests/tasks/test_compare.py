@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from pareja.datasets import Dataset
 from pareja.errors import DatasetError, EncoderError, LabelError
-from pareja.tasks.compare import ModelComparison, compare_models
+from pareja.tasks.compare import ModelComparison, compare
 from pareja.tasks.compare_export import comparison_to_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def labelled_colours(colour_dataset: Dataset) -> Dataset:
 @pytest.fixture
 def comparison(labelled_colours: Dataset, colours: ColourEncoder) -> ModelComparison:
     other = replace(colours, name="sigmoids", loss="sigmoid")
-    return compare_models(labelled_colours, [colours, other], TEMPLATES, price=0.36, resamples=200)
+    models = [colours, other]
+    return compare(labelled_colours, models, templates=TEMPLATES, price=0.36, resamples=200)
 
 
 def test_variants_are_tested_when_they_differ_in_one_thing(comparison: ModelComparison) -> None:
@@ -83,8 +84,12 @@ def test_models_that_see_other_things_are_in_dispute(
             return super().encode_pixels(255 - pixels)  # type: ignore[no-any-return]
 
     labels = ["red", "green", "blue", "black", "white"]
-    found = compare_models(
-        labelled_colours, [colours, Inverted()], {"bare": ["{}"]}, labels=labels, resamples=50
+    found = compare(
+        labelled_colours,
+        [colours, Inverted()],
+        templates={"bare": ["{}"]},
+        labels=labels,
+        resamples=50,
     )
     assert len(found.dataset) == 5
     assert found.left_out == 3
@@ -105,8 +110,8 @@ def test_pictures_that_cannot_be_decoded_are_left_out_of_everything(
             picture.write_bytes(b"broken")
 
     with pytest.raises(DatasetError, match=r"green\.png.*it could be read before"):
-        compare_models(labelled_colours, encoders, bare, resamples=50, progress=spoil)
-    found = compare_models(labelled_colours, encoders, bare, resamples=50)
+        compare(labelled_colours, encoders, templates=bare, resamples=50, progress=spoil)
+    found = compare(labelled_colours, encoders, templates=bare, resamples=50)
     assert [Path(name).name for name, _ in found.skipped] == ["green.png"]
     assert [found.labels[i] for i in found.truth] == [record.label for record in found.dataset]
     for model in found.models:
@@ -126,7 +131,7 @@ def test_speed_is_measured_on_some_pictures_in_batches_of_the_asked_size(
             return super().encode_pixels(pixels)  # type: ignore[no-any-return]
 
     monkeypatch.setattr("pareja.tasks.compare._TIMED_PICTURES", 5)
-    found = compare_models(labelled_colours, [Watched()], TEMPLATES, resamples=50, batch_size=3)
+    found = compare(labelled_colours, [Watched()], templates=TEMPLATES, resamples=50, batch_size=3)
     assert found.models[0].cost.timed == 5
     # The pictures, two to load the network, and those that are timed.
     assert batches == [3, 3, 2, 2, 3, 2]
@@ -144,17 +149,17 @@ def test_json_holds_it_all(comparison: ModelComparison) -> None:
 def test_what_cannot_be_compared_is_said(labelled_colours: Dataset, colours: ColourEncoder) -> None:
     one = {"photo": ["a photo of a {}"]}
     with pytest.raises(EncoderError, match="nothing to compare"):
-        compare_models(labelled_colours, [colours], one)
+        compare(labelled_colours, [colours], templates=one)
     with pytest.raises(EncoderError, match="'colours' is given twice"):
-        compare_models(labelled_colours, [colours, colours], one)
+        compare(labelled_colours, [colours, colours], templates=one)
     with pytest.raises(DatasetError) as stranger:
-        compare_models(labelled_colours, [colours], TEMPLATES, labels=["cat", "dog"])
+        compare(labelled_colours, [colours], templates=TEMPLATES, labels=["cat", "dog"])
     assert str(stranger.value) == (
         "colours: no picture has one of the labels cat, dog; the dataset's own begin with red, "
         "green, blue, yellow, white. Use those, or leave --labels out."
     )
     alike = [replace(record, label="red") for record in labelled_colours]
     with pytest.raises(LabelError, match=r"colours: 'red' is the only label.* --truth category"):
-        compare_models(replace(labelled_colours, records=tuple(alike)), [colours], TEMPLATES)
+        compare(replace(labelled_colours, records=tuple(alike)), [colours], templates=TEMPLATES)
     with pytest.raises(LabelError, match="given twice"):
-        compare_models(labelled_colours, [colours], TEMPLATES, labels=["red", "red"])
+        compare(labelled_colours, [colours], templates=TEMPLATES, labels=["red", "red"])

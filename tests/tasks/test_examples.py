@@ -10,16 +10,16 @@ from PIL import Image
 
 from pareja.classifiers.few_shot import METHODS
 from pareja.classifiers.learned import Linear
-from pareja.classifiers.zero_shot import classify
+from pareja.classifiers.zero_shot import zero_shot
 from pareja.datasets import Dataset, load_dataset
 from pareja.encoders import EncoderPair, Fingerprint, TextEncoder
 from pareja.errors import EncoderError, FingerprintMismatchError, LabelError
 from pareja.tasks.examples import (
     fit_classifier,
     gather_examples,
-    learn_from,
     usable_methods,
 )
+from pareja.tasks.learning import learn
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -83,7 +83,7 @@ def test_zero_shot_logits_rank_as_zero_shot_does(shades: Dataset, colours: Colou
     examples = gather_examples(shades, colours)
     assert examples.prior is not None
     assert examples.words is not None
-    shares = classify(examples.images, examples.labels, colours).probabilities
+    shares = zero_shot(examples.labels, colours).classified(examples.images).probabilities
     exponentials = np.exp(examples.prior)
     np.testing.assert_allclose(
         shares, exponentials / exponentials.sum(axis=1, keepdims=True), atol=1e-5
@@ -100,7 +100,7 @@ def test_a_classifier_tells_the_colours(
     classifier = fit_classifier(examples, chosen)
     assert classifier.n_examples == 18
     pictures = [Image.new("RGB", (9, 9), rgb) for rgb in SHADES.values()]
-    found = classifier(colours.encode_images(pictures))
+    found = classifier.classified(colours.encode_images(pictures))
     assert [found.assigned(i) for i in range(3)] == [("red",), ("green",), ("blue",)]
 
 
@@ -182,12 +182,12 @@ def test_without_shots_every_label_with_a_picture_takes_part(
 def test_what_is_learned_from_examples_tells_every_label(
     shades: Dataset, colours: ColourEncoder
 ) -> None:
-    learned = learn_from(shades, colours)
+    learned = learn(shades, model=colours)
     assert (learned.method, learned.n_examples) == ("tip-adapter", 19)
     assert learned.words is not None
     names = ("red", "green", "blue", "white")
     pictures = [Image.new("RGB", (9, 9), rgb) for rgb in (*SHADES.values(), (255, 255, 255))]
-    found = learned(colours.encode_images(pictures))
+    found = learned.classified(colours.encode_images(pictures))
     assert tuple(found.assigned(i)[0] for i in range(4)) == learned.labels == names
 
 
@@ -195,6 +195,6 @@ def test_without_words_or_labels_a_probe_learns_categories(
     shades: Dataset, colours: ColourEncoder
 ) -> None:
     unlabelled = replace(shades, records=tuple(replace(record, label=None) for record in shades))
-    learned = learn_from(unlabelled, EncoderPair("two", colours, colours))
+    learned = learn(unlabelled, model=EncoderPair("two", colours, colours))
     assert (learned.method, learned.words) == ("linear-probe", None)
     assert (learned.labels, learned.n_examples) == (("painted", "plain"), 20)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pareja.classifiers.zero_shot import Classification
+from pareja.classifiers.classification import Classification
 from pareja.datasets import Dataset
 from pareja.errors import DatasetError, LabelError
 from pareja.tasks.evaluation import distinct, evaluate, true_labels
-from pareja.tasks.labelling import calibrated_threshold, label_pictures
+from pareja.tasks.labelling import calibrated_threshold, classify
 from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def labelled_colours(colour_dataset: Dataset) -> Dataset:
 def test_the_labels_are_the_dataset_s_own(
     labelled_colours: Dataset, colours: ColourEncoder
 ) -> None:
-    labelled = label_pictures(labelled_colours, colours, truth="label", resamples=50)
+    labelled = classify(labelled_colours, model=colours, truth="label", resamples=50)
     assert labelled.result.labels == (
         "red",
         "green",
@@ -53,7 +53,7 @@ def test_other_labels_are_unknown_and_empty_ones_are_named(
     labelled_colours: Dataset, colours: ColourEncoder
 ) -> None:
     labels = ["Red", "green", "blue", "violet"]
-    labelled = label_pictures(labelled_colours, colours, labels, truth="label", resamples=50)
+    labelled = classify(labelled_colours, labels, model=colours, truth="label", resamples=50)
     found = labelled.evaluation
     assert found is not None
     assert found.scores is not None
@@ -62,8 +62,8 @@ def test_other_labels_are_unknown_and_empty_ones_are_named(
     assert found.indices == (0, 1, 2)
     assert (found.rejection.n_known, found.rejection.n_unknown) == (3, 5)
     threshold = calibrated_threshold(labelled)
-    again = label_pictures(
-        labelled_colours, colours, labels, truth="label", unknown=threshold, resamples=50
+    again = classify(
+        labelled_colours, labels, model=colours, truth="label", unknown=threshold, resamples=50
     )
     assert again.evaluation is not None
     assert again.evaluation.rejection is not None
@@ -73,7 +73,7 @@ def test_other_labels_are_unknown_and_empty_ones_are_named(
 
 def test_json_and_csv_say_the_same(labelled_colours: Dataset, colours: ColourEncoder) -> None:
     labels = ["red", "green", "blue"]
-    labelled = label_pictures(labelled_colours, colours, labels, truth="label", unknown=0.6)
+    labelled = classify(labelled_colours, labels, model=colours, truth="label", unknown=0.6)
     written = labelled_to_json(labelled)
     json.dumps(written, allow_nan=False)
     assert written["labels"] == labels
@@ -97,7 +97,7 @@ def test_several_labels_are_measured_one_by_one(
     records = [replace(r, label=f"{r.label}; wall") for r in labelled_colours.records]
     dataset = replace(labelled_colours, records=tuple(records))
     encoder = replace(colours, loss="sigmoid")
-    labelled = label_pictures(dataset, encoder, multi_label=True, truth="label", resamples=50)
+    labelled = classify(dataset, model=encoder, multi_label=True, truth="label", resamples=50)
     assert labelled.result.labels[:3] == ("red", "wall", "green")
     assert labelled.evaluation is not None
     assert labelled.evaluation.scores is None
@@ -115,7 +115,7 @@ def test_wrong_labels_are_told_before_pictures_are_read(
 
     records = tuple(replace(r, source=Unreadable()) for r in labelled_colours)
     with pytest.raises(LabelError, match="given twice"):
-        label_pictures(replace(labelled_colours, records=records), colours, ["red", "red"])
+        classify(replace(labelled_colours, records=records), ["red", "red"], model=colours)
 
 
 def test_a_truth_that_is_not_there_is_said(
@@ -124,7 +124,7 @@ def test_a_truth_that_is_not_there_is_said(
     with pytest.raises(DatasetError, match="no picture has a label, so nothing can be measured"):
         true_labels(colour_dataset, "label")
     with pytest.raises(DatasetError, match="begin with red, green, blue"):
-        label_pictures(labelled_colours, colours, ["cat", "dog"], truth="label")
+        classify(labelled_colours, ["cat", "dog"], model=colours, truth="label")
     assert distinct(["Cat", None, "dog", "cat"]) == ("Cat", "dog")
 
 
@@ -134,7 +134,7 @@ def test_pictures_that_do_not_decode_are_left_out(
     location = labelled_colours.records[1].source
     path = getattr(location, "path")  # noqa: B009  the protocol knows no files
     path.write_bytes(b"broken")
-    labelled = label_pictures(labelled_colours, colours, truth="label", resamples=20)
+    labelled = classify(labelled_colours, model=colours, truth="label", resamples=20)
     assert len(labelled.skipped) == 1
     assert labelled.evaluation is not None
     assert labelled.evaluation.empty == ("green",)

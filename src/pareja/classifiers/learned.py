@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from pareja.analysis.significance import Floats, chunks
+from pareja.classifiers.classification import Classification, Loss
+from pareja.classifiers.predictor import Predictor
 from pareja.classifiers.prompts import checked_labels
-from pareja.classifiers.zero_shot import Classification
+from pareja.encoders import AnyEncoder
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import DatasetError, FingerprintMismatchError, LabelError
 from pareja.files import atomic_write
@@ -115,7 +117,7 @@ _RULES: Mapping[str, type[Rule]] = {rule.kind: rule for rule in (Linear, Cache, 
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(Predictor):
     """Says which of its labels a picture shows, from the picture's embedding.
 
     Parameters
@@ -137,6 +139,11 @@ class Classifier:
         The hyperparameters that were chosen.
     n_examples
         How many pictures it learned from.
+    activation
+        How its logits become probabilities.
+    model
+        The encoder of that name where it is loaded; None where it is to be loaded when pictures
+        are to be embedded.
     """
 
     labels: tuple[str, ...]
@@ -147,6 +154,18 @@ class Classifier:
     words: Weights | None = None
     settings: Mapping[str, float] = field(default_factory=dict)
     n_examples: int = 0
+    activation: Loss = "softmax"
+    model: AnyEncoder | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def space(self) -> Fingerprint:
+        """The space of the pictures that it reads."""
+        return self.fingerprint
+
+    @property
+    def embedder(self) -> AnyEncoder | str:
+        """What embeds pictures for it, or its name."""
+        return self.encoder if self.model is None else self.model
 
     @property
     def dim(self) -> int:
@@ -165,7 +184,7 @@ class Classifier:
         Returns
         -------
         ndarray
-            ``(n, k)``; each row sums to 1.
+            ``(n, k)`` in [0, 1]; each row sums to 1 under a softmax.
 
         Raises
         ------
@@ -180,15 +199,43 @@ class Classifier:
         logits = self.rule.logits(images)
         if self.words is not None:
             logits = logits + images @ self.words.T
-        shares: NDArray[np.float32] = softmax(logits, axis=1).astype(np.float32)
-        return shares
+        shares = softmax(logits, axis=1) if self.activation == "softmax" else expit(logits)
+        return cast(NDArray[np.float32], shares.astype(np.float32))
 
-    def __call__(self, images: Embeddings) -> Classification:
-        """Say what each picture shows; takes and raises what `probabilities` does."""
-        shares = self.probabilities(images)
+    def classified(self, rows: Embeddings) -> Classification:
+        """Say what pictures show whose embeddings, ``(n, dim)``, are known to be of `space`.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If they have another length.
+        """
+        shares = self.probabilities(rows)
         return Classification(
             labels=self.labels, probabilities=shares, certainty=shares.max(axis=1).astype(float)
         )
+
+    def save(self, path: Path | str, *, force: bool = False) -> Path:
+        """Write the classifier to one file, which `load_classifier` reads.
+
+        Parameters
+        ----------
+        path
+            The file (safetensors).
+        force
+            Replace a file that exists.
+
+        Returns
+        -------
+        Path
+            Absolute path of the file.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, or exists and `force` is off.
+        """
+        return atomic_write(path, serialise(self), force=force)
 
     def check(self, fingerprint: Fingerprint) -> None:
         """Refuse embeddings of another space.
@@ -204,31 +251,6 @@ class Classifier:
                 f"{fingerprint}. Use it with {self.encoder!r} in the version it was learned "
                 "with, or learn it anew with 'pareja fewshot --save'."
             )
-
-
-def save_classifier(classifier: Classifier, path: Path | str, *, force: bool = False) -> Path:
-    """Write a classifier to one file.
-
-    Parameters
-    ----------
-    classifier
-        What to write.
-    path
-        The file.
-    force
-        Replace a file that exists.
-
-    Returns
-    -------
-    Path
-        Absolute path of the file.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written, or exists and `force` is off.
-    """
-    return atomic_write(path, serialise(classifier), force=force)
 
 
 def serialise(classifier: Classifier) -> bytes:
@@ -251,6 +273,7 @@ def serialise(classifier: Classifier) -> bytes:
         "rule": {"kind": classifier.rule.kind, **numbers},
         "settings": dict(classifier.settings),
         "n_examples": classifier.n_examples,
+        "activation": classifier.activation,
     }
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = json.dumps(described, ensure_ascii=False, allow_nan=False)
@@ -258,7 +281,7 @@ def serialise(classifier: Classifier) -> bytes:
 
 
 def load_classifier(path: Path | str, fingerprint: Fingerprint | None = None) -> Classifier:
-    """Read a classifier that `save_classifier` wrote. Nothing in the file is executed.
+    """Read a classifier that `Classifier.save` wrote. Nothing in the file is executed.
 
     Parameters
     ----------
@@ -311,6 +334,7 @@ def _assembled(described: Mapping[str, Any], arrays: Mapping[str, Weights]) -> C
         words=words,
         settings=dict(described["settings"]),
         n_examples=int(described["n_examples"]),
+        activation=described.get("activation", "softmax"),
     )
     probed = classifier.probabilities(np.zeros((1, classifier.dim), np.float32))
     if probed.shape != (1, len(classifier.labels)) or not np.isfinite(probed).all():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from pareja.errors import LabelError
+from pareja.inputs import find_texts
 
 PLACE = "{}"
 """What stands for the label in a template."""
@@ -41,6 +42,21 @@ def template_sets() -> dict[str, tuple[str, ...]]:
 def background_texts() -> tuple[str, ...]:
     """Return the texts that describe a picture which is none of the labels."""
     return tuple(_table()["background"]["texts"])
+
+
+def find_templates(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return templates that are named as `read_templates` says, or listed.
+
+    Raises
+    ------
+    LabelError
+        If there is none, or one has no ``{}`` or is there twice.
+    InputError
+        If something else was given.
+    """
+    if isinstance(given, str):
+        return read_templates(given)
+    return checked_templates(find_texts(given, "templates")[0])
 
 
 def read_templates(given: str) -> tuple[str, ...]:
@@ -93,6 +109,28 @@ def checked_templates(templates: Sequence[str], where: str = "") -> tuple[str, .
         if templates.count(template) > 1:
             raise LabelError(f"{place}template {template!r} is given twice. Give it once.")
     return tuple(templates)
+
+
+def find_labels(given: str | Iterable[str], *, least: int = 2) -> tuple[str, ...]:
+    """Return labels that are written as `read_labels` says, or listed.
+
+    Parameters
+    ----------
+    given
+        ``"cat,dog"``, a text file with one label a line, or a list.
+    least
+        How few there may be.
+
+    Raises
+    ------
+    LabelError
+        If there are fewer, or two are the same but for case.
+    InputError
+        If something else was given.
+    """
+    if isinstance(given, str):
+        return read_labels(given, least=least)
+    return checked_labels(find_texts(given, "labels")[0], least=least)
 
 
 def read_labels(given: str, *, least: int = 2) -> tuple[str, ...]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, softmax
 
-from pareja.analysis.significance import Indices
 from pareja.analysis.similarity import normalise
+from pareja.classifiers.classification import Classification, Loss
+from pareja.classifiers.learned import Classifier, Linear
+from pareja.classifiers.predictor import Predictor
 from pareja.classifiers.prompts import (
     DEFAULT_TEMPLATES,
     PLACE,
@@ -21,84 +23,13 @@ from pareja.classifiers.prompts import (
 )
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import text_vectors
-from pareja.encoders.protocols import DualEncoder, Embeddings, TextEncoder
+from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint, TextEncoder
 from pareja.errors import FingerprintMismatchError, LabelError
-
-SURE_ENOUGH = 0.5
-"""Certainty below which a picture has none of the labels, unless a threshold was calibrated."""
-
-PRESENT = 0.5
-"""Probability from which a picture has a label, where it may have several."""
-
-Loss = Literal["softmax", "sigmoid"]
-"""How logits become probabilities."""
 
 # So many labels, and so many pictures, are at work at once: memory does not grow with either
 # beyond the result.
 _LABELS_AT_ONCE = 128
 _IMAGES_AT_ONCE = 1024
-
-
-@dataclass(frozen=True)
-class Classification:
-    """What pictures show, as far as the labels say it.
-
-    Parameters
-    ----------
-    labels
-        The choices, in the order of the columns.
-    probabilities
-        Shape ``(n_images, n_labels)``, in [0, 1]. Under a softmax a row sums to 1; under sigmoids
-        each label has its own probability and rows have any sum.
-    certainty
-        For each picture the share of its best label when all labels and the background texts
-        compete in one softmax, in (0, 1], ``(n_images,)``.
-    multi_label
-        Whether a picture may have several labels, or none.
-    threshold
-        Certainty below which a picture has none of the labels; None where it always has one.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: NDArray[np.float32]
-    certainty: NDArray[np.float64]
-    multi_label: bool = False
-    threshold: float | None = None
-
-    def __len__(self) -> int:
-        return len(self.probabilities)
-
-    @property
-    def best(self) -> Indices:
-        """The most probable label of each picture, the first of equal ones, ``(n_images,)``."""
-        best: Indices = self.probabilities.argmax(axis=1)
-        return best
-
-    @property
-    def unknown(self) -> NDArray[np.bool_]:
-        """Which pictures have none of the labels, ``(n_images,)``."""
-        if self.multi_label:
-            lacking: NDArray[np.bool_] = np.less(self.probabilities.max(axis=1), PRESENT)
-            return lacking
-        if self.threshold is None:
-            return np.zeros(len(self), dtype=bool)
-        return self.certainty < self.threshold
-
-    def assigned(self, image: int) -> tuple[str, ...]:
-        """Return the labels that a picture gets, most probable first; none where it is unknown."""
-        if self.unknown[image]:
-            return ()
-        order = np.argsort(-self.probabilities[image], kind="stable")
-        if self.multi_label:
-            order = order[self.probabilities[image, order] >= PRESENT]
-        else:
-            order = order[:1]
-        return tuple(self.labels[i] for i in order)
-
-    def scores(self, image: int, most: int | None = None) -> dict[str, float]:
-        """Return the probabilities of a picture's labels, highest first, perhaps not all."""
-        order = np.argsort(-self.probabilities[image], kind="stable")[:most]
-        return {self.labels[i]: float(self.probabilities[image, i]) for i in order}
 
 
 def embed_labels(
@@ -146,7 +77,7 @@ def embed_labels(
 
 
 @dataclass(frozen=True)
-class ZeroShot:
+class ZeroShot(Predictor):
     """Labels that are embedded, ready for any number of pictures.
 
     Parameters
@@ -159,8 +90,10 @@ class ZeroShot:
         One embedding a label, ``(n_labels, dim)``.
     background
         Embeddings of the texts about none of the labels, ``(n_texts, dim)``.
-    multi_label, threshold
-        As `Classification` says.
+    multi_label
+        Whether a picture may have several labels, or none.
+    threshold
+        Certainty below which a picture has none of the labels; None where it always has one.
     """
 
     labels: tuple[str, ...]
@@ -170,24 +103,34 @@ class ZeroShot:
     multi_label: bool = False
     threshold: float | None = None
 
-    def __call__(self, images: Embeddings) -> Classification:
+    @property
+    def space(self) -> Fingerprint:
+        """The space of the pictures that it reads."""
+        return self.encoder.image_fingerprint
+
+    @property
+    def embedder(self) -> DualEncoder:
+        """What embeds pictures for it."""
+        return self.encoder
+
+    def classified(self, rows: Embeddings) -> Classification:
         """Say which of the labels each picture shows.
 
         Parameters
         ----------
-        images
-            Embeddings of the pictures by the encoder, ``(n_images, dim)``.
+        rows
+            Embeddings of the pictures, ``(n_images, dim)``, that are known to be the encoder's.
 
         Raises
         ------
         FingerprintMismatchError
-            If they are not the encoder's.
+            If they have another length than the encoder's.
         """
-        probabilities = np.empty((len(images), len(self.labels)), np.float32)
-        certainty = np.empty(len(images))
-        for part in _stretches(len(images)):
-            logits = self.logits(images[part])
-            rivals = self._scaled(images[part], self.background)
+        probabilities = np.empty((len(rows), len(self.labels)), np.float32)
+        certainty = np.empty(len(rows))
+        for part in _stretches(len(rows)):
+            logits = self.logits(rows[part])
+            rivals = self._scaled(rows[part], self.background)
             # The mean of the exponentials: a second text must not count as a second rival.
             rival = logsumexp(rivals, axis=1, keepdims=True) - np.log(len(self.background))
             certainty[part] = softmax(np.hstack([rival, logits]), axis=1)[:, 1:].max(axis=1)
@@ -204,6 +147,44 @@ class ZeroShot:
             multi_label=self.multi_label,
             threshold=self.threshold,
         )
+
+    def save(self, path: Path | str, *, force: bool = False) -> Path:
+        """Write the classifier to one file, which `pareja.load_classifier` reads.
+
+        Parameters
+        ----------
+        path
+            The file (safetensors).
+        force
+            Replace a file that exists.
+
+        Raises
+        ------
+        LabelError
+            If a picture may have several labels or none: files hold classifiers that always give
+            one.
+        OutputError
+            If it cannot be written, or exists and `force` is off.
+        """
+        if self.multi_label or self.threshold is not None:
+            raise LabelError(
+                "a classifier is saved only where each picture has exactly one label. Leave out "
+                "multi_label and unknown."
+            )
+        scale, bias = self.encoder.logits(np.array([[1.0], [0.0]], np.float32)).ravel()
+        rule = Linear(
+            weights=(scale - bias) * self.prompts,
+            bias=np.full(len(self.labels), bias, np.float32),
+        )
+        learned = Classifier(
+            labels=self.labels,
+            encoder=self.encoder.name,
+            fingerprint=self.space,
+            method="zero-shot",
+            rule=rule,
+            activation=self.encoder.loss,
+        )
+        return learned.save(path, force=force)
 
     def logits(self, images: Embeddings) -> NDArray[np.float64]:
         """Return the encoder's logits of each picture and label, ``(n_images, n_labels)``.
@@ -282,37 +263,6 @@ def activations(logits: NDArray[np.float64]) -> dict[Loss, NDArray[np.float64]]:
     little: nothing in its training fixed where logits have their zero.
     """
     return {"softmax": softmax(logits, axis=1), "sigmoid": expit(logits)}
-
-
-def classify(
-    images: Embeddings,
-    labels: Sequence[str],
-    encoder: DualEncoder,
-    *,
-    templates: Sequence[str] = DEFAULT_TEMPLATES,
-    multi_label: bool = False,
-    unknown: float | None = None,
-    cache: EmbeddingCache | None = None,
-) -> Classification:
-    """Say which of the labels each picture shows: `zero_shot`, and its call, in one.
-
-    Parameters and errors are those of `zero_shot` and of `ZeroShot.__call__`.
-
-    Returns
-    -------
-    Classification
-        Probabilities as the encoder was trained to give them: a softmax over the labels, or a
-        sigmoid of each.
-    """
-    classifier = zero_shot(
-        labels,
-        encoder,
-        templates=templates,
-        multi_label=multi_label,
-        unknown=unknown,
-        cache=cache,
-    )
-    return classifier(images)
 
 
 def _stretches(total: int) -> Iterator[slice]:

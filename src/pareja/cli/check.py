@@ -66,19 +66,14 @@ def examine(
     cache: EmbeddingCache | None = None,
 ) -> CheckReport:
     """Load a dataset, rows without a picture and all, and check it."""
-    from pareja.datasets import check_dataset, load_dataset
+    import pareja
 
     with progress_bars() as progress:
-        dataset = load_dataset(location, on_missing="keep")
-        if model is None:
-            return check_dataset(dataset, profile=profile)
-        from pareja.encoders import load, require_dual
-        from pareja.tasks.checks import check_with_encoder
-
-        return check_with_encoder(
-            dataset,
-            require_dual(load(model, device=device)),
+        return pareja.check(
+            location,
             profile=profile,
+            model=model,
+            device=device,
             batch_size=batch_size,
             cache=cache,
             progress=partial(progress, "embed"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,17 +13,14 @@ from pareja.cli.console import (
     BatchSizeOption,
     CacheOption,
     ClassifierOption,
-    Device,
     DeviceOption,
     ForceOption,
     JsonOption,
     LangOption,
-    Language,
     ModelOption,
     OutOption,
     PicturesArgument,
     SeedOption,
-    ShowProgress,
     Truth,
     fail,
     interval,
@@ -36,14 +33,13 @@ from pareja.cli.console import (
     stdout,
     warn_of_skipped,
 )
-from pareja.cli.output import as_text, check_suffix, refuse_own_files, say_where, staged_output
+from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
 
     from pareja.analysis.classification import ClassificationScores
-    from pareja.datasets.records import Dataset
-    from pareja.embedding.cache import EmbeddingCache
+    from pareja.classifiers.predictor import Predictor
     from pareja.tasks.evaluation import Evaluation
     from pareja.tasks.labelling import Labelled
 
@@ -124,7 +120,9 @@ def classify(
     read. -o writes a table (.csv), everything (.json) or a page with the pictures sorted into their
     labels (.html).
     """
+    import pareja
     from pareja.inputs import find_pictures
+    from pareja.report.saving import labelled_text
     from pareja.tasks.labelling_export import labelled_to_json
 
     learned_from = None if shots is None else "--shots"
@@ -146,22 +144,38 @@ def classify(
             "no labels. Pass --labels 'cat,dog', or --truth label for the dataset's own.", status=2
         )
     check_suffix(out)
-    dataset = find_pictures(pictures).dataset
-    refuse_own_files(out, [dataset.location, *pictures])
+    given = find_pictures(pictures)
+    refuse_own_files(out, [given.dataset.location, *pictures])
     with (
         progress_bars() as progress,
         opened_cache(cache) as kept,
         staged_output(out, force=force) as target,
     ):
-        run = _Run(model, device, truth, seed, batch_size, kept, progress)
-        if learned_from is not None:
-            labelled = _by_examples(dataset, run, classifier, shots)
-        else:
-            labelled = _by_words(dataset, run, labels, template, multi_label, unknown, unknown_from)
+        shared: dict[str, Any] = {"device": device, "batch_size": batch_size, "cache": kept}
+        learned: Predictor | Path | None = classifier
+        if shots is not None:
+            learned = pareja.learn(
+                shots, model=model or "starter", progress=partial(progress, "examples"), **shared
+            )
+        labelled = pareja.classify(
+            given.dataset,
+            labels,
+            model=model,
+            classifier=learned,
+            templates="photo" if template is None else template,
+            multi_label=multi_label,
+            unknown=unknown,
+            unknown_from=unknown_from,
+            truth=truth or ("label" if labels is None and learned is None else None),
+            seed=seed,
+            progress=partial(progress, "embed"),
+            **shared,
+        )
+        labelled = replace(labelled, skipped=given.skipped + labelled.skipped)
         if most is None and len(labelled.result.labels) > _MANY_LABELS:
             most = _FEW
         if out is not None and target is not None:
-            target.write(render_labelled(labelled, out, lang=lang, most=most).encode())
+            target.write(labelled_text(labelled, out, lang=lang, most=most).encode())
     warn_of_gaps(labelled)
     say_where(out)
     if as_json:
@@ -170,114 +184,6 @@ def classify(
         print_labels(labelled)
     if not as_json and labelled.evaluation is not None:
         print_evaluation(labelled.evaluation)
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What classifying by words and by examples takes alike."""
-
-    model: str | None
-    device: Device | None
-    truth: Truth | None
-    seed: int
-    batch_size: int | None
-    cache: EmbeddingCache | None
-    progress: ShowProgress
-
-
-def _by_examples(
-    dataset: Dataset, run: _Run, classifier: Path | None, shots: str | None
-) -> Labelled:
-    """Label pictures by what a file holds, or else by what these examples teach."""
-    from pareja.classifiers.learned import load_classifier
-    from pareja.encoders import load, require_images
-    from pareja.inputs import find_pictures
-    from pareja.tasks.examples import learn_from
-    from pareja.tasks.labelling import label_by
-
-    if classifier is not None:
-        learned = load_classifier(classifier)
-        encoder = load(run.model or learned.encoder, device=run.device)
-    else:
-        encoder = load(run.model or "starter", device=run.device)
-        learned = learn_from(
-            find_pictures(str(shots)).dataset,
-            encoder,
-            batch_size=run.batch_size,
-            cache=run.cache,
-            progress=partial(run.progress, "examples"),
-        )
-    return label_by(
-        dataset,
-        require_images(encoder),
-        learned,
-        truth=run.truth,
-        batch_size=run.batch_size,
-        cache=run.cache,
-        seed=run.seed,
-        progress=partial(run.progress, "embed"),
-    )
-
-
-def _by_words(
-    dataset: Dataset,
-    run: _Run,
-    labels: str | None,
-    template: str | None,
-    multi_label: bool,
-    unknown: bool,
-    unknown_from: str | None,
-) -> Labelled:
-    """Label pictures by the labels' names; held-out pictures give the threshold for none."""
-    from pareja.classifiers.prompts import read_labels, read_templates
-    from pareja.classifiers.zero_shot import SURE_ENOUGH
-    from pareja.encoders import load, require_dual
-    from pareja.inputs import find_pictures
-    from pareja.tasks.evaluation import column_told, distinct, true_labels
-    from pareja.tasks.labelling import calibrated_threshold, label_pictures
-
-    templates = read_templates("photo" if template is None else template)
-    threshold = SURE_ENOUGH if unknown or unknown_from is not None else None
-    if labels is not None:
-        choices = read_labels(labels, least=2 if threshold is None and not multi_label else 1)
-    else:
-        choices = distinct(true_labels(dataset, run.truth or "label"), several=multi_label)
-    label = partial(
-        label_pictures,
-        encoder=require_dual(load(run.model or "starter", device=run.device)),
-        labels=choices,
-        templates=templates,
-        multi_label=multi_label,
-        batch_size=run.batch_size,
-        cache=run.cache,
-        seed=run.seed,
-    )
-    if unknown_from is not None:
-        apart = find_pictures(unknown_from).dataset
-        held_out = label(
-            apart,
-            unknown=threshold,
-            truth=run.truth or column_told(apart),
-            progress=partial(run.progress, "held-out"),
-        )
-        threshold = calibrated_threshold(held_out)
-    return label(
-        dataset, unknown=threshold, truth=run.truth, progress=partial(run.progress, "embed")
-    )
-
-
-def render_labelled(labelled: Labelled, out: Path, *, lang: Language, most: int | None) -> str:
-    """Return the result in the form that the end of the file's name asks for."""
-    from pareja.report.contact_sheet import render_contact_sheet
-    from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
-
-    match out.suffix.lower():
-        case ".csv":
-            return labelled_to_csv(labelled, most)
-        case ".json":
-            return as_text(labelled_to_json(labelled, most))
-        case _:
-            return render_contact_sheet(labelled, lang)
 
 
 def warn_of_gaps(labelled: Labelled) -> None:

@@ -26,7 +26,6 @@ from pareja.cli.console import (
     stdout,
     warn_of_skipped,
 )
-from pareja.cli.output import as_text
 from pareja.cli.reporting import print_reports, reporting
 
 if TYPE_CHECKING:
@@ -69,34 +68,27 @@ def compare(
     Accuracy, calibration, retrieval, speed and cost side by side, with tests; -o names a folder
     for the report (HTML, Markdown, PDF), which also explains softmax and sigmoid on the pictures.
     """
-    from pareja.classifiers.prompts import read_labels, read_templates
-    from pareja.datasets import load_dataset
-    from pareja.encoders import load, require_dual
-    from pareja.report.models import write_model_report
-    from pareja.tasks.compare import compare_models
+    import pareja
+    from pareja.report.saving import write_comparison
     from pareja.tasks.compare_export import comparison_to_json
 
-    templates = {given: read_templates(given) for given in template or ("photo", "bare")}
-    choices = None if labels is None else read_labels(labels)
     with reporting(out, lang, cache=cache, force=force) as run:
-        comparison = compare_models(
-            load_dataset(dataset),
-            [require_dual(load(name, device=device)) for name in models or ("starter",)],
-            templates,
+        comparison = pareja.compare(
+            dataset,
+            models or "starter",
+            templates=template or ("photo", "bare"),
             truth=truth,
-            labels=choices,
+            labels=labels,
             price=price,
             seed=seed,
+            device=device,
             batch_size=batch_size,
             cache=run.cache,
             progress=run.progress,
         )
         if run.folder is not None:
             run.progress("report", None)
-            for language in run.langs:
-                write_model_report(comparison, run.folder, lang=language, command=command_line())
-            document = as_text(comparison_to_json(comparison))
-            (run.folder / "compare.json").write_text(document, encoding="utf-8")
+            write_comparison(comparison, run.folder, langs=run.langs, command=command_line())
     warn_of_skipped(comparison.skipped)
     warn_of_left_out(comparison, truth, chosen=labels is not None)
     if as_json:

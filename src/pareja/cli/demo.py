@@ -9,7 +9,7 @@ import typer
 from pareja.cli.check import examine, print_report
 from pareja.cli.console import OutOption, progress_bars, stdout
 from pareja.cli.reporting import REPORTS
-from pareja.cli.study import EMBEDDED, print_study
+from pareja.cli.study import print_study
 from pareja.files import staged_directory
 
 
@@ -18,10 +18,8 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
 
     A folder that an earlier demo wrote is replaced.
     """
-    from pareja.datasets import load_dataset
-    from pareja.encoders import load, require_both
+    import pareja
     from pareja.report import write_folder
-    from pareja.tasks.study import run_study
 
     report = examine("pareja20", "course", "starter")
     print_report(report)
@@ -29,9 +27,9 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
         raise typer.Exit(1)
     folder = out or Path("pareja-demo")
     with progress_bars() as progress, staged_directory(folder, force=True) as staging:
-        result = run_study(
-            load_dataset("pareja20"),
-            [require_both(load(name)) for name in EMBEDDED],
+        result = pareja.study(
+            "pareja20",
+            cache=False,
             progress=progress,
             command="pareja study pareja20 --lang en --lang es",
         )

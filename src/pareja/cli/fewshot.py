@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,58 +104,46 @@ def fewshot(
     a picture more than the most shots. --save writes what one --method learned, for
     'pareja classify --classifier'.
     """
+    import pareja
     from pareja.classifiers.learned import serialise
-    from pareja.classifiers.prompts import read_labels, read_templates
-    from pareja.datasets import load_dataset
-    from pareja.encoders import load
-    from pareja.tasks.examples import fit_classifier, gather_examples, usable_methods
-    from pareja.tasks.few_shot_export import curves_to_json
-    from pareja.tasks.learning_curves import learning_curves
+    from pareja.classifiers.prompts import read_labels
+    from pareja.tasks.examples import fit_classifier
 
     if save is not None and len(method or []) != 1:
         fail("--save writes one classifier: name one --method.", status=2)
     numbers = None if shots is None else _numbers(shots)
     choices = None if labels is None else read_labels(labels)
-    templates = read_templates(template)
-    loaded = load_dataset(dataset)
+    loaded = pareja.load_dataset(dataset)
     refuse_own_files(save, [loaded.location])
-    learned_from = None if features is None else load(features, device=device)
     with (
         progress_bars() as progress,
         opened_cache(cache) as kept,
         staged_output(save, force=force) as target,
     ):
-        examples = gather_examples(
+        found = pareja.fewshot(
             loaded,
-            load(model or "starter", device=device),
-            features=learned_from,
-            truth=truth,
+            truth,
+            model=model or "starter",
+            features=features,
+            methods=[way.value for way in method or []],
             labels=choices,
             shots=numbers,
-            templates=templates,
+            seeds=seeds,
+            templates=template,
+            seed=seed,
+            device=device,
             batch_size=batch_size,
             cache=kept,
-            progress=partial(progress, "embed"),
+            progress=progress,
         )
-        methods = usable_methods(examples, [way.value for way in method or []])
+        curves, examples = found.curves, found.examples
+        methods = tuple(dict.fromkeys(point.method for point in curves.points))
         if target is not None:
             target.write(serialise(fit_classifier(examples, methods[0])))
-        curves = learning_curves(
-            examples.images,
-            examples.answers,
-            examples.labels,
-            examples.prior,
-            methods=methods,
-            shots=examples.shots,
-            seeds=seeds,
-            seed=seed,
-            progress=partial(progress, "learn"),
-        )
     warn_of_skipped(examples.skipped)
     if as_json:
-        found = {"dataset": loaded.name, "model": model, "truth": truth}
         written = None if save is None else str(save.resolve())
-        print_json({**found, **curves_to_json(curves, examples), "classifier": written})
+        print_json({**found.to_json(), "classifier": written})
         return
     print_curves(curves, examples)
     if save is not None:

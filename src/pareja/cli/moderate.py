@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +15,6 @@ from pareja.cli.console import (
     ForceOption,
     JsonOption,
     LangOption,
-    Language,
     ModelOption,
     OutOption,
     PicturesArgument,
@@ -25,7 +24,7 @@ from pareja.cli.console import (
     stdout,
     warn_of_skipped,
 )
-from pareja.cli.output import as_text, check_suffix, refuse_own_files, say_where, staged_output
+from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
 
 if TYPE_CHECKING:
     from pareja.tasks.moderation import Review
@@ -51,48 +50,37 @@ def moderate(
     are only read. -o writes a table of all scores (.csv), the list (.json) or a page with blurred
     pictures (.html).
     """
-    from pareja.encoders import load, require_dual
+    import pareja
     from pareja.inputs import find_pictures
-    from pareja.tasks.moderation import review_pictures, review_to_json
+    from pareja.report.saving import review_text
+    from pareja.tasks.moderation import review_to_json
 
     check_suffix(out)
-    dataset = find_pictures(pictures).dataset
-    refuse_own_files(out, [dataset.location, *pictures])
+    given = find_pictures(pictures)
+    refuse_own_files(out, [given.dataset.location, *pictures])
     with (
         progress_bars() as progress,
         opened_cache(cache) as kept,
         staged_output(out, force=force) as target,
     ):
-        review = review_pictures(
-            dataset,
-            require_dual(load(model or "starter", device=device)),
+        review = pareja.moderate(
+            given.dataset,
+            model=model or "starter",
             threshold=threshold,
+            device=device,
             batch_size=batch_size,
             cache=kept,
             progress=partial(progress, "embed"),
         )
+        review = replace(review, skipped=given.skipped + review.skipped)
         if out is not None and target is not None:
-            target.write(_rendered(review, out, lang).encode())
+            target.write(review_text(review, out, lang=lang).encode())
     warn_of_skipped(review.skipped)
     say_where(out)
     if as_json:
         print_json(review_to_json(review))
     else:
         _print_review(review)
-
-
-def _rendered(review: Review, out: Path, lang: Language) -> str:
-    """Return the list in the form that the end of the file's name asks for."""
-    from pareja.report.contact_sheet import render_review
-    from pareja.tasks.moderation import review_to_csv, review_to_json
-
-    match out.suffix.lower():
-        case ".csv":
-            return review_to_csv(review)
-        case ".json":
-            return as_text(review_to_json(review))
-        case _:
-            return render_review(review, lang)
 
 
 def _print_review(review: Review) -> None:

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from pareja.analysis.alignment import Bridge
     from pareja.tasks.study import EncoderResult, StudyResult
 
-EMBEDDED = ("starter-unaligned", "starter")
-
 
 def study(
     dataset: DatasetArgument,
@@ -58,19 +56,19 @@ def study(
     Markdown, PDF), its figures, JSON and CSVs to the folder given by -o  [default: DATASET-study].
     With --json and no -o, nothing is written.
     """
-    from pareja.datasets import load_dataset
-    from pareja.encoders import load, require_both
+    import pareja
     from pareja.report import write_folder
-    from pareja.tasks.study import run_study
+    from pareja.tasks.study import EMBEDDED
     from pareja.tasks.study_export import study_to_json
 
-    loaded = load_dataset(dataset)
+    loaded = pareja.load_dataset(dataset)
     folder = out or (None if as_json else Path(f"{loaded.name}-study"))
     files: dict[str, str] = {}
     with reporting(folder, lang, cache=cache, force=force) as run:
-        result = run_study(
+        result = pareja.study(
             loaded,
-            [require_both(load(name, device=device)) for name in models or EMBEDDED],
+            models or EMBEDDED,
+            device=device,
             seed=seed,
             permutations=permutations,
             resamples=resamples,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from pareja.datasets.findings import (
 from pareja.datasets.inspection import inspect_pictures
 from pareja.datasets.profiles import SEVERITIES, Profile, Severity, find_profile
 from pareja.datasets.records import Dataset, Record
+from pareja.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,17 @@ class CheckReport:
             ],
             "summary": dict(self.summary),
         }
+
+    def save(self, path: Path | str, *, force: bool = False) -> Path:
+        """Write the report as JSON; return the file's absolute path.
+
+        Raises
+        ------
+        OutputError
+            If the file exists and `force` is off, or cannot be written.
+        """
+        text = json.dumps(self.to_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        return atomic_write(path, text, force=force)
 
 
 def check_dataset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pareja.analysis.similarity import normalise
+from pareja.datasets.formats.folders import FileSource
+from pareja.datasets.records import Dataset, Record
 from pareja.embedding.export import Rows, beside, read_rows, write_rows
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import FingerprintMismatchError, InputError
@@ -39,6 +41,9 @@ class Embedded:
         `skipped` they would be 0 to n - 1.
     digests
         SHA-256 of the pictures' bytes, or of the texts, hexadecimal; empty where nobody knows.
+    pictures
+        The pictures as a dataset, with what is known of each; None for texts, and for what was
+        read from a file.
     places
         Where each picture is: the absolute path of its file, or of its archive with its name in
         there; the same as in `names` for what is in no file. Empty for texts.
@@ -66,6 +71,7 @@ class Embedded:
     skipped: tuple[tuple[str, str], ...] = ()
     indices: NDArray[np.intp] = field(default_factory=_no_places)
     digests: tuple[str, ...] = ()
+    pictures: Dataset | None = None
     places: tuple[str, ...] = ()
     cached: int = 0
 
@@ -123,8 +129,33 @@ class Embedded:
         """Whether one picture or text was embedded, and not a list."""
         return self.vectors.ndim == 1
 
+    def dataset(self) -> Dataset:
+        """Return the pictures as a dataset: `pictures`, or else what is known by name."""
+        if self.pictures is not None:
+            return self.pictures
+        records = tuple(Record(name, FileSource(Path(name).absolute())) for name in self.names)
+        name = records[0].file_name if len(records) == 1 else f"{len(records)} pictures"
+        return Dataset(name, records, name)
+
     def __len__(self) -> int:
         return len(self.names)
+
+    def part(self, places: NDArray[np.intp]) -> Embedded:
+        """Return some of them, ``(m, dim)``, whose `indices` are again 0 to m - 1.
+
+        Parameters
+        ----------
+        places
+            Which rows, ``(m,)``.
+        """
+        return Embedded(
+            vectors=self.rows[places],
+            space=self.space,
+            names=tuple(self.names[place] for place in places),
+            pictures=replace(
+                self.dataset(), records=tuple(self.dataset().records[place] for place in places)
+            ),
+        )
 
     def require(self, space: Fingerprint, purpose: str) -> None:
         """Refuse another space.

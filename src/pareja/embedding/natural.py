@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
@@ -11,11 +11,12 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja import encoders
 from pareja.embedding.cache import EmbeddingCache, text_digest
 from pareja.embedding.embedded import Embedded
 from pareja.embedding.paths import none_decoded
 from pareja.embedding.pipeline import OnProgress, embed_sources, text_vectors
-from pareja.encoders import AnyEncoder, load, require_images, require_texts
+from pareja.encoders import AnyEncoder, require_images, require_texts
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import InputError
 from pareja.inputs import Pictures, find_pictures, find_texts
@@ -25,6 +26,18 @@ Model: TypeAlias = "str | PathLike[str] | AnyEncoder"
 
 Cache: TypeAlias = "EmbeddingCache | bool | None"
 """True for the user's cache of embeddings, a cache, or False or None for no cache."""
+
+
+def loaded(model: Model, device: str | None = None) -> AnyEncoder:
+    """Return the encoder that is meant; it is loaded if it was named."""
+    return encoders.load(model, device=device)
+
+
+def listed(models: Model | Sequence[Model]) -> list[Model]:
+    """Return one model or many as a list."""
+    if isinstance(models, list | tuple):
+        return list(models)
+    return [cast(Model, models)]
 
 
 @contextmanager
@@ -106,7 +119,7 @@ def embed(
     ((21, 512), 'picture-1', ())
     """
     known = vectors_of(pictures, space)
-    encoder = require_images(load(model, device=device))
+    encoder = require_images(loaded(model, device))
     if known is not None:
         known.require(encoder.image_fingerprint, f"{encoder.name} makes")
         return known
@@ -128,6 +141,9 @@ def embed(
         found,
         vectors=found.vectors[0] if given.one else found.vectors,
         names=tuple(given.names[i] for i in found.indices),
+        pictures=replace(
+            given.dataset, records=tuple(given.dataset.records[i] for i in found.indices)
+        ),
         places=tuple(given.places[i] for i in found.indices),
         skipped=skipped,
     )
@@ -175,7 +191,7 @@ def embed_texts(
     >>> embed_texts("a cat", "starter", cache=False).vectors.shape
     (512,)
     """
-    encoder = require_texts(load(model, device=device))
+    encoder = require_texts(loaded(model, device))
     if isinstance(texts, Embedded):
         texts.require(encoder.text_fingerprint, f"{encoder.name} makes")
         return texts

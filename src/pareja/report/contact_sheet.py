@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pareja.classifiers.zero_shot import PRESENT
+from pareja.classifiers.classification import PRESENT
 from pareja.datasets.records import Dataset
 from pareja.report.html import data_uri, page_environment
 from pareja.report.pictures import thumbnails

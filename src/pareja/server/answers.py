@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.classifiers.classification import Classification
 from pareja.classifiers.learned import Classifier
-from pareja.classifiers.zero_shot import Classification, ZeroShot, activations
+from pareja.classifiers.zero_shot import ZeroShot, activations
 from pareja.encoders.protocols import Embeddings
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -83,7 +84,7 @@ def by_words(classifier: ZeroShot, image: Embeddings) -> Answer:
     picture may show several, the second column is then that of the label against texts about
     something else, which decides.
     """
-    result, both = classifier(image), activations(classifier.logits(image))
+    result, both = classifier.classified(image), activations(classifier.logits(image))
     trained = classifier.encoder.loss
     competing = result.multi_label and trained == "softmax"
     columns = [
@@ -105,7 +106,7 @@ def by_words(classifier: ZeroShot, image: Embeddings) -> Answer:
 
 def by_examples(classifier: Classifier, image: Embeddings) -> Answer:
     """Say which label an embedding ``(1, dim)`` has by what was learned from examples."""
-    result = classifier(image)
+    result = classifier.classified(image)
     shares = _shares(result, result.probabilities)
     return Answer(result.assigned(0), (Column("learned", "from_examples", shares, decides=True),))
 

@@ -13,9 +13,10 @@ import numpy as np
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from pareja.classifiers.classification import SURE_ENOUGH, Classification
 from pareja.classifiers.learned import Classifier
 from pareja.classifiers.prompts import PLACE, template_sets
-from pareja.classifiers.zero_shot import SURE_ENOUGH, Classification, ZeroShot, zero_shot
+from pareja.classifiers.zero_shot import ZeroShot, zero_shot
 from pareja.encoders.protocols import Embeddings
 from pareja.server.answers import Answer, by_examples, by_words
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
@@ -246,7 +247,7 @@ def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
         else encoder.encode_images([decode_data_url(item.image, f"images[{n}]", limits.pixels)])
         for n, item in enumerate(request.images)
     ]
-    result = judge(np.concatenate(images))
+    result = judge.classified(np.concatenate(images))
     return ClassifyBody(
         model=encoder.name,
         classifier=request.classifier or None,

@@ -19,8 +19,9 @@ from pareja.analysis.classification import (
     compare_classifiers,
 )
 from pareja.analysis.comparison import Agreement
+from pareja.classifiers.classification import Loss
 from pareja.classifiers.prompts import template_sets
-from pareja.classifiers.zero_shot import Loss, activations
+from pareja.classifiers.zero_shot import activations
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture
 from pareja.server.classifying import classifier_of, templates_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -22,14 +22,27 @@ from pareja.analysis.classification import (
 from pareja.analysis.comparison import Agreement
 from pareja.analysis.retrieval import RetrievalScores, retrieval
 from pareja.analysis.similarity import cosine_similarity
-from pareja.classifiers.zero_shot import Loss, activations, zero_shot
+from pareja.classifiers.classification import Loss
+from pareja.classifiers.prompts import find_labels, read_templates
+from pareja.classifiers.zero_shot import activations, zero_shot
 from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.natural import Cache, Model, listed, loaded, opened
 from pareja.embedding.pipeline import Progress, embed_sources, text_vectors
+from pareja.encoders import require_dual
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import DatasetError, EncoderError
-from pareja.tasks.evaluation import Truth, choices, distinct, no_such_labels, true_labels
+from pareja.inputs import Pictures, find_dataset, find_texts
+from pareja.tasks.evaluation import (
+    Truth,
+    choices,
+    column_told,
+    distinct,
+    no_such_labels,
+    true_labels,
+)
+from pareja.tasks.results import write
 
 _TIMED_PICTURES = 64
 
@@ -178,44 +191,79 @@ class ModelComparison:
     resamples: int
     seed: int
 
+    def save(
+        self,
+        path: Path | str,
+        *,
+        langs: Literal["en", "es"] | Sequence[Literal["en", "es"]] = ("en",),
+        force: bool = False,
+    ) -> Path:
+        """Write the reports, figures and numbers to one folder.
 
-def compare_models(
-    dataset: Dataset,
-    encoders: Sequence[DualEncoder],
-    templates: Mapping[str, Sequence[str]],
+        Parameters
+        ----------
+        path
+            The folder, which is made.
+        langs
+            The languages of the reports, one report each.
+        force
+            Replace what an earlier run wrote there.
+
+        Returns
+        -------
+        Path
+            Absolute path of the folder.
+
+        Raises
+        ------
+        OutputError
+            If it exists and `force` is off, holds something of yours, or cannot be written.
+        """
+        return write(self, path, langs=[langs] if isinstance(langs, str) else langs, force=force)
+
+
+def compare(
+    data: Pictures,
+    models: Model | Sequence[Model] = "starter",
     *,
-    truth: Truth = "label",
-    labels: Sequence[str] | None = None,
+    templates: str | Sequence[str] | Mapping[str, Sequence[str]] = ("photo", "bare"),
+    truth: Truth | None = None,
+    labels: str | Iterable[str] | None = None,
     price: float | None = None,
     resamples: int = 2000,
     seed: int = 0,
+    device: str | None = None,
     batch_size: int | None = None,
-    cache: EmbeddingCache | None = None,
+    cache: Cache = True,
     progress: Callable[[str, Progress | None], None] = lambda title, progress: None,
 ) -> ModelComparison:
     """Compare models and prompts on the same labelled pictures.
 
     Parameters
     ----------
-    dataset
-        Pictures with a label or a category.
-    encoders
-        One or more dual encoders.
+    data
+        A dataset of pictures with a label or a category, its name or its place.
+    models
+        One or more dual encoders, or what `pareja.load` takes.
     templates
-        One or more sets of templates, by name.
+        One or more sets of templates: their names, single templates, files of templates; or a
+        dictionary of lists of templates by name.
     truth
-        The column that says what a picture shows.
+        The column that says what a picture shows, ``"label"`` or ``"category"``; by default
+        labels, and categories where no picture has a label.
     labels
-        The choices; by default every label that occurs.
+        The choices, as `pareja.classify` takes them; by default every label that occurs.
     price
         Of one core for one hour, in any currency.
     resamples, seed
         Of the bootstrap behind every interval.
+    device
+        What models that are named here run on, as `pareja.load` says.
     batch_size
-        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
-        it; speed is measured so too.
+        Pictures that a model gets at once, 32 by default; speed is measured so too.
     cache
-        Embeddings of earlier runs. Speed is measured on pictures that are embedded anew.
+        Whether embeddings are looked up in the user's cache, and kept there; or the cache to use.
+        Speed is measured on pictures that are embedded anew.
     progress
         Called with the title of each stage, and with its progress where it has a length.
 
@@ -226,8 +274,48 @@ def compare_models(
     LabelError
         If there are fewer than two labels, or two are the same but for case.
     EncoderError
-        If there is nothing to compare, or a model is named twice.
+        If there is nothing to compare, or a model is named twice, cannot be loaded, or has words
+        that share no space with its pictures.
+    InputError
+        If `data` is something else.
     """
+    dataset = find_dataset(data)
+    encoders = [require_dual(loaded(model, device)) for model in listed(models)]
+    sets = (
+        templates
+        if isinstance(templates, Mapping)
+        else {given: read_templates(given) for given in find_texts(templates, "templates")[0]}
+    )
+    with opened(cache) as kept:
+        return _compare(
+            dataset,
+            encoders,
+            sets,
+            truth=truth or column_told(dataset),
+            labels=None if labels is None else find_labels(labels),
+            price=price,
+            resamples=resamples,
+            seed=seed,
+            batch_size=batch_size,
+            cache=kept,
+            progress=progress,
+        )
+
+
+def _compare(
+    dataset: Dataset,
+    encoders: Sequence[DualEncoder],
+    templates: Mapping[str, Sequence[str]],
+    *,
+    truth: Truth,
+    labels: Sequence[str] | None,
+    price: float | None,
+    resamples: int,
+    seed: int,
+    batch_size: int | None,
+    cache: EmbeddingCache | None,
+    progress: Callable[[str, Progress | None], None],
+) -> ModelComparison:
     repeated = [name for name, n in Counter(e.name for e in encoders).items() if n > 1]
     if repeated:
         raise EncoderError(f"model {repeated[0]!r} is given twice. Name each model once.")

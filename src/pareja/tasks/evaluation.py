@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pareja.analysis.classification import ClassificationScores, classification
 from pareja.analysis.multilabel import MultiLabelScores, multilabel
 from pareja.analysis.rejection import RejectionScores, rejection
+from pareja.classifiers.classification import PRESENT, SURE_ENOUGH, Classification
 from pareja.classifiers.prompts import checked_labels
-from pareja.classifiers.zero_shot import PRESENT, SURE_ENOUGH, Classification
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError, LabelError
 

@@ -16,11 +16,12 @@ from pareja.classifiers.prompts import DEFAULT_TEMPLATES
 from pareja.classifiers.zero_shot import embed_labels
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.embedded import Embedded
 from pareja.embedding.pipeline import OnProgress, embed_sources
 from pareja.encoders import AnyEncoder, require_images
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import EncoderError, LabelError
-from pareja.tasks.evaluation import Truth, choices, column_told, true_labels
+from pareja.tasks.evaluation import Truth, choices, true_labels
 from pareja.tasks.learning_curves import taking_part, usual_shots
 
 
@@ -70,6 +71,7 @@ def gather_examples(
     dataset: Dataset,
     encoder: AnyEncoder,
     *,
+    rows: Embedded | None = None,
     features: AnyEncoder | None = None,
     truth: Truth = "label",
     labels: Sequence[str] | None = None,
@@ -87,6 +89,8 @@ def gather_examples(
         The pictures.
     encoder
         What embeds them. A dual encoder gives zero-shot logits too.
+    rows
+        The embeddings of all the pictures by it, where they are known.
     features
         Another encoder, whose embeddings are learned from in place of the first one's.
     truth
@@ -123,7 +127,7 @@ def gather_examples(
     _selected(names, places, shots, named=labels is not None)
     sources = [dataset.records[i].source for i in np.flatnonzero(places >= 0)]
     embed = partial(embed_sources, batch_size=batch_size, cache=cache, progress=progress)
-    own = embed(sources, seen_by)
+    own = embed(sources, seen_by) if rows is None else rows.part(np.flatnonzero(places >= 0))
     places = places[places >= 0][own.indices]
     inside, numbers = _selected(names, places, shots, named=labels is not None)
     kept = np.isin(places, inside)
@@ -211,42 +215,6 @@ def fit_classifier(examples: Examples, method: Method) -> Classifier:
         settings=learned.settings,
         n_examples=len(examples.answers),
     )
-
-
-def learn_from(
-    examples: Dataset,
-    encoder: AnyEncoder,
-    *,
-    batch_size: int | None = None,
-    cache: EmbeddingCache | None = None,
-    progress: OnProgress | None = None,
-) -> Classifier:
-    """Learn every label that has a picture: by Tip-Adapter, or by a linear probe without words.
-
-    Parameters
-    ----------
-    examples
-        Pictures with labels; with categories where none has a label.
-    encoder
-        What embeds them.
-    batch_size, cache, progress
-        As `gather_examples` takes them.
-
-    Raises
-    ------
-    LabelError, DatasetError, EncoderError
-        As `gather_examples` does.
-    """
-    gathered = gather_examples(
-        examples,
-        encoder,
-        truth=column_told(examples),
-        shots=(),
-        batch_size=batch_size,
-        cache=cache,
-        progress=progress,
-    )
-    return fit_classifier(gathered, "linear-probe" if gathered.words is None else "tip-adapter")
 
 
 def _selected(

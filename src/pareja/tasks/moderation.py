@@ -11,10 +11,11 @@ import csv
 import io
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,13 @@ from scipy.special import softmax
 
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import OnProgress, embed_sources, text_vectors
-from pareja.encoders.protocols import DualEncoder, Embeddings
+from pareja.embedding.embedded import Embedded
+from pareja.embedding.natural import Cache, Model, embed, loaded, opened
+from pareja.embedding.pipeline import OnProgress, text_vectors
+from pareja.encoders import require_dual
+from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
+from pareja.inputs import Pictures
+from pareja.tasks.results import write
 
 THRESHOLD = 0.5
 """Score from which a picture is flagged: there the words for it outweigh everything else."""
@@ -185,51 +191,95 @@ class Review:
     flagged: tuple[Flag, ...]
     skipped: tuple[tuple[str, str], ...]
 
+    def save(
+        self, path: Path | str, *, lang: Literal["en", "es"] = "en", force: bool = False
+    ) -> Path:
+        """Write the list to one file.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.csv`` (a table of all scores), ``.json`` (the list) or ``.html`` (a page with
+            blurred pictures).
+        lang
+            The language of the page.
+        force
+            Replace a file that exists.
+
+        Returns
+        -------
+        Path
+            Absolute path of the file.
+
+        Raises
+        ------
+        OutputError
+            If it has another ending, exists and `force` is off, or cannot be written.
+        """
+        return write(self, path, lang=lang, force=force)
+
     def ranked(self, image: int) -> list[tuple[str, float]]:
         """Return the flags of a picture with their scores, highest first."""
         pairs = zip(self.names, self.scores[image].tolist(), strict=True)
         return sorted(pairs, key=lambda pair: -pair[1])
 
 
-def review_pictures(
-    dataset: Dataset,
-    encoder: DualEncoder,
+def moderate(
+    pictures: Pictures | Embedded | NDArray[np.floating],
     *,
+    model: Model = "starter",
     threshold: float = THRESHOLD,
     prompts: ModerationPrompts | None = None,
+    space: Fingerprint | None = None,
+    device: str | None = None,
     batch_size: int | None = None,
-    cache: EmbeddingCache | None = None,
+    cache: Cache = True,
     progress: OnProgress | None = None,
 ) -> Review:
-    """Embed pictures and list those that a person should look at.
+    """List the pictures that a person should look at.
 
     Parameters
     ----------
-    dataset
-        The pictures; they are only read.
-    encoder, threshold, prompts
-        As `flag` takes them.
-    batch_size
-        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
-        it.
-    cache
-        Embeddings of earlier runs.
-    progress
-        Called after each batch of pictures.
+    pictures
+        One picture or many, in every form that `pareja.embed` takes; or what it returned.
+    model
+        A dual encoder, or what `pareja.load` takes.
+    threshold
+        Score from which a picture is flagged, in [0, 1].
+    prompts
+        What is looked for; by default `default_prompts`.
+    space
+        The fingerprint of the encoder that made `pictures`, where these are bare vectors.
+    device, batch_size, cache, progress
+        The same as those of `pareja.embed`.
+
+    Raises
+    ------
+    InputError
+        If something else was given.
+    DatasetError
+        If there are no pictures, or none of them decodes.
+    EncoderError
+        If the model cannot be loaded, or its words share no space with its pictures.
+    FingerprintMismatchError
+        If vectors were given that lie in another space than the model's.
     """
     prompts = prompts or default_prompts()
-    sources = [record.source for record in dataset]
-    images = embed_sources(sources, encoder, batch_size=batch_size, cache=cache, progress=progress)
-    scores = moderation_scores(images.vectors, encoder, prompts, cache=cache)
+    encoder = require_dual(loaded(model, device))
+    with opened(cache) as kept:
+        found = embed(
+            pictures, encoder, space=space, batch_size=batch_size, cache=kept, progress=progress
+        )
+        scores = moderation_scores(found.rows, encoder, prompts, cache=kept)
     names = tuple(prompts.flags)
     return Review(
-        dataset=replace(dataset, records=tuple(dataset.records[i] for i in images.indices)),
+        dataset=found.dataset(),
         model=encoder.name,
         names=names,
         scores=scores,
         threshold=threshold,
         flagged=tuple(_flags(scores, names, threshold)),
-        skipped=images.skipped,
+        skipped=found.skipped,
     )
 
 

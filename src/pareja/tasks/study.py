@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations
+from pathlib import Path
 from typing import Literal, TypedDict, cast
 
 from pareja.analysis.alignment import Bridge, BridgeName, Geometry, bridges, geometry
@@ -29,14 +30,21 @@ from pareja.analysis.significance import Floats, PermutationTest
 from pareja.analysis.similarity import cosine_similarity
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.natural import Cache, Model, listed, loaded, opened
 from pareja.embedding.pipeline import (
     DatasetEmbeddings,
     Progress,
     embed_dataset,
     text_vectors,
 )
+from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Encoder, Fingerprint
 from pareja.errors import DatasetError, EncoderError
+from pareja.inputs import Pictures, find_dataset
+from pareja.tasks.results import write
+
+EMBEDDED = ("starter-unaligned", "starter")
+"""A pair and a dual encoder that need no download."""
 
 MIN_PICTURES = 5
 """With fewer, maps between two spaces have nothing to be fitted on."""
@@ -139,16 +147,47 @@ class StudyResult:
     versions: Mapping[str, str]
     command: str
 
+    def save(
+        self,
+        path: Path | str,
+        *,
+        langs: Literal["en", "es"] | Sequence[Literal["en", "es"]] = ("en",),
+        force: bool = False,
+    ) -> Path:
+        """Write the reports, figures, numbers and matrices to one folder.
 
-def run_study(
-    dataset: Dataset,
-    encoders: Sequence[Encoder],
+        Parameters
+        ----------
+        path
+            The folder, which is made.
+        langs
+            The languages of the reports, one report each.
+        force
+            Replace what an earlier run wrote there.
+
+        Returns
+        -------
+        Path
+            Absolute path of the folder.
+
+        Raises
+        ------
+        OutputError
+            If it exists and `force` is off, holds something of yours, or cannot be written.
+        """
+        return write(self, path, langs=[langs] if isinstance(langs, str) else langs, force=force)
+
+
+def study(
+    data: Pictures,
+    models: Model | Sequence[Model] = EMBEDDED,
     *,
     seed: int = 0,
     permutations: int = 9_999,
     resamples: int = 2_000,
+    device: str | None = None,
     batch_size: int | None = None,
-    cache: EmbeddingCache | None = None,
+    cache: Cache = True,
     progress: Callable[[str, Progress | None], None] = lambda title, progress: None,
     command: str = "",
 ) -> StudyResult:
@@ -156,19 +195,21 @@ def run_study(
 
     Parameters
     ----------
-    dataset
-        Captioned pictures. Those without a caption, and those that cannot be decoded, are left
-        out and listed in the result.
-    encoders
-        One or more, dual encoders and pairs mixed; their names must differ.
+    data
+        A dataset of captioned pictures, its name or its place. Pictures without a caption, and
+        those that cannot be decoded, are left out and listed in the result.
+    models
+        One or more, dual encoders and pairs mixed: encoders, or what `pareja.load` takes. Their
+        names must differ. By default the two that need no download.
     seed, permutations, resamples
         Seed and number of the random draws. The same seed gives the same numbers.
+    device
+        What models that are named here run on, as `pareja.load` says.
     batch_size
-        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
-        it.
+        Pictures that a model gets at once; 32 by default.
     cache
-        Embeddings of earlier runs, which new ones are added to as they come: after an interruption
-        the same study goes on where it stopped.
+        Whether embeddings are looked up in the user's cache, and kept there as they come: after an
+        interruption the same study goes on where it stopped. Or the cache to use.
     progress
         Called with the title of each stage, and with its progress where it has a length.
     command
@@ -178,9 +219,39 @@ def run_study(
     ------
     DatasetError
         If fewer than `MIN_PICTURES` captioned pictures can be decoded.
+    InputError
+        If `data` is something else.
     EncoderError
-        If two encoders have the same name.
+        If a model cannot be loaded or has one tower, or two have the same name.
     """
+    dataset = find_dataset(data)
+    encoders = [require_both(loaded(model, device)) for model in listed(models)]
+    with opened(cache) as kept:
+        return _study(
+            dataset,
+            encoders,
+            seed=seed,
+            permutations=permutations,
+            resamples=resamples,
+            batch_size=batch_size,
+            cache=kept,
+            progress=progress,
+            command=command,
+        )
+
+
+def _study(
+    dataset: Dataset,
+    encoders: Sequence[Encoder],
+    *,
+    seed: int,
+    permutations: int,
+    resamples: int,
+    batch_size: int | None,
+    cache: EmbeddingCache | None,
+    progress: Callable[[str, Progress | None], None],
+    command: str,
+) -> StudyResult:
     repeated = [name for name, n in Counter(e.name for e in encoders).items() if n > 1]
     if repeated:
         raise EncoderError(f"encoder {repeated[0]!r} is given twice. Name each encoder once.")
