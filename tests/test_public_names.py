@@ -1,8 +1,45 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 import pareja
+
+NAMES = [
+    "Collection",
+    "Dataset",
+    "Embedded",
+    "EmbeddingCache",
+    "Fingerprint",
+    "ParejaError",
+    "Query",
+    "Record",
+    "check",
+    "classify",
+    "compare",
+    "decode_image",
+    "embed",
+    "embed_texts",
+    "fewshot",
+    "learn",
+    "list_models",
+    "load",
+    "load_classifier",
+    "load_dataset",
+    "moderate",
+    "pack",
+    "study",
+]
+
+
+def test_these_are_the_public_names_and_no_others() -> None:
+    assert sorted(pareja.__all__) == NAMES
+    seen = {name for name in dir(pareja) if not name.startswith("_")}
+    modules = {name for name in seen if inspect.ismodule(getattr(pareja, name))}
+    assert seen - modules - {"annotations", "import_module", "Path", "TYPE_CHECKING", "Any"} == {
+        *NAMES
+    }
 
 
 @pytest.mark.parametrize("name", pareja.__all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ class Predictor:
 
     def classified(self, rows: Embeddings) -> Classification:
         """Say what pictures show whose embeddings, ``(n, dim)``, are known to be of `space`."""
+        raise NotImplementedError
+
+    def save(self, path: Path | str, *, force: bool = False) -> Path:
+        """Write the classifier to one file, which `pareja.load_classifier` reads."""
         raise NotImplementedError
 
     @property
