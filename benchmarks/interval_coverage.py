@@ -7,6 +7,9 @@ Three families of studies are drawn many times:
   true R@1, MRR and AUC, which are the means over all such studies (the candidates vary, too);
 - ties with several captions: five captions a picture, right or wrong together with correlation 1/2.
 
+Then means over labels of very different sizes: balanced accuracy, macro F1, mean average precision,
+and the balanced accuracy of repeated splits with its gain over a baseline.
+
 Every study is measured with the plain percentile bootstrap, BCa (Efron 1987) and the interval that
 pareja reports. Run: ``python benchmarks/interval_coverage.py [--studies 1000]``.
 """
@@ -19,6 +22,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from pareja.analysis import matching, retrieval
+from pareja.analysis.classification import classification
+from pareja.analysis.multilabel import multilabel
+from pareja.analysis.repeated import repeated_accuracy
 from pareja.analysis.significance import (
     Estimate,
     Floats,
@@ -72,10 +78,93 @@ def row(name: str, truth: float, studies: list[list[Estimate]]) -> None:
     print(f"{name:28s} {truth:6.3f}  " + "  ".join(cells))
 
 
+LABELS: dict[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
+    "97 + 3, right .95 .95": ((97, 3), (0.95, 0.95)),
+    "97 + 3, right .95 .60": ((97, 3), (0.95, 0.60)),
+    "95 + 5, right .90 .90": ((95, 5), (0.90, 0.90)),
+    "190 + 10, right .95 .80": ((190, 10), (0.95, 0.80)),
+    "50 + 50, right .90 .70": ((50, 50), (0.90, 0.70)),
+    "10 labels of 3, right .80": ((3,) * 10, (0.80,) * 10),
+    "4 labels of 5, right .85": ((5,) * 4, (0.85,) * 4),
+    "5 labels of 20, right .60": ((20,) * 5, (0.60,) * 5),
+}
+"""Pictures a label, and how often a picture of each is told right."""
+
+
+def labelled(
+    sizes: tuple[int, ...], right: tuple[float, ...], rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Draw one study: answers, probabilities, and how often each picture is told right."""
+    k = len(sizes)
+    answers = np.repeat(np.arange(k), sizes)
+    hit = rng.random(len(answers)) < np.array(right)[answers]
+    told = np.where(hit, answers, (answers + rng.integers(1, k, len(answers))) % k)
+    scores = rng.random((len(answers), k)) * 0.5
+    scores[np.arange(len(answers)), told] += rng.random(len(answers)) * 0.5 + 0.5
+    return answers, scores / scores.max(), hit
+
+
+def over_labels(studies: int) -> None:
+    """Print the coverage of intervals of means over labels."""
+    print(f"\nmeans over labels: coverage (mean width) of 95 % intervals, {studies} studies")
+    names = ("balanced", "macro F1", "mAP", "repeated", "gain")
+    print(f"{'':28s} " + "  ".join(f"{name:13s}" for name in names))
+    for title, (sizes, right) in LABELS.items():
+        rng = np.random.default_rng(1)
+        found: dict[str, list[Estimate]] = {name: [] for name in names}
+        for seed in range(studies):
+            answers, scores, hit = labelled(sizes, right, rng)
+            one = classification(
+                scores, answers, [str(c) for c in range(len(sizes))], resamples=400, seed=seed
+            )
+            several = multilabel(
+                scores,
+                answers[:, None] == np.arange(len(sizes)),
+                [str(c) for c in range(len(sizes))],
+                resamples=400,
+                seed=seed,
+            )
+            # Ten splits test half of the pictures each; a picture is right as often in each.
+            tested = rng.random((10, len(answers))) < 0.5
+            tested[0] |= ~tested.any(axis=0)
+            rival = rng.random(len(answers)) < np.array(right)[answers]
+            repeated = repeated_accuracy(
+                np.tile(hit, (10, 1)),
+                tested,
+                answers,
+                baseline=np.tile(rival, (10, 1)),
+                resamples=400,
+                seed=seed,
+            )
+            gain = repeated.gain
+            estimates = (one.balanced_accuracy, one.macro_f1, several.mean_average_precision)
+            for name, estimate in zip(
+                names, (*estimates, repeated.balanced, gain or Estimate(0, 0, 0)), strict=True
+            ):
+                found[name].append(estimate)
+        truths = {
+            "balanced": float(np.mean(right)),
+            "repeated": float(np.mean(right)),
+            "gain": 0.0,
+        }
+        cells = []
+        for name, estimates_of in found.items():
+            truth = truths.get(name, float(np.mean([one.value for one in estimates_of])))
+            held = np.mean([e.low - 1e-9 <= truth <= e.high + 1e-9 for e in estimates_of])
+            width = np.mean([e.high - e.low for e in estimates_of])
+            cells.append(f"{held:6.3f} ({width:.2f})")
+        print(f"{title:28s} " + "  ".join(cells), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000)
-    studies = parser.parse_args().studies
+    parser.add_argument("--labels", action="store_true", help="means over labels alone")
+    arguments = parser.parse_args()
+    studies = arguments.studies
+    if arguments.labels:
+        over_labels(studies)
+        return
     rng = np.random.default_rng(0)
     one_each = np.ones(PICTURES)
     print(f"coverage (mean width) of 95 % intervals, n = {PICTURES}, {studies} studies")
@@ -112,6 +201,7 @@ def main() -> None:
             reported.append((hits.mean(), inverse.mean(), pairs.auc.value))
         for (name, intervals), truth in zip(found.items(), np.mean(reported, axis=0), strict=True):
             row(f"pairs noise={noise:g} {name}", float(truth), intervals)
+    over_labels(studies)
 
 
 if __name__ == "__main__":

@@ -134,11 +134,11 @@ def test_learning_in_two_threads_gives_all_blas_threads_back(
         for _ in range(10):
             learn("prototype", images, np.array([0, 0, 1, 1]), np.zeros((4, 2)))
 
-    before = blas_threads()
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert blas_threads() == 2
     assert seen == [1] * 40
-    assert blas_threads() == before

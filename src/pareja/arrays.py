@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import LibController
 
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -61,13 +61,28 @@ def one_blas_thread() -> Iterator[None]:
     gains little on an idle machine, and where other programs run it takes ten times as long. One
     block of all threads of the process runs at a time; a block may hold another.
     """
-    with _turn, _controller().limit(limits=1, user_api="blas"):
-        yield
+    with _turn:
+        before = [library.num_threads for library in _libraries()]
+        try:
+            _set_threads([1] * len(before))
+            yield
+        finally:
+            _set_threads(before)
+
+
+def _set_threads(numbers: Sequence[int | None]) -> None:
+    for library, number in zip(_libraries(), numbers, strict=True):
+        # From 3.7 on threadpoolctl lets only the first thread that ever asked set OpenBLAS, and
+        # does nothing for the others, silently. Here the lock keeps threads apart.
+        change = getattr(library, "_real_set_num_threads", library.set_num_threads)
+        if number is not None:
+            change(number)
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    # It finds the libraries that are loaded by now, and whoever multiplies has loaded NumPy.
+def _libraries() -> list[LibController]:
+    # Those that are loaded by now, and whoever multiplies has loaded NumPy.
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    libraries: list[LibController] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return libraries

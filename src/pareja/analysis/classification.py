@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pareja.analysis.comparison import Agreement, hit_agreement
+from pareja.analysis.label_means import mean_interval, ratio
 from pareja.analysis.significance import (
     LEVEL,
     Estimate,
@@ -161,9 +162,10 @@ def classification(
     Notes
     -----
     Intervals of shares are those of `share_interval`; that of a label's recall rests on its own
-    pictures only. ECE is biased upwards, and each bootstrap sample by as much again: its interval
-    mirrors the draws at the value (Davison and Hinkley 1997, equation 5.6), and begins at 0 where
-    honest confidences would often do as badly.
+    pictures only, and those of means over labels are
+    `pareja.analysis.label_means.mean_interval`. ECE is biased upwards, and each bootstrap sample
+    by as much again: its interval mirrors the draws at the value (Davison and Hinkley 1997,
+    equation 5.6), and begins at 0 where honest confidences would often do as badly.
 
     Examples
     --------
@@ -192,9 +194,6 @@ def classification(
         for weights in (everyone, counts)
     )
 
-    def averaged(by_label: Floats, draws: Floats) -> Estimate:
-        return share_interval(float(mean_over_labels(by_label)[0]), mean_over_labels(draws), n)
-
     confidence = np.minimum(scores.max(axis=1), 1.0)
     bin_hot = np.minimum((confidence * bins).astype(np.intp), bins - 1)[:, None] == np.arange(bins)
     size = bin_hot.sum(axis=0)
@@ -215,12 +214,11 @@ def classification(
         chance_top1=1 / k,
         chance_top5=min(1.0, 5 / k),
         majority=float(whole.members.max() / n),
-        balanced_accuracy=share_interval(
-            float(mean_over_labels(whole.recall)[0]), mean_over_labels(drawn.recall), n
+        balanced_accuracy=mean_interval(
+            whole.recall[0], drawn.recall, whole.members[0], independent=True
         ),
-        macro_f1=share_interval(
-            float(mean_over_labels(whole.f1)[0]), mean_over_labels(drawn.f1), n
-        ),
+        # As many pictures as a label has, or as few as it has predictions.
+        macro_f1=mean_interval(whole.f1[0], drawn.f1, (whole.members + whole.claims)[0] / 2),
         ece=_ece_interval(
             float(np.abs(everyone @ gaps).sum() / n),
             np.abs(counts @ gaps).sum(axis=1) / n,
@@ -290,19 +288,6 @@ class _Tally:
     @property
     def f1(self) -> Floats:
         return ratio(2 * self.hits, self.members + self.claims)
-
-
-def ratio(numerator: Floats, denominator: Floats | Indices) -> Floats:
-    """Divide two arrays of one shape, giving NaN where there is nothing to divide by."""
-    blank = np.full(numerator.shape, np.nan)
-    quotient: Floats = np.divide(numerator, denominator, out=blank, where=denominator > 0)
-    return quotient
-
-
-def mean_over_labels(by_class: Floats) -> Floats:
-    """Return the mean over the labels whose number is no NaN, ``(draws, k)`` to ``(draws,)``."""
-    present = np.isfinite(by_class)
-    return ratio(np.where(present, by_class, 0.0).sum(axis=1), present.sum(axis=1))
 
 
 def _class_scores(label: str, c: int, whole: _Tally, drawn: _Tally) -> ClassScores:

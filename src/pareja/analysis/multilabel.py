@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pareja.analysis.classification import mean_over_labels, ratio
+from pareja.analysis.label_means import mean_interval, ratio
 from pareja.analysis.significance import Estimate, Floats, resample_counts, share_interval
 from pareja.analysis.validation import checked_count, checked_rows
 from pareja.errors import AnalysisError
@@ -105,16 +105,13 @@ def multilabel(
     micro = ratio(2 * hits.sum(axis=1), (members + claims).sum(axis=1))
     present = true.max(axis=0) > 0
 
-    def estimate(draws: Floats) -> Estimate:
-        return share_interval(float(draws[0]), draws[1:], n)
-
     return MultiLabelScores(
         labels=tuple(labels),
         n_images=n,
-        mean_average_precision=estimate(mean_over_labels(precision.T)),
+        mean_average_precision=mean_interval(precision[:, 0], precision.T[1:], members[0]),
         chance_map=float(true.mean(axis=0)[present].mean()),
-        micro_f1=estimate(micro),
-        macro_f1=estimate(mean_over_labels(f1)),
+        micro_f1=share_interval(float(micro[0]), micro[1:], n),
+        macro_f1=mean_interval(f1[0], f1[1:], (members + claims)[0] / 2),
         average_precision={
             label: float(precision[c, 0]) for c, label in enumerate(labels) if present[c]
         },

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.analysis.classification import mean_over_labels, ratio
+from pareja.analysis.label_means import mean_interval, ratio
 from pareja.analysis.significance import (
     Estimate,
     Floats,
@@ -100,23 +100,40 @@ def repeated_accuracy(
         counted = which.astype(np.float64)
         return counted.sum(axis=0)[None] @ labels, (by_split @ counted * by_picture) @ labels
 
-    def recalled(counted: tuple[Floats, Floats]) -> tuple[float, Floats]:
-        """Return the mean recall: of the whole, and drawn, ``(resamples,)``."""
-        whole, drawn = map(mean_over_labels, map(ratio, counted, members))
-        return float(whole[0]), drawn
-
     members, hits = sums(tested), sums(correct & tested)
     share = hits[0].sum() / members[0].sum()
     share_drawn = ratio(hits[1].sum(axis=1), members[1].sum(axis=1))
     gain = None
-    # Of very few pictures a draw may hold none that was tested; it has no value and is left out.
-    with np.errstate(invalid="ignore"):
-        recall, recall_drawn = recalled(hits)
-        if baseline is not None:
-            other, other_drawn = recalled(sums(baseline & tested))
-            gain = percentile_interval(recall - other, recall_drawn - other_drawn, units)
+    by_label = tested.any(axis=0) @ labels
+    if baseline is not None:
+        gain = _gain(hits, sums(baseline & tested), members, by_label, seed)
     return RepeatedAccuracy(
         accuracy=share_interval(float(share), share_drawn, units),
-        balanced=share_interval(recall, recall_drawn, units),
+        balanced=mean_interval(ratio(hits[0], members[0])[0], ratio(hits[1], members[1]), by_label),
         gain=gain,
     )
+
+
+def _gain(
+    hits: tuple[Floats, Floats],
+    others: tuple[Floats, Floats],
+    members: tuple[Floats, Floats],
+    pictures: Floats,
+    seed: int,
+) -> Estimate:
+    """Return the difference of two mean recalls in the same tests.
+
+    Each label gets two imagined pictures, of which either side wins one (Agresti and Min 2005, as
+    `paired_difference` does): of a label whose three pictures both tell right it is not known
+    that both always will.
+    """
+    whole, drawn = map(ratio, (hits[0] - others[0], hits[1] - others[1]), members)
+    present = np.isfinite(whole[0])
+    value = float(whole[0, present].mean())
+    sizes = pictures[present]
+    rng = np.random.default_rng((seed, 2))
+    # A picture is drawn about as often as a Poisson variable of mean 1 says.
+    wins, losses = rng.poisson(1.0, (2, len(drawn), len(sizes)))
+    gains = np.where(np.isfinite(drawn[:, present]), drawn[:, present], 0.0) * sizes
+    shrunk = (gains + wins - losses) / (sizes + wins + losses)
+    return percentile_interval(value, shrunk.mean(axis=1), int(sizes.min()))
