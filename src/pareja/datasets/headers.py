@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import struct
-from typing import BinaryIO
+import zlib
+from typing import Any, BinaryIO
 
 from PIL import IcoImagePlugin, Image, ImageFile
 
@@ -27,6 +29,15 @@ _READERS = {
     "PPM": ("PIL.PpmImagePlugin", "PpmImageFile"),
     "QOI": ("PIL.QoiImagePlugin", "QoiImageFile"),
 }
+
+
+_EXIF = b"Exif\0\0"
+_ORIENTATION = 0x0112
+_BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"II\0*": "<", b"MM*\0": ">"}
+# the kinds of whole numbers in EXIF, as struct knows them
+_INTEGERS = {3: "H", 4: "I", 8: "h", 9: "i"}
+_XMP_ORIENTATION = re.compile(r'tiff:Orientation(?:="|>)([0-9])')
+_LATE_TEXT_BYTES = 2**20
 
 
 class RefusedError(Exception):
@@ -120,7 +131,9 @@ def _mend_transparency(image: ImageFile.ImageFile) -> None:
 def orientation_of(image: Image.Image) -> int:
     """Tell how a picture is still to be turned.
 
-    The tag is looked up here, as Pillow's parser reads all tags, warns, and fails for broken ones.
+    Where Pillow would find the tag, it is found here: in EXIF with its header none, once or twice,
+    in a PNG's raw profile, and in XMP where EXIF has no such tag. It is looked up here, as Pillow's
+    parser reads all tags, warns, and fails for broken ones.
 
     Parameters
     ----------
@@ -133,27 +146,57 @@ def orientation_of(image: Image.Image) -> int:
         EXIF orientation, 1 to 8; 1 where there is none, where the metadata are broken, and for
         TIFF, which Pillow turns itself.
     """
+    if image.format == "TIFF":
+        return 1
     exif = image.info.get("exif")
-    if image.format == "TIFF" or not isinstance(exif, bytes):
-        return 1
-    exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if exif is None:
+        exif = _raw_profile(image.info.get("Raw profile type exif"))
+    found = _in_exif(exif) if isinstance(exif, bytes) else None
+    if found is None:
+        found = _in_xmp(image.info.get("XML:com.adobe.xmp") or image.info.get("xmp"))
+    return found if found is not None and 1 <= found <= 8 else 1
+
+
+def _in_exif(exif: bytes) -> int | None:
+    """Return the value of the tag; None if there is none."""
+    exif = exif.removeprefix(_EXIF).removeprefix(_EXIF)
+    order = _BYTE_ORDERS.get(exif[:4])
     if order is None:
-        return 1
+        return None
     try:
         (start,) = struct.unpack_from(f"{order}I", exif, 4)
         (entries,) = struct.unpack_from(f"{order}H", exif, start)
         for entry in range(entries):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * entry)
-            if tag == 0x0112:
-                return int(value) if kind == 3 and 1 <= value <= 8 else 1
+            place = start + 2 + 12 * entry
+            tag, kind = struct.unpack_from(f"{order}HH", exif, place)
+            if tag == _ORIENTATION:
+                letter = _INTEGERS.get(kind)
+                return struct.unpack_from(order + letter, exif, place + 8)[0] if letter else 1
     except struct.error:
         pass
-    return 1
+    return None
 
 
-def late_exif(file: BinaryIO) -> bytes | None:
-    """Find EXIF that stands after a PNG's pixels, where a reader of the header has stopped.
+def _raw_profile(profile: object) -> bytes | None:
+    """Return the EXIF that ImageMagick writes into a PNG's text, in hexadecimal digits."""
+    if not isinstance(profile, str):
+        return None
+    try:
+        return bytes.fromhex("".join(profile.split("\n")[3:]))
+    except ValueError:
+        return None
+
+
+def _in_xmp(xmp: object) -> int | None:
+    """Return the value of the tag as XMP has it; None if there is none."""
+    if isinstance(xmp, bytes):
+        xmp = xmp.decode("latin-1")
+    found = _XMP_ORIENTATION.search(xmp) if isinstance(xmp, str) else None
+    return int(found[1]) if found else None
+
+
+def late_metadata(file: BinaryIO) -> dict[str, Any]:
+    """Find what stands after a PNG's pixels, where a reader of the header has stopped.
 
     Parameters
     ----------
@@ -162,16 +205,40 @@ def late_exif(file: BinaryIO) -> bytes | None:
 
     Returns
     -------
-    bytes or None
-        The content of its first ``eXIf`` chunk.
+    dict
+        What Pillow would add to ``info`` with the pixels, as far as it may say an orientation.
     """
+    found: dict[str, Any] = {}
     file.seek(8)
     while len(start := file.read(8)) == 8:
         length = int.from_bytes(start[:4])
         if start[4:] == b"eXIf":
-            return file.read(length)
-        file.seek(length + 4, os.SEEK_CUR)
-    return None
+            found.setdefault("exif", file.read(length))
+            file.seek(4, os.SEEK_CUR)
+        elif start[4:] in (b"tEXt", b"zTXt", b"iTXt") and length <= _LATE_TEXT_BYTES:
+            found |= _png_text(start[4:], file.read(length))
+            file.seek(4, os.SEEK_CUR)
+        else:
+            file.seek(length + 4, os.SEEK_CUR)
+    return found
+
+
+def _png_text(kind: bytes, content: bytes) -> dict[str, str]:
+    """Return a text chunk, if it is one that may say an orientation."""
+    key, _, text = content.partition(b"\0")
+    if key not in (b"Raw profile type exif", b"XML:com.adobe.xmp"):
+        return {}
+    compressed = kind == b"zTXt"
+    text = text[1:] if compressed else text
+    if kind == b"iTXt":
+        compressed = text[:1] == b"\1"
+        text = text[2:].split(b"\0", 2)[-1]
+    try:
+        if compressed:
+            text = zlib.decompressobj().decompress(text, _LATE_TEXT_BYTES)
+    except zlib.error:
+        return {}
+    return {key.decode(): text.decode("utf-8" if kind == b"iTXt" else "latin-1", "replace")}
 
 
 def in_words(pixels: int) -> str:

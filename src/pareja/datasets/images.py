@@ -21,7 +21,13 @@ from typing import Any, BinaryIO, cast
 
 from PIL import Image
 
-from pareja.datasets.headers import RefusedError, in_words, late_exif, open_picture, orientation_of
+from pareja.datasets.headers import (
+    RefusedError,
+    in_words,
+    late_metadata,
+    open_picture,
+    orientation_of,
+)
 from pareja.datasets.records import Source
 from pareja.datasets.rgb import to_rgb
 from pareja.datasets.signatures import is_cut_off
@@ -183,8 +189,9 @@ def image_size(
     with file, _explaining(label, file):
         image = open_picture(file, max_pixels)
         width, height = image.size
-        if image.format == "PNG" and "exif" not in image.info:
-            image.info["exif"] = late_exif(file)
+        if image.format == "PNG":
+            # what stands before the pixels counts first, as it does to Pillow
+            image.info |= {**late_metadata(file), **image.info}
         return (width, height) if orientation_of(image) < 5 else (height, width)
 
 

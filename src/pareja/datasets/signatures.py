@@ -16,8 +16,8 @@ _PICTURES = (
     ("WebP", rb"RIFF.{4}WEBP"),
     ("GIF", rb"GIF8[79]a"),
     ("TIFF", rb"II[*+]\0|MM\0[*+]"),
-    ("AVIF", rb".{4}ftypavi[fs]"),
-    ("HEIC", rb".{4}ftyphe[iv][cxms]"),
+    ("AVIF", rb".{4}ftyp(?:avif|avis)"),
+    ("HEIC", rb".{4}ftyp(?:hei[cxms]|hev[cxms])"),
     ("JPEG 2000", rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
     ("BMP", rb"BM.{12}[\x0c-\x7f]\0\0\0"),
     ("ICO", rb"\0\0\x01\0"),
@@ -60,11 +60,24 @@ def picture_format(head: bytes) -> str | None:
     >>> picture_format(b"GIF89a..."), picture_format(b"%PDF-1.7")
     ('GIF', None)
     """
-    if head[4:12] in (b"ftypmif1", b"ftypmsf1"):
-        # A brand of the container alone; what is in it stands among the compatible brands.
-        brands = head[16 : int.from_bytes(head[:4])]
-        return "AVIF" if b"avif" in brands or b"avis" in brands else "HEIC"
+    if head[4:8] == b"ftyp":
+        return _container_format(head)
     return next((name for name, pattern in _PICTURE_PATTERNS if pattern.match(head)), None)
+
+
+def _container_format(head: bytes) -> str | None:
+    """Return the format of a file in the container that HEIC, AVIF and videos share.
+
+    The major brand may be one of the container or of a profile (``mif1``, ``miaf``, ``MA1B``); what
+    is in the file then stands among the compatible brands (ISO/IEC 14496-12, section 4.3).
+    """
+    length = int.from_bytes(head[:4])
+    brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(length, len(head)), 4))]
+    for name, pattern in _PICTURE_PATTERNS:
+        if name in ("AVIF", "HEIC") and any(pattern.match(b"    ftyp" + b) for b in brands):
+            return name
+    # a profile of HEIC or of still pictures alone; a video has none of them
+    return "HEIC" if {b"mif1", b"msf1"}.intersection(brands) else None
 
 
 def why_no_picture(head: bytes) -> str:
