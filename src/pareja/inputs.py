@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pareja.datasets.bundled import BUNDLED
-from pareja.datasets.formats import load_dataset
+from pareja.datasets.formats import load_dataset, only_split
 from pareja.datasets.formats.archives import ZipTree
 from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture, printable
 from pareja.datasets.images import MAX_FILE_BYTES, as_png, image_size
@@ -121,7 +121,9 @@ class Given:
         return _names(self.dataset)
 
 
-def find_pictures(given: Pictures, parameter: str = "pictures") -> Given:
+def find_pictures(
+    given: Pictures, parameter: str = "pictures", *, split: str | None = None
+) -> Given:
     """Find out which pictures are meant; none is decoded.
 
     Parameters
@@ -138,6 +140,8 @@ def find_pictures(given: Pictures, parameter: str = "pictures") -> Given:
         - a record, or a dataset.
     parameter
         What errors call it.
+    split
+        Of a dataset only this part, as ``test``.
 
     Raises
     ------
@@ -148,14 +152,19 @@ def find_pictures(given: Pictures, parameter: str = "pictures") -> Given:
     """
     items = _several(given, parameter)
     if items is None:
-        parts = [_part(cast(Any, given), parameter, "picture")]
+        parts = [_part(cast(Any, given), parameter, "picture", split)]
     else:
         parts = [
-            _part(item, f"{parameter}[{position}]", f"picture-{position}")
+            _part(item, f"{parameter}[{position}]", f"picture-{position}", split)
             for position, item in enumerate(items)
         ]
     if not parts:
         raise DatasetError(f"{parameter} is empty: there are no pictures. Give at least one.")
+    if split is not None and any(part.place is None for part in parts):
+        raise DatasetError(
+            f"split is {split!r}, and {parameter} names single pictures, which have no splits. "
+            "Give a dataset."
+        )
     skipped = tuple(pair for part in parts for pair in part.skipped)
     place = parts[0].place
     if len(parts) == 1 and place is not None:
@@ -276,12 +285,13 @@ def _reads(given: object) -> bool:
     return callable(getattr(given, "read", None))
 
 
-def _part(given: object, where: str, name: str) -> _Part:
+def _part(given: object, where: str, name: str, split: str | None) -> _Part:
     """Return what one thing stands for."""
     if isinstance(given, str | os.PathLike):
-        return _from_path(given, where)
+        return _from_path(given, where, split)
     if isinstance(given, Dataset):
-        return _Part(given.records, place=given, prefix=given.name)
+        part = given if split is None else only_split(given, split)
+        return _Part(part.records, place=part, prefix=part.name)
     if isinstance(given, Record):
         return _Part((given,), single=True)
     if isinstance(given, Image.Image):
@@ -298,7 +308,7 @@ def _part(given: object, where: str, name: str) -> _Part:
     raise InputError(f"{where} is {_kind(given)}. Give {_TAKEN}.")
 
 
-def _from_path(given: str | os.PathLike[str], where: str) -> _Part:
+def _from_path(given: str | os.PathLike[str], where: str, split: str | None) -> _Part:
     text = os.fspath(given)
     if not isinstance(text, str) or not text:
         raise InputError(f"{where} is {given!r}, which names nothing. Give {_TAKEN}.")
@@ -312,7 +322,7 @@ def _from_path(given: str | os.PathLike[str], where: str) -> _Part:
         except (OSError, ValueError, RuntimeError) as error:
             # a name that is too long, a folder that may not be searched, ~nobody without a home
             raise DatasetError(f"{printable(text)} cannot be read: {error}.") from error
-    return _from_place(given if isinstance(given, str) else Path(given))
+    return _from_place(given if isinstance(given, str) else Path(given), split)
 
 
 def _is_one_picture(path: Path) -> bool:
@@ -342,9 +352,9 @@ def _matches(pattern: str) -> list[Path]:
     return pictures
 
 
-def _from_place(location: str | Path) -> _Part:
+def _from_place(location: str | Path, split: str | None) -> _Part:
     """Return every picture of a dataset, described or not."""
-    dataset = load_dataset(location, on_missing="keep")
+    dataset = load_dataset(location, split=split, on_missing="keep")
     skipped = list(dataset.skipped)
     unlisted: list[Record] = []
     root = Path(dataset.location)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 from pyarrow import parquet
+from tests.datasets.picture_files import saved
 
 from pareja.datasets import load_dataset
 from pareja.datasets.formats import parquet as parquet_format
@@ -159,3 +161,110 @@ def test_packages_that_are_not_installed(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=f"^{module} is needed"):
         load_dataset(location)
+
+
+def drawn(shade: int) -> bytes:
+    return saved(Image.new("L", (4, 4), shade), "PNG")
+
+
+def test_rows_of_one_picture_are_joined_with_and_without_paths(tmp_path: Path) -> None:
+    one, two = drawn(1), drawn(2)
+    for paths in ((None, None, None, None), ("1.png", "1.png", "2.png", "1.png")):
+        path = table(
+            tmp_path / "set.parquet",
+            {"image": cells(one, one, two, one, paths=paths), "caption": ["A", "B", "C", "B"]},
+            row_group_size=1,
+        )
+        dataset = load_dataset(path)
+        assert [(r.captions, r.source.read()) for r in dataset] == [
+            (("A", "B"), one),
+            (("C",), two),
+        ]
+        assert [note.code for note in dataset.notes] == ["caption_repeated"]
+
+
+def test_one_path_with_other_bytes_is_another_picture(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "set.parquet",
+        {
+            "image": cells(drawn(1), drawn(2), drawn(2), paths=("a.png",) * 3),
+            "caption": ["A", "B", "C"],
+        },
+    )
+    assert [(r.file_name, r.captions) for r in load_dataset(path)] == [
+        ("a.png", ("A",)),
+        ("000001-a.png", ("B", "C")),
+    ]
+
+
+def test_content_says_which_column_holds_the_pictures(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "set.parquet",
+        {
+            "md5": [b"0123456789abcdef"],
+            "thumbnail": cells(None),
+            "photo": [drawn(1)],
+            "mask": cells(drawn(2)),
+            "crops": [cells(drawn(3), drawn(4))],
+            "caption": ["A"],
+        },
+    )
+    (record,) = dataset = load_dataset(path)
+    assert record.source.read() in (drawn(1), drawn(2))
+    assert record.extra == {}
+    assert {note.code for note in dataset.notes} == {"column_not_read"}
+    assert len(dataset.notes) == 2
+
+
+def test_a_column_of_hashes_beside_file_names(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(drawn(1))
+    columns = {"md5": [b"0123456789abcdef"], "file_name": ["a.png"], "caption": ["A"]}
+    (record,) = load_dataset(table(tmp_path / "set.parquet", columns))
+    assert (record.caption, record.source.read()) == ("A", drawn(1))
+
+
+def test_captions_belong_to_the_picture_of_their_number(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "set.parquet",
+        {
+            "image_0": cells(drawn(1)),
+            "image_1": cells(drawn(2)),
+            "caption_0": ["some plants surrounding a lightbulb"],
+            "caption_1": ["a lightbulb surrounding some plants"],
+        },
+    )
+    (record,) = dataset = load_dataset(path)
+    assert record.source.read() == drawn(1)
+    assert record.captions == ("some plants surrounding a lightbulb",)
+    assert record.extra == {}
+    assert "'image_1' holds pictures too" in dataset.notes[0].message
+
+
+def test_lists_of_one_picture_are_read_and_longer_ones_named(tmp_path: Path) -> None:
+    columns = {
+        "images": [cells(drawn(1)), cells(drawn(2), drawn(3)), []],
+        "text": ["A", "B", "C"],
+    }
+    path = table(tmp_path / "set.parquet", columns)
+    with pytest.raises(MetadataError, match=r"^set\.parquet:2: images holds lists of pictures, 2"):
+        load_dataset(path)
+    kept = load_dataset(path, on_missing="keep")
+    assert [(r.caption, r.source.read()) for r in kept] == [("A", drawn(1))]
+    assert [note.message.partition(": ")[0] for note in kept.notes] == [
+        "set.parquet:2",
+        "set.parquet:3",
+    ]
+
+
+def test_a_path_without_bytes_finds_its_file_beside_the_table(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.png").write_bytes(drawn(1))
+    (tmp_path.parent / "secret.png").write_bytes(drawn(2))
+    path = table(
+        tmp_path / "set.parquet",
+        {"image": cells(None, None, paths=("x/a.png", "../secret.png")), "caption": ["A", "B"]},
+    )
+    first, second = load_dataset(path)
+    assert first.source.read() == drawn(1)
+    with pytest.raises(ImageError, match="and no bytes"):
+        second.source.read()

@@ -144,3 +144,60 @@ def test_a_picture_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("pareja.datasets.formats.webdataset.MAX_FILE_BYTES", 10)
     with pytest.raises(ImageError, match=r"a\.jpg: has "):
         record.source.read()
+
+
+def test_captions_of_a_sample_are_lines_and_null_erases_none(tmp_path: Path) -> None:
+    path = tarred(
+        tmp_path / "0.tar",
+        {
+            "a.jpg": b"x",
+            "a.txt": b"a dog\na brown dog\n",
+            "a.json": b'{"caption": null, "author": "Ann", "license": ""}',
+            "b.json": b'{"caption": "a cat\\nasleep"}',
+            "b.jpg": b"x",
+            "b.txt": b"a cat\nasleep",
+            "c.jpg": b"x",
+            "c.json": b'{"captions": ["one", "two"]}',
+        },
+    )
+    assert [(r.captions, r.author, r.license) for r in load_dataset(path)] == [
+        (("a dog", "a brown dog"), "Ann", None),
+        (("a cat asleep",), None, None),
+        (("one", "two"), None, None),
+    ]
+
+
+def test_dots_in_names(tmp_path: Path) -> None:
+    path = tarred(
+        tmp_path / "0.tar",
+        {
+            "22.05.png": b"x",
+            "22.05.txt": b"A",
+            "22.06.png": b"y",
+            "22.06.txt": b"B",
+            "a.jpg": b"z",
+            "a.seg.png": b"mask",
+            "a.txt": b"C",
+        },
+    )
+    dataset = load_dataset(path)
+    assert [(r.file_name, r.captions) for r in dataset] == [
+        ("22.05.png", ("A",)),
+        ("22.06.png", ("B",)),
+        ("a.jpg", ("C",)),
+    ]
+    (note,) = dataset.notes
+    assert (note.code, "as '22.05.png'" in note.message) == ("names_with_dots", True)
+
+
+def test_every_wrong_sample_is_noted(tmp_path: Path) -> None:
+    path = tarred(
+        tmp_path / "0.tar",
+        {"a.jpg": b"x", "a.json": b"{", "b.txt": b"B", "c.jpg": b"x", "c.json": b"[]"},
+    )
+    with pytest.raises(MetadataError, match=r"^0\.tar:a\.json: is not JSON"):
+        load_dataset(path)
+    kept = load_dataset(path, on_missing="keep")
+    assert [record.file_name for record in kept] == ["a.jpg", "c.jpg"]
+    assert kept.missing == (("0.tar:b", "b"),)
+    assert [note.code for note in kept.notes] == ["row_wrong", "row_wrong"]

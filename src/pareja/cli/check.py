@@ -15,6 +15,7 @@ from pareja.cli.console import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    SplitOption,
     opened_cache,
     print_json,
     progress_bars,
@@ -36,6 +37,7 @@ ProfileOption = Annotated[
 def check(
     dataset: DatasetArgument,
     profile: ProfileOption = "general",
+    split: SplitOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     batch_size: BatchSizeOption = None,
@@ -49,7 +51,7 @@ def check(
     unfit for a classroom.
     """
     with opened_cache(cache and model is not None) as kept:
-        report = examine(dataset, profile, model, device, batch_size, kept)
+        report = examine(dataset, profile, split, model, device, batch_size, kept)
     if as_json:
         print_json(report.to_json())
     else:
@@ -60,6 +62,7 @@ def check(
 def examine(
     location: str,
     profile: ProfileName,
+    split: str | None = None,
     model: str | None = None,
     device: Device | None = None,
     batch_size: int | None = None,
@@ -70,7 +73,7 @@ def examine(
 
     with progress_bars() as progress:
         return pareja.check(
-            location,
+            pareja.load_dataset(location, split=split, on_missing="keep"),
             profile=profile,
             model=model,
             device=device,

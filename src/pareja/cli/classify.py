@@ -21,6 +21,7 @@ from pareja.cli.console import (
     OutOption,
     PicturesArgument,
     SeedOption,
+    SplitOption,
     Truth,
     fail,
     interval,
@@ -52,6 +53,7 @@ _WIDEST = 40
 
 def classify(
     pictures: PicturesArgument,
+    split: SplitOption = None,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -144,7 +146,7 @@ def classify(
             "no labels. Pass --labels 'cat,dog', or --truth label for the dataset's own.", status=2
         )
     check_suffix(out)
-    given = find_pictures(pictures)
+    given = find_pictures(pictures, split=split)
     refuse_own_files(out, [given.dataset.location, *pictures])
     with (
         progress_bars() as progress,

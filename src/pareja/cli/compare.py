@@ -17,6 +17,7 @@ from pareja.cli.console import (
     ModelsOption,
     OutOption,
     SeedOption,
+    SplitOption,
     Truth,
     command_line,
     interval,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 def compare(
     dataset: DatasetArgument,
     models: ModelsOption = None,
+    split: SplitOption = None,
     template: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,7 +76,7 @@ def compare(
 
     with reporting(out, lang, cache=cache, force=force) as run:
         comparison = pareja.compare(
-            dataset,
+            pareja.load_dataset(dataset, split=split),
             models or "starter",
             templates=template or ("photo", "bare"),
             truth=truth,

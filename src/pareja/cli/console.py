@@ -73,6 +73,15 @@ PicturesArgument = Annotated[
         callback=not_empty,
     ),
 ]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Only this part of the dataset, as 'train' or 'test'.  [default: all of it]",
+        show_default=False,
+        callback=not_empty,
+    ),
+]
 ModelsOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -18,6 +18,7 @@ from pareja.cli.console import (
     JsonOption,
     ModelOption,
     SeedOption,
+    SplitOption,
     Truth,
     fail,
     interval,
@@ -51,6 +52,7 @@ class Way(StrEnum):
 
 def fewshot(
     dataset: DatasetArgument,
+    split: SplitOption = None,
     truth: Annotated[
         Truth, typer.Option(help="The column of the dataset that says what a picture shows.")
     ] = "label",
@@ -113,7 +115,7 @@ def fewshot(
         fail("--save writes one classifier: name one --method.", status=2)
     numbers = None if shots is None else _numbers(shots)
     choices = None if labels is None else read_labels(labels)
-    loaded = pareja.load_dataset(dataset)
+    loaded = pareja.load_dataset(dataset, split=split)
     refuse_own_files(save, [loaded.location])
     with (
         progress_bars() as progress,

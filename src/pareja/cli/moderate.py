@@ -18,6 +18,7 @@ from pareja.cli.console import (
     ModelOption,
     OutOption,
     PicturesArgument,
+    SplitOption,
     opened_cache,
     print_json,
     progress_bars,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 def moderate(
     pictures: PicturesArgument,
+    split: SplitOption = None,
     model: ModelOption = "starter",
     threshold: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Score from which a picture is listed.")
@@ -56,7 +58,7 @@ def moderate(
     from pareja.tasks.moderation import review_to_json
 
     check_suffix(out)
-    given = find_pictures(pictures)
+    given = find_pictures(pictures, split=split)
     refuse_own_files(out, [given.dataset.location, *pictures])
     with (
         progress_bars() as progress,

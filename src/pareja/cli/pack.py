@@ -12,6 +12,7 @@ from pareja.cli.console import (
     DatasetArgument,
     ForceOption,
     JsonOption,
+    SplitOption,
     fail,
     print_json,
     stdout,
@@ -26,6 +27,7 @@ def pack(
         typer.Option("-o", "--out", help="The zip to write.  [default: DATASET.zip]"),
     ] = None,
     profile: ProfileOption = "general",
+    split: SplitOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,14 +40,14 @@ def pack(
 
     if out is not None and out.suffix.lower() != ".zip":
         fail(f"{out}: end its name in .zip.", status=2)
-    report = examine(dataset, profile)
+    report = examine(dataset, profile, split)
     if not report.ok:
         if as_json:
             print_json(report.to_json())
         else:
             print_report(report)
         raise typer.Exit(1)
-    loaded = load_dataset(dataset)
+    loaded = load_dataset(dataset, split=split)
     target = out or Path(f"{loaded.name}.zip")
     if Path(loaded.location).is_file():
         refuse_own_files(target, [loaded.location])

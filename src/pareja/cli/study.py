@@ -18,6 +18,7 @@ from pareja.cli.console import (
     ModelsOption,
     OutOption,
     SeedOption,
+    SplitOption,
     command_line,
     interval,
     print_json,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 def study(
     dataset: DatasetArgument,
     models: ModelsOption = None,
+    split: SplitOption = None,
     out: OutOption = None,
     lang: LangsOption = None,
     seed: SeedOption = 0,
@@ -61,7 +63,7 @@ def study(
     from pareja.tasks.study import EMBEDDED
     from pareja.tasks.study_export import study_to_json
 
-    loaded = pareja.load_dataset(dataset)
+    loaded = pareja.load_dataset(dataset, split=split)
     folder = out or (None if as_json else Path(f"{loaded.name}-study"))
     files: dict[str, str] = {}
     with reporting(folder, lang, cache=cache, force=force) as run:

@@ -195,7 +195,7 @@ def _in_xmp(xmp: object) -> int | None:
     return int(found[1]) if found else None
 
 
-def late_metadata(file: BinaryIO) -> dict[str, Any]:
+def late_metadata(file: BinaryIO) -> dict[str | tuple[int, int], Any]:
     """Find what stands after a PNG's pixels, where a reader of the header has stopped.
 
     Parameters
@@ -208,7 +208,7 @@ def late_metadata(file: BinaryIO) -> dict[str, Any]:
     dict
         What Pillow would add to ``info`` with the pixels, as far as it may say an orientation.
     """
-    found: dict[str, Any] = {}
+    found: dict[str | tuple[int, int], Any] = {}
     file.seek(8)
     while len(start := file.read(8)) == 8:
         length = int.from_bytes(start[:4])
@@ -223,7 +223,7 @@ def late_metadata(file: BinaryIO) -> dict[str, Any]:
     return found
 
 
-def _png_text(kind: bytes, content: bytes) -> dict[str, str]:
+def _png_text(kind: bytes, content: bytes) -> dict[str | tuple[int, int], Any]:
     """Return a text chunk, if it is one that may say an orientation."""
     key, _, text = content.partition(b"\0")
     if key not in (b"Raw profile type exif", b"XML:com.adobe.xmp"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -62,7 +63,15 @@ def true_labels(dataset: Dataset, truth: Truth) -> list[str | None]:
     ------
     DatasetError
         If no picture has it.
+
+    Warns
+    -----
+    UserWarning
+        If the dataset has numbers in place of names, which say nothing as prompts.
     """
+    for note in dataset.notes:
+        if note.code == "class_numbers" and note.path == truth:
+            warnings.warn(f"{dataset.name}: {note.message}", stacklevel=2)
     found = [record.label if truth == "label" else record.category for record in dataset]
     if not any(found):
         other = "category" if truth == "label" else "label"

@@ -22,7 +22,7 @@ from pareja.datasets.formats.webdataset import read_webdataset
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError
 
-__all__ = ["OnMissing", "load_dataset"]
+__all__ = ["OnMissing", "load_dataset", "only_split"]
 
 WARNED = frozenset({"file_unread", "encoding_guessed"})
 """The notes that `load_dataset` warns of: what is computed may then be of something else."""
@@ -85,7 +85,7 @@ def load_dataset(
     reading = Reading(on_missing)
     dataset = _read(location, reading, None if split else limit, split)
     if split is not None:
-        dataset = _only(dataset, split)
+        dataset = only_split(dataset, split)
     if on_missing != "keep":
         for note in dataset.notes:
             if note.code in WARNED:
@@ -93,14 +93,27 @@ def load_dataset(
     return replace(dataset, records=dataset.records[:limit])
 
 
-def _only(dataset: Dataset, split: str) -> Dataset:
-    """Return the part of a dataset that is one split."""
+def only_split(dataset: Dataset, split: str) -> Dataset:
+    """Return the part of a dataset that is one split.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    split
+        Its name; ``val``, ``valid``, ``dev`` and ``validation`` mean the same.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such split.
+    """
     wanted = _spelled(split)
     kept = tuple(r for r in dataset if r.split is not None and _spelled(r.split) == wanted)
     if not kept:
         there = f"the splits {', '.join(dataset.splits)}" if dataset.splits else "no splits"
         raise DatasetError(f"{dataset.location} has no split {split!r}; it has {there}.")
-    return replace(dataset, records=kept)
+    return replace(dataset, records=kept, unlisted=())
 
 
 def _spelled(split: str) -> str:

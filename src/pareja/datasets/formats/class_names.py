@@ -90,7 +90,7 @@ def with_class_names(
         shown = ", ".join(sorted(given, key=lambda value: (len(value), value))[:5])
         reading.note(
             "class_numbers",
-            "",
+            column,
             f"The column {column!r} holds numbers ({shown}), which say nothing as prompts. Write "
             "the names of the classes, one a line, into classnames.txt beside the pictures.",
         )

@@ -218,7 +218,10 @@ def _may_hold_picture(kind: Any) -> bool:
     if _is_list(kind):
         kind = kind.value_type
     if types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0 and _is_bytes(kind.field("bytes").type))
+        if kind.get_field_index("bytes") < 0:
+            return False
+        # without one picture's bytes, a writer may not know the type
+        return _is_bytes(kind.field("bytes").type) or bool(types.is_null(kind.field("bytes").type))
     return _is_bytes(kind)
 
 
@@ -229,7 +232,9 @@ def _holds_bytes(kind: Any) -> bool:
     if _is_list(kind):
         return _holds_bytes(kind.value_type)
     if types.is_struct(kind):
-        return any(_holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
+        return _may_hold_picture(kind) or any(
+            _holds_bytes(kind.field(i).type) for i in range(kind.num_fields)
+        )
     return _is_bytes(kind)
 
 
