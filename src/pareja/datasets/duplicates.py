@@ -64,18 +64,18 @@ def near_duplicates(
     """
     if len(hashes) < 2:
         return []
-    stack = np.stack(hashes)
-    strip = max(1, _STRIP_BYTES // stack.nbytes)
+    words = np.ascontiguousarray(np.stack(hashes).T)
+    number = len(hashes)
+    strip = max(1, _STRIP_BYTES // (8 * number))
     found = []
-    for start in range(0, len(stack), strip):
-        later = stack[start : start + strip]
-        differing = np.bitwise_count(later[:, None] ^ stack[None, : start + len(later)])
-        distance = differing.sum(axis=2, dtype=np.intp)
-        itself_or_after = np.arange(distance.shape[1]) >= start + np.arange(len(later))[:, None]
+    for start in range(0, number, strip):
+        end = min(start + strip, number)
+        distance = np.zeros((end - start, end), np.uint16)
+        for word in words:
+            distance += np.bitwise_count(word[start:end, None] ^ word[None, :end])
+        itself_or_after = np.arange(end) >= np.arange(start, end)[:, None]
         distance[itself_or_after] = HASH_BITS + 1
-        nearest = distance.argmin(axis=1)
-        for row, earlier in enumerate(nearest):
-            bits = int(distance[row, earlier])
-            if bits <= threshold:
-                found.append((int(earlier), start + row, bits))
+        for row in np.flatnonzero((distance <= threshold).any(axis=1)):
+            earlier = int(distance[row].argmin())
+            found.append((earlier, start + int(row), int(distance[row, earlier])))
     return found

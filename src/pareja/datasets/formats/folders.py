@@ -232,7 +232,34 @@ def relative_name(name: str) -> str:
 
 def is_picture(name: str) -> bool:
     """Return whether a file's ending is that of a picture."""
-    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+    return ending(name) in PICTURE_SUFFIXES
+
+
+def ending(name: str) -> str:
+    """Return a file's ending in lower case, with its dot; empty where it has none.
+
+    Text alone, since a path costs microseconds and an archive has 100,000 of them.
+
+    Examples
+    --------
+    >>> ending("a.b/C.JPG"), ending("a/.jpg"), ending("a.b/c")
+    ('.jpg', '', '')
+    """
+    dot = name.rfind(".")
+    base = name.rfind("/") + 1
+    return name[dot:].lower() if base < dot < len(name) - 1 else ""
+
+
+def without_ending(name: str) -> str:
+    """Return a file's name, with its folder, without its ending.
+
+    Examples
+    --------
+    >>> without_ending("a.b/C.tar.gz"), without_ending("a.b/c")
+    ('a.b/C.tar', 'a.b/c')
+    """
+    found = ending(name)
+    return name[: -len(found)] if found else name
 
 
 def is_hidden(name: str) -> bool:

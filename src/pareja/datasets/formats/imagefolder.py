@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import (
@@ -147,14 +147,15 @@ def _find(tree: Tree, index: NameIndex, row: Row, reading: Reading) -> str | Non
         If the row names no file that may be read; or, where `reading` says so, none that is there.
     """
     given = row.file_name
-    exact = index.find(PurePosixPath(row.folder, given).as_posix())
+    below = f"{row.folder}/" if row.folder else ""
+    exact = index.find(below + given)
     if exact:
         return exact
     try:
         plain = relative_name(given)
     except ValueError as error:
         raise MetadataError(f"{row.where}: file_name {given!r} {error}.") from error
-    wanted = PurePosixPath(row.folder, plain).as_posix()
+    wanted = below + plain
     found = index.find(wanted)
     if found is None and row.anywhere:
         found = index.find_below(row.folder, plain)

@@ -13,7 +13,7 @@ from pareja.datasets.formats.class_names import CLASS_FILES
 from pareja.datasets.formats.coco import coco_rows, is_coco
 from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.fiftyone import fiftyone_rows, is_fiftyone
-from pareja.datasets.formats.folders import NameIndex, Tree, is_picture
+from pareja.datasets.formats.folders import NameIndex, Tree, ending, is_picture, without_ending
 from pareja.datasets.formats.karpathy import is_karpathy, karpathy_rows
 from pareja.datasets.formats.metadata import parse_json, read_rows, sample_rows
 from pareja.datasets.formats.name_maps import is_name_map, name_map_rows
@@ -137,9 +137,10 @@ def plain_name(name: str) -> str:
     >>> plain_name("a/metadata.csv.txt"), plain_name("a.txt")
     ('metadata.csv', 'a.txt')
     """
-    path = PurePosixPath(name)
-    inner = PurePosixPath(path.stem).suffix.lower()
-    return path.stem if path.suffix.lower() == ".txt" and inner in _TABLES else path.name
+    base = name.rpartition("/")[2]
+    if ending(base) != ".txt" or ending(without_ending(base)) not in _TABLES:
+        return base
+    return without_ending(base)
 
 
 def _metadata_files(tree: Tree, reading: Reading) -> Sequence[str]:
@@ -170,36 +171,31 @@ def _lists_files(tree: Tree, name: str) -> bool:
 
 def _candidates(tree: Tree, metadata: Sequence[str], reading: Reading) -> Iterator[str]:
     """Yield the files that may be tables; note the others that may describe pictures."""
-    stems = {
-        PurePosixPath(name).with_suffix("").as_posix() for name in tree.names if is_picture(name)
-    }
+    stems = {without_ending(name) for name in tree.names if is_picture(name)}
     loose = []
     for name in tree.names:
-        path = PurePosixPath(plain_name(name))
-        ending = path.suffix.lower()
-        beside = PurePosixPath(name).with_suffix("").as_posix()
-        if (
-            is_picture(name)
-            or is_metadata(name)
-            or _NO_DESCRIPTION.fullmatch(path.name)
-            or beside in stems
-            or PurePosixPath(beside).with_suffix("").as_posix() in stems
-        ):
+        if is_picture(name):
             continue
-        if ending in _TABLES or ending in _LISTS or ending in _UNREADABLE:
-            loose.append((name, ending))
-    crowds = Counter((PurePosixPath(name).parent, ending) for name, ending in loose)
-    crowded = {key for key, number in crowds.items() if number > _MANY}
-    for name, ending in loose:
-        key = (PurePosixPath(name).parent, ending)
-        if key in crowded:
-            if crowds[key]:
-                number = crowds.pop(key)
-                crowds[key] = 0
-                _unread(reading, name, f"{number} {ending} files like it are not read.")
-        elif ending in _UNREADABLE:
-            if not metadata or ending in (".tar", ".zip", ".tgz"):
-                _unread(reading, name, f"It is not read. {_UNREADABLE[ending]}")
+        plain, beside = plain_name(name), without_ending(name)
+        kind = ending(plain)
+        if (
+            kind in {*_TABLES, *_LISTS, *_UNREADABLE}
+            and plain.lower() not in METADATA_NAMES
+            and not _NO_DESCRIPTION.fullmatch(plain)
+            and stems.isdisjoint((beside, without_ending(beside)))
+        ):
+            loose.append((name, kind))
+    crowds = Counter((name.rpartition("/")[0], kind) for name, kind in loose)
+    named: set[tuple[str, str]] = set()
+    for name, kind in loose:
+        crowd = (name.rpartition("/")[0], kind)
+        if crowds[crowd] > _MANY:
+            if crowd not in named:
+                _unread(reading, name, f"{crowds[crowd]} {kind} files like it are not read.")
+            named.add(crowd)
+        elif kind in _UNREADABLE:
+            if not metadata or kind in (".tar", ".zip", ".tgz"):
+                _unread(reading, name, f"It is not read. {_UNREADABLE[kind]}")
         else:
             yield name
 
@@ -207,18 +203,18 @@ def _candidates(tree: Tree, metadata: Sequence[str], reading: Reading) -> Iterat
 def _rows_of(tree: Tree, index: NameIndex, name: str, reading: Reading) -> Iterable[Row] | str:
     """Return the rows of a table; or why it is not read, empty where it describes no pictures."""
     plain = plain_name(name)
-    ending = PurePosixPath(plain).suffix.lower()
-    if ending == ".parquet":
+    kind = ending(plain)
+    if kind == ".parquet":
         return (
             "It is not read. Call it metadata.parquet, with a column file_name; or give it alone."
         )
     content = tree.read(name)
-    if ending in _LISTS and not _is_csv(content, index):
+    if kind in _LISTS and not _is_csv(content, index):
         text = decode_text(content)
         if not is_list(text, index):
             return "" if plain.lower() in CLASS_FILES else _unknown(text, index)
         return _placed(list_rows(name, text), name)
-    if ending == ".json":
+    if kind == ".json":
         parsed = parse_json(name, decode_text(content))
         for fits, rows in _JSON_LAYOUTS:
             if fits(parsed):

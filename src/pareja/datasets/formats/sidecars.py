@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 
-from pareja.datasets.formats.folders import Tree, is_picture
+from pareja.datasets.formats.folders import Tree, ending, is_picture, without_ending
 from pareja.datasets.formats.metadata import decode_named, parse_json
 from pareja.datasets.formats.reading import Reading
 from pareja.datasets.formats.rows import (
@@ -34,13 +33,12 @@ def find_sidecars(tree: Tree) -> Mapping[str, list[str]]:
     """
     pictures: dict[str, str] = {}
     for name in filter(is_picture, tree.names):
-        pictures.setdefault(PurePosixPath(name).with_suffix("").as_posix(), name)
+        pictures.setdefault(without_ending(name), name)
         pictures[name] = name
     found: dict[str, list[str]] = {}
     for name in tree.names:
-        path = PurePosixPath(name)
-        if path.suffix.lower() in (*_TEXTS, ".json", ".xml"):
-            picture = pictures.get(path.with_suffix("").as_posix())
+        if ending(name) in (*_TEXTS, ".json", ".xml"):
+            picture = pictures.get(without_ending(name))
             if picture:
                 found.setdefault(picture, []).append(name)
     return found
@@ -61,14 +59,14 @@ def sidecar_cells(tree: Tree, files: list[str], reading: Reading) -> dict[str, o
     cells: dict[str, object] = {}
     for name in files:
         content = tree.read(name)
-        ending = PurePosixPath(name).suffix.lower()
+        kind = ending(name)
         if not content.strip():
             continue
         try:
             text = decode_named(name, content, reading)
-            if ending == ".json":
+            if kind == ".json":
                 added = described_cells(parse_json(name, text))
-            elif ending == ".xml" or _is_boxes(text):
+            elif kind == ".xml" or _is_boxes(text):
                 added = {}
             else:
                 added = {"caption": caption_lines(text)}
@@ -80,8 +78,8 @@ def sidecar_cells(tree: Tree, files: list[str], reading: Reading) -> dict[str, o
         else:
             reading.note(
                 "file_unread",
-                f"*{ending}",
-                f"The {ending} files beside the pictures, as {name}, hold no captions that are "
+                f"*{kind}",
+                f"The {kind} files beside the pictures, as {name}, hold no captions that are "
                 "known. Write captions into .txt files beside the pictures, or into metadata.csv.",
             )
     return cells
