@@ -209,30 +209,17 @@ def test_a_full_disk_is_named_and_the_cache_goes_on_working(path: Path) -> None:
     with EmbeddingCache(path) as cache:
         cache._database.execute("PRAGMA max_page_count = 20")
         many = {f"{number:064x}": np.ones(512, np.float32) for number in range(200)}
-        with pytest.raises(OutputError, match="full"):
+        with pytest.raises(OutputError, match="no room left on its disk"):
             cache.store(SPACE, many)
         assert len(cache) == 0
         cache.store(SPACE, dict(list(many.items())[:1]))
         assert len(cache) == 1
 
 
-def test_the_cause_is_told_where_sqlite_has_rolled_back_by_itself(path: Path) -> None:
-    with EmbeddingCache(path) as cache:
-
-        def fail() -> None:
-            cache._database.execute("ROLLBACK")
-            cache._database.execute("SELECT * FROM missing")
-
-        with pytest.raises(sqlite3.OperationalError, match="no such table"), cache._transaction():
-            fail()
-        cache.store(SPACE, {"aa": VECTOR})
-        assert len(cache) == 1
-
-
 def test_a_file_that_is_no_database(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("something else " * 100)
-    with pytest.raises(OutputError, match=r"cache\.sqlite3 is a damaged embedding cache, or none"):
+    with pytest.raises(OutputError, match=r"cache\.sqlite3 is damaged: file is not a data"):
         EmbeddingCache(path)
     assert path.read_text().startswith("something else")
 
@@ -267,9 +254,9 @@ def test_a_cache_of_a_newer_version(path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match=r"cannot be made: .*Choose a place"):
+    with pytest.raises(OutputError, match=r"cannot be used: .* or do without a cache"):
         EmbeddingCache(tmp_path / "file" / "cache.sqlite3")
-    with pytest.raises(OutputError, match="cannot be used"):
+    with pytest.raises(OutputError, match="cannot be opened for writing: .* or do without a cache"):
         EmbeddingCache(tmp_path)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,7 @@ from PIL import Image
 
 from pareja.errors import CollectionError, ReadOnlyError
 from pareja.search import Collection, Query
-from pareja.search import database as database_module
-from pareja.search.database import FILE_NAME
+from pareja.search.database import FILE_NAME, SCHEMA
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -183,7 +183,7 @@ def test_a_locked_collection_says_so(
     colours: ColourEncoder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(database_module, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("pareja.sqlite.WAIT_SECONDS", 0.05)
     other = sqlite3.connect(place / FILE_NAME, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
@@ -336,7 +336,8 @@ def test_an_older_format_that_cannot_be_written_says_so(
     with Collection.open(place, create=True) as collection:
         collection.index([pictures(tmp_path / "some", 3)], colours)
     make_older(place)
-    monkeypatch.setattr(database_module, "_MIGRATIONS", ("", "SELECT nothing FROM nowhere"))
+    broken = replace(SCHEMA, migrations=("", "SELECT nothing FROM nowhere"))
+    monkeypatch.setattr("pareja.search.database.SCHEMA", broken)
     with pytest.raises(CollectionError, match="older pareja, and could not be brought up to date"):
         Collection.open(place, read_only=True)
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,22 +24,25 @@ from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import OutputError
+from pareja.sqlite import Schema, connect, explained, in_parts, transaction
 
 Vector = NDArray[np.float32]
 """One embedding, ``(dim,)``."""
 
-_APPLICATION = 0x70617265  # "pare", in the file's header: no other program's database is taken
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE embedding (
-    fingerprint TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL,
-    PRIMARY KEY (fingerprint, digest));
-CREATE TABLE file (
-    path BLOB PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL,
-    changed INTEGER NOT NULL, inode TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
-"""
+_SCHEMA = Schema(
+    0x70617265,  # "pare"
+    (
+        """
+        CREATE TABLE embedding (
+            fingerprint TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL,
+            PRIMARY KEY (fingerprint, digest));
+        CREATE TABLE file (
+            path BLOB PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL,
+            changed INTEGER NOT NULL, inode TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+        """,
+    ),
+)
 _SETTLED_NS = 2_000_000_000
-_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -130,35 +132,24 @@ class EmbeddingCache:
         self._lock = threading.RLock()
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        try:
-            self._open()
-        except BaseException:
-            self._database.close()
-            raise
+            # After a power cut the last embeddings may have to be computed again: that is all.
+            self._database = connect(self.path, synchronous="NORMAL")
+            try:
+                self._bring_up_to_date()
+            except BaseException:
+                self._database.close()
+                raise
 
-    def _open(self) -> None:
-        with self._explained():
-            # In this mode readers do not wait for a writer, and a process that is killed loses
-            # what it had not committed and damages nothing.
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            with self._transaction():
-                version = self._pragma("user_version")
-                empty = not self._pragma("schema_version")
-                if empty:
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
-                        self._database.execute(statement)
-                    self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
-                    self._database.execute(f"PRAGMA user_version = {_VERSION}")
-                elif self._pragma("application_id") != _APPLICATION or version != _VERSION:
-                    raise OutputError(
-                        f"{self.path} is a database, but no embedding cache of this version of "
-                        "pareja. Choose another path, or delete it if it is one of another "
-                        "version: embeddings are then computed anew."
-                    )
+    def _bring_up_to_date(self) -> None:
+        version = _SCHEMA.version_of(self._database)
+        if version is None or version > _SCHEMA.newest:
+            raise OutputError(
+                f"{self.path} is a database, but no embedding cache of this version of pareja. "
+                "Choose another path, or delete it if it is one of another version: embeddings "
+                "are then computed anew."
+            )
+        if version < _SCHEMA.newest:
+            _SCHEMA.migrate(self._database)
 
     def __enter__(self) -> Self:
         return self
@@ -208,9 +199,7 @@ class EmbeddingCache:
         """
         found: dict[str, Vector] = {}
         with self._lock, self._explained():
-            for start in range(0, len(digests), 500):
-                some = digests[start : start + 500]
-                marks = ",".join("?" * len(some))
+            for some, marks in in_parts(digests):
                 rows = self._database.execute(
                     "SELECT digest, vector FROM embedding "  # noqa: S608  only marks go in
                     f"WHERE fingerprint = ? AND digest IN ({marks})",
@@ -248,51 +237,22 @@ class EmbeddingCache:
         seen = [(*_row(stamp), digest) for stamp, digest in files if stamp.settled]
         if not vectors and not seen:
             return
-        with self._lock, self._explained(), self._transaction():
+        with self._lock, self._explained(), transaction(self._database):
             self._database.executemany("INSERT OR IGNORE INTO embedding VALUES (?,?,?)", vectors)
             self._database.executemany("INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?)", seen)
 
-    def _pragma(self, name: str) -> int:
-        return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        # Asking for the write lock at the start waits for another writer. A transaction that
-        # begins by reading and then writes would fail at once instead.
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        except BaseException:
-            # On a full disk SQLite has rolled back by itself, and a second time would be an error
-            # that hides the first.
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise OutputError(
-                f"the embedding cache {self.path} cannot be used: {error}. Free it, choose another "
-                "path, or pass --no-cache."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise OutputError(
-                f"{self.path} is a damaged embedding cache, or none: {error}. Choose another path, "
-                "or delete it if it is one: embeddings are then computed anew."
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"the embedding cache {self.path} cannot be made: {error.strerror or error}. "
-                "Choose a place that you may write to, or pass --no-cache."
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(
+            f"the embedding cache {self.path}",
+            OutputError,
+            if_damaged="Choose another path, or delete it if it is one of pareja's: embeddings are "
+            "then computed anew.",
+            instead=", or do without a cache",
+        )
 
 
 def default_cache_path() -> Path:
-    """Return where embeddings are kept unless told otherwise."""
+    """Return where embeddings are kept by default: in the user's folder for caches."""
     from platformdirs import user_cache_path
 
     return user_cache_path("pareja") / "embeddings.sqlite3"

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
         Query,
         SearchResult,
         Shows,
-        VectorStore,
         VerifyReport,
     )
     from pareja.search.judging import BundledQuery, QueryScore, QuerySetScores, bundled_queries
     from pareja.search.labels import PictureLabels
+    from pareja.search.vectors.protocol import VectorStore
 
 _HOMES = {
     "BundledQuery": "judging",
@@ -32,7 +32,7 @@ _HOMES = {
     "QuerySetScores": "judging",
     "SearchResult": "contracts",
     "Shows": "contracts",
-    "VectorStore": "contracts",
+    "VectorStore": "vectors.protocol",
     "VerifyReport": "contracts",
     "bundled_queries": "judging",
 }

@@ -15,7 +15,7 @@ from pareja.encoders.protocols import Encoder, Fingerprint
 from pareja.errors import CollectionError, NoSuchPictureError
 from pareja.search.contracts import Picture
 from pareja.search.database import Database
-from pareja.search.vectors.sqlite import in_parts
+from pareja.sqlite import in_parts
 
 _REVISION = "revision"
 _TOLD = ("caption", "category", "caption_es", "label", "author", "license", "source_url")

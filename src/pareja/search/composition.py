@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from pareja.arrays import unit
 from pareja.encoders.protocols import Encoder
 from pareja.errors import CollectionError, FingerprintMismatchError
-from pareja.search.contracts import Query, VectorStore
+from pareja.search.contracts import Query
+from pareja.search.vectors.protocol import VectorStore
 
 MINUS_WEIGHT = 0.5
 """How much of a text to move away from is subtracted from a query of length 1."""

@@ -1,8 +1,7 @@
-"""What a search asks, what it answers, and what a place for vectors promises."""
+"""What a search asks, and what it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -191,61 +190,3 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether nothing was found."""
         return not self.problems
-
-
-class VectorStore(Protocol):
-    """Where the vectors of one embedding space are: the collection's own database, or Qdrant.
-
-    The same contract tests run on every store.
-    """
-
-    def upsert(
-        self,
-        ids: Sequence[int],
-        vectors: Embeddings,
-        payloads: Sequence[Mapping[str, str | None]],
-    ) -> None:
-        """Add or replace vectors ``(n, dim)``; when it returns they are durable and searchable.
-
-        ``payloads`` hold the ``category`` that searches filter on.
-        """
-        ...
-
-    def remove(self, ids: Sequence[int]) -> None:
-        """Remove vectors; ids that are not there are ignored."""
-        ...
-
-    def search(
-        self,
-        vector: NDArray[np.float32],
-        k: int,
-        *,
-        category: str | None = None,
-        exclude: Sequence[int] = (),
-    ) -> list[tuple[int, float]]:
-        """Return at most `k` ``(id, cosine)``, best first, ties by id; never a removed id."""
-        ...
-
-    def get(self, ids: Sequence[int]) -> Embeddings:
-        """Return the vectors of `ids`, ``(n, dim)``, in that order; KeyError for one not there."""
-        ...
-
-    def known(self, ids: Sequence[int]) -> set[int]:
-        """Return which of the ids have a vector."""
-        ...
-
-    def ids(self) -> list[int]:
-        """Return the ids of all vectors, rising."""
-        ...
-
-    def count(self) -> int:
-        """Return how many vectors there are."""
-        ...
-
-    def optimise(self) -> None:
-        """Bring up to date what makes searches faster; they are right without it."""
-        ...
-
-    def problems(self, *, repair: bool) -> list[str]:
-        """Return what is wrong with what is derived from the vectors; `repair` rebuilds it."""
-        ...

@@ -1,4 +1,4 @@
-"""The SQLite file of a collection: its schema, its transactions, and what its errors mean."""
+"""The SQLite file of a collection: its schema, and blocks that read and write."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from pareja.errors import CollectionError, ReadOnlyError
+from pareja.sqlite import Schema, connect, connect_to_read, explained, log_of, transaction
 
 FILE_NAME = "collection.sqlite3"
 """Name of the database in the collection's folder."""
 
-_APPLICATION = 0x706A636F  # "pjco", in the file's header: no other program's database is taken
-_WAIT_SECONDS = 30.0
-# Entry n brings a database of version n to version n + 1.
 _MIGRATIONS = (
     """
     CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -69,6 +67,8 @@ _MIGRATIONS = (
     """,
 )
 
+SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"
+
 _TABLES_OF_TEXT = ("setting", "picture", "file", "space", "judgement", "query_set")
 
 # So much of the file is read where the system holds it, instead of a page being copied for each of
@@ -100,7 +100,7 @@ class Database:
     def __init__(self, folder: Path, *, create: bool = False, read_only: bool = False) -> None:
         self.folder = folder
         self.read_only = read_only
-        self._log = folder / f"{FILE_NAME}-wal"
+        self.file = folder / FILE_NAME
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._every: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
@@ -120,12 +120,11 @@ class Database:
                 raise
 
     def _prepare_folder(self, create: bool) -> None:
-        file = self.folder / FILE_NAME
         if self.folder.exists() and not self.folder.is_dir():
             raise CollectionError(
                 f"{self.folder} is a file, and a collection is a folder. Choose another place."
             )
-        if file.is_file():
+        if self.file.is_file():
             return
         if not create or self.read_only:
             raise CollectionError(
@@ -139,9 +138,10 @@ class Database:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def _is_writable(self) -> bool:
-        file = self.folder / FILE_NAME
         # The folder too: SQLite has further files beside its own.
-        return not file.exists() or all(os.access(each, os.W_OK) for each in (self.folder, file))
+        return not self.file.exists() or all(
+            os.access(each, os.W_OK) for each in (self.folder, self.file)
+        )
 
     def _read_only_error(self) -> ReadOnlyError:
         if self._is_writable():
@@ -152,66 +152,27 @@ class Database:
         )
 
     def _connect(self) -> sqlite3.Connection:
-        path = (self.folder / FILE_NAME).absolute()
-        if not self.read_only:
-            connection = self._open(str(path))
-            # Readers do not wait for a writer, and what is committed survives a power cut.
-            connection.execute("PRAGMA synchronous = FULL")
-            return connection
-        try:
-            return self._open(f"{path.as_uri()}?mode=ro")
-        except sqlite3.OperationalError:
-            # A folder that may not be written to has no room for the index of the log, which even
-            # readers need. Where there is no log there is nothing to miss either.
-            if self._log.exists():
-                raise
-            return self._open(f"{path.as_uri()}?mode=ro&immutable=1")
-
-    def _open(self, target: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            target,
-            timeout=_WAIT_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            uri=target.startswith("file:"),
-        )
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
-        except BaseException:
-            connection.close()
-            raise
+        connection = (connect_to_read if self.read_only else connect)(self.file)
+        connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
         self._every.append(connection)
         return connection
 
     def _check_and_migrate(self, create: bool) -> None:
-        newest = len(_MIGRATIONS)
-        empty = not self._pragma("schema_version")
-        if empty and create:
-            self._writer.execute("PRAGMA page_size = 8192")
-            self._writer.execute("PRAGMA journal_mode = WAL")
-        elif empty or self._pragma("application_id") != _APPLICATION:
-            raise CollectionError(
-                f"{self.folder / FILE_NAME} is no collection of pareja. Name another folder."
-            )
-        version = self._pragma("user_version")
-        if version > newest:
+        version = SCHEMA.version_of(self._writer)
+        if version is None or (version == 0 and not create):
+            raise CollectionError(f"{self.file} is no collection of pareja. Name another folder.")
+        if version > SCHEMA.newest:
             raise CollectionError(
                 f"the collection in {self.folder} was made by a newer pareja (format {version}; "
-                f"this one reads up to {newest}). Update pareja, or index into another folder."
+                f"this one reads up to {SCHEMA.newest}). Update pareja, or index into another "
+                "folder."
             )
-        if version == newest:
+        if version == SCHEMA.newest:
             return
         if self.read_only:
             self._migrate_by_another()
-            return
-        with self.write() as connection:
-            # Another process may have done it while this one waited for the lock.
-            for migration in _MIGRATIONS[self._pragma("user_version") :]:
-                for statement in filter(str.strip, migration.split(";")):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {newest}")
+        else:
+            SCHEMA.migrate(self._writer)
 
     def _migrate_by_another(self) -> None:
         """Let a connection that may write bring an older format up to date."""
@@ -222,9 +183,6 @@ class Database:
                 f"the collection in {self.folder} was made by an older pareja, and could not be "
                 f"brought up to date: {error}"
             ) from error
-
-    def _pragma(self, name: str) -> int:
-        return int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -254,7 +212,7 @@ class Database:
                 self._give_back(connection)
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
-        if self.read_only and not self._log.exists():
+        if self.read_only and not log_of(self.file).exists():
             # It was opened as if nobody ever wrote, and would not notice somebody who may.
             self._every.remove(connection)
             connection.close()
@@ -276,19 +234,12 @@ class Database:
             self._refuse_closed()
             if self.read_only:
                 raise self._read_only_error()
-            # Asking for the lock at the start waits for another writer; a transaction that begins
-            # by reading and then writes would fail at once instead.
-            self._writer.execute("BEGIN IMMEDIATE")
-            self._current.connection = self._writer
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
-                raise
-            finally:
-                self._current.connection = None
+            with transaction(self._writer):
+                self._current.connection = self._writer
+                try:
+                    yield self._writer
+                finally:
+                    self._current.connection = None
 
     def _outer(self) -> sqlite3.Connection | None:
         """Return the connection of the block that this thread is in."""
@@ -320,40 +271,10 @@ class Database:
         if self._closed:
             raise CollectionError(f"the collection in {self.folder} has been closed.")
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn failures of SQLite and of the disk into one line."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise CollectionError(f"the collection in {self.folder} {_meaning(error)}") from error
-        except OSError as error:
-            raise CollectionError(
-                f"the collection in {self.folder} cannot be used: {error.strerror or error}. "
-                "Choose a place that you may read and write."
-            ) from error
-
-
-def _meaning(error: sqlite3.Error) -> str:
-    # The low byte is the kind of the error, the rest its details.
-    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    details = str(error)
-    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return (
-            f"is locked: another program has been writing to it for over {_WAIT_SECONDS:.0f} s. "
-            "Try again when it has finished."
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(
+            f"the collection in {self.folder}",
+            CollectionError,
+            if_damaged="Restore it from a backup, or index the pictures into a new folder; the "
+            "pictures themselves are untouched.",
         )
-    if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-        return f"cannot be opened for writing: {error}. Check the permissions of the folder."
-    if kind == sqlite3.SQLITE_FULL:
-        return "has no room left on its disk. Free some; what was stored before is still there."
-    # Python itself decodes texts, says so without a code, and repeats the bytes that it cannot.
-    undecodable = details.startswith("Could not decode to UTF-8")
-    if undecodable:
-        details = "a text in it is not UTF-8"
-    if undecodable or kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return (
-            f"is damaged: {details}. Restore it from a backup, or index the pictures into a new "
-            "folder; the pictures themselves are untouched."
-        )
-    return f"cannot be used: {error}. Check its disk, and run: pareja index --verify"

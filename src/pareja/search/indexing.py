@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,9 @@ from pareja.embedding.stages import ImageBatch, stacked
 from pareja.encoders.protocols import Encoder, Fingerprint
 from pareja.errors import CollectionError, DatasetError, ImageError
 from pareja.search.catalogue import Catalogue, Filed, Found, Space
-from pareja.search.contracts import IndexReport, VectorStore
+from pareja.search.contracts import IndexReport
 from pareja.search.database import Database
-
-Stores = Callable[[Space], VectorStore]
-"""Gives the store of a space."""
+from pareja.search.vectors.protocol import Stores, VectorStore
 
 _TALLIES = ("added", "unchanged", "moved", "updated", "removed", "duplicates")
 

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import FingerprintMismatchError, LabelError
 from pareja.search.catalogue import Catalogue, Space
-from pareja.search.contracts import PictureClassifier, Shows, VectorStore
+from pareja.search.contracts import PictureClassifier, Shows
 from pareja.search.database import Database
-from pareja.search.indexing import Stores
 from pareja.search.vectors.exact import Keys, Scan
-from pareja.search.vectors.sqlite import checked_rows
+from pareja.search.vectors.protocol import Stores, VectorStore, checked_rows
 
 _AT_ONCE = 8192
 # So many classifiers' labels stay in memory, at 16 bytes a picture.

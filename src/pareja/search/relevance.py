@@ -19,7 +19,8 @@ import numpy as np
 
 from pareja.encoders.protocols import Encoder
 from pareja.search.catalogue import Catalogue, Space
-from pareja.search.contracts import Query, VectorStore
+from pareja.search.contracts import Query
+from pareja.search.vectors.protocol import VectorStore
 
 _GROWTH = 0.1
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import VerifyReport
 from pareja.search.database import Database
-from pareja.search.indexing import Stores, remove_pictures
+from pareja.search.indexing import remove_pictures
+from pareja.search.vectors.protocol import Stores
 
 
 def verify(

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from pareja.encoders import Embeddings
 from pareja.errors import CollectionError
-from pareja.search.contracts import VectorStore
 from pareja.search.database import Database
+from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
 from pareja.search.vectors.sqlite import SqliteVectors
 
@@ -180,14 +180,67 @@ def test_equal_vectors_come_in_the_order_of_their_ids(store: VectorStore) -> Non
     assert len({score for _, score in found}) == 1
 
 
-def test_vectors_that_are_none_are_refused(store: VectorStore) -> None:
+@pytest.mark.parametrize("length", [DIM - 1, DIM + 1, 0])
+def test_vectors_of_another_length_are_refused(store: VectorStore, length: int) -> None:
+    put(store, [7], unit(14))
     with pytest.raises(CollectionError, match="another encoder"):
-        put(store, [1], np.ones((1, DIM + 1), np.float32))
+        put(store, [1, 2], np.ones((2, length), np.float32))
+    with pytest.raises(CollectionError, match="another encoder"):
+        put(store, [1, 2], unit(15))
+    with pytest.raises(CollectionError, match="another encoder"):
+        store.search(np.ones(length, np.float32), 1)
+    assert store.ids() == [7]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(store: VectorStore, number: float) -> None:
+    put(store, [7], unit(14))
+    wrong = unit(15, 2)
+    wrong[1, 3] = number
     with pytest.raises(CollectionError, match="not finite"):
-        put(store, [1], np.full((1, DIM), np.nan, np.float32))
-    with pytest.raises(CollectionError, match="another encoder"):
-        store.search(np.ones(DIM - 1, np.float32), 1)
-    assert store.count() == 0
+        put(store, [1, 2], wrong)
+    with pytest.raises(CollectionError, match="not finite"):
+        store.search(wrong[1], 1)
+    assert store.ids() == [7]
+
+
+def test_the_length_of_a_vector_does_not_count(store: VectorStore) -> None:
+    rows = unit(16, 12)
+    put(store, list(range(12)), rows * np.geomspace(1e-18, 1e18, 12, dtype=np.float32)[:, None])
+    store.optimise()
+    for scale in (1e-18, 1, 1e18):
+        found = store.search(rows[4] * np.float32(scale), 12)
+        assert [key for key, _ in found] == nearest(dict(enumerate(rows)), rows[4], 12)
+        assert found[0][1] == pytest.approx(1, abs=2e-3)
+
+
+def test_a_vector_of_zeros_has_a_cosine_of_0_with_every_other(store: VectorStore) -> None:
+    rows = unit(17, 30)
+    rows[:, 0] = -np.abs(rows[:, 0]) - 0.1
+    rows[[4, 9, 21]] = 0
+    put(store, list(range(30)), rows, ["a" if n % 2 else "b" for n in range(30)])
+    store.optimise()
+    np.testing.assert_array_equal(store.get([9, 21]), np.zeros((2, DIM)))
+    axis = np.eye(DIM, dtype=np.float32)[0]
+    assert store.search(axis, 3) == [(4, 0.0), (9, 0.0), (21, 0.0)]
+    assert [key for key, _ in store.search(-axis, 30)[-3:]] == [4, 9, 21]
+    assert all(np.isfinite(score) for _, score in store.search(-axis, 30))
+    assert store.search(axis, 1, category="b") == [(4, 0.0)]
+
+
+def test_to_a_vector_of_zeros_all_are_equally_close(store: VectorStore) -> None:
+    put(store, list(range(3, 63)), unit(18, 60), ["a" if n % 2 else "b" for n in range(60)])
+    store.optimise()
+    nowhere = np.zeros(DIM, np.float32)
+    assert store.search(nowhere, 3) == [(3, 0.0), (4, 0.0), (5, 0.0)]
+    assert store.search(nowhere, 3, exclude=[3, 5]) == [(4, 0.0), (6, 0.0), (7, 0.0)]
+    assert store.search(nowhere, 2, category="a") == [(4, 0.0), (6, 0.0)]
+    assert len(store.search(nowhere, 99)) == 60
+
+
+def test_ties_beyond_the_last_place_come_in_the_order_of_their_ids(store: VectorStore) -> None:
+    put(store, list(range(100, 0, -1)), np.repeat(unit(19), 100, axis=0))
+    assert [key for key, _ in store.search(unit(19)[0], 3)] == [1, 2, 3]
 
 
 def test_many_vectors_take_several_requests(store: VectorStore) -> None:

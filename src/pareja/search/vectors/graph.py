@@ -99,6 +99,7 @@ def _drop_pages(path: Path) -> None:
 
 def _tuned(path: Path, queries: Bytes) -> Walk:
     """Find out how widely to walk to queries ``(n, dim)`` that the graph does not know."""
+    queries = queries[queries.any(axis=1)]
     if len(queries) < _FEW:
         return Walk(BEAMS[-1], -1.0)
     graph = Graph(path, Walk(BEAMS[-1], -1.0))

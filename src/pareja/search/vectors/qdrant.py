@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError, MissingDependencyError
-from pareja.search.vectors.sqlite import checked_rows
+from pareja.search.vectors.protocol import checked_rows
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
+    from qdrant_client import QdrantClient, models
 
 SCHEME = "qdrant://"
 _BATCH = 256
@@ -27,7 +28,8 @@ _PAGE = 10_000
 _ATTEMPTS = 4
 _FIRST_PAUSE = 0.25
 _TIMEOUT_SECONDS = 30
-# Points that are exactly as close as the last one come in any order; so many more are asked for.
+# Points that are exactly as close as the last one come in any order: more are asked for, until one
+# is farther away.
 _TIES = 16
 
 Answer = TypeVar("Answer")
@@ -248,14 +250,26 @@ class QdrantVectors:
 
     def ids(self) -> list[int]:
         """Return the ids of all vectors, rising."""
-        found: list[int] = []
+        return sorted(self._rising(None, _PAGE))
+
+    def _rising(self, filtered: models.Filter | None, page: int) -> Iterator[int]:
+        """Yield ids from the lowest on, asking for some at a time."""
         offset: Any = None
         while True:
-            scroll = partial(self._client.scroll, self._name, limit=_PAGE, offset=offset)
-            points, offset = self._ask(partial(scroll, with_payload=False, with_vectors=False))
-            found += [int(point.id) for point in points]
+            points, offset = self._ask(
+                partial(
+                    self._client.scroll,
+                    self._name,
+                    scroll_filter=filtered,
+                    limit=page,
+                    offset=offset,
+                    with_payload=False,
+                    with_vectors=False,
+                )
+            )
+            yield from (int(point.id) for point in points)
             if offset is None:
-                return sorted(found)
+                return
 
     def count(self) -> int:
         """Return how many vectors there are."""
@@ -272,20 +286,31 @@ class QdrantVectors:
         """Return at most `k` ``(id, cosine)``, best first, ties by id."""
         from qdrant_client import models
 
-        query = checked_rows(vector[None], 1, self._dim)[0].tolist()
+        query = checked_rows(vector[None], 1, self._dim)[0]
         filtered = models.Filter(
             must=None
             if category is None
             else [models.FieldCondition(key="category", match=models.MatchValue(value=category))],
             must_not=[models.HasIdCondition(has_id=list(exclude))] if exclude else None,
         )
-        answer = self._ask(
-            lambda: self._client.query_points(
-                self._name, query=query, query_filter=filtered, limit=k + _TIES
+        if not query.any():
+            return [(picture_id, 0.0) for picture_id in islice(self._rising(filtered, k), k)]
+        asked = k + _TIES
+        while True:
+            answer = self._ask(
+                partial(
+                    self._client.query_points,
+                    self._name,
+                    query=query.tolist(),
+                    query_filter=filtered,
+                    limit=asked,
+                )
             )
-        )
-        hits = [(int(point.id), min(1.0, max(-1.0, point.score))) for point in answer.points]
-        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
+            hits = [(int(point.id), min(1.0, max(-1.0, point.score))) for point in answer.points]
+            hits.sort(key=lambda hit: (-hit[1], hit[0]))
+            if len(hits) < asked or hits[-1][1] < hits[k - 1][1]:
+                return hits[:k]
+            asked *= 4
 
     def optimise(self) -> None:
         """Do nothing: the server looks after its own indexes."""

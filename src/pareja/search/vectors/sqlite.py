@@ -7,19 +7,19 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Embeddings
-from pareja.errors import CollectionError
 from pareja.search.database import FILE_NAME, Database
 from pareja.search.vectors.exact import Half, Keys, Scan
 from pareja.search.vectors.graph import GRAPH_FROM, build, file_digest, identity
+from pareja.search.vectors.protocol import checked_rows
 from pareja.search.vectors.walking import READ_AHEAD, Graph, Walk
+from pareja.sqlite import in_parts
 
-Value = TypeVar("Value", int, str)
 GraphRow = tuple[str, str, str, int, int, int, float]
 """Name, SHA-256 and stamp of a graph's file, the last row that it knows, how many it holds, and how
 to walk in it."""
@@ -130,6 +130,8 @@ class SqliteVectors:
         left_out = set(exclude)
         wanted = k + len(left_out)
         with self._database.read() as connection:
+            if not query.any():
+                return self._first(connection, k, category, left_out)
             # The transaction's state is that of its first query. Under the lock, nobody brings
             # what is in memory up to a later one in between.
             with self._loading:
@@ -154,6 +156,15 @@ class SqliteVectors:
                 wanted *= 4
                 self._scans.pop((category, last), None)
         return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
+
+    def _first(
+        self, connection: sqlite3.Connection, k: int, category: str | None, left_out: set[int]
+    ) -> list[tuple[int, float]]:
+        """Return the first pictures by id: to a vector of zeros all are equally close."""
+        where, values = self._where(category, 0)
+        rows = connection.execute(f"SELECT picture {where} ORDER BY picture", values)
+        rest = (picture_id for (picture_id,) in rows if picture_id not in left_out)
+        return [(picture_id, 0.0) for picture_id in islice(rest, k)]
 
     def optimise(self) -> None:
         """Build or complete the graph where it is worth it."""
@@ -346,35 +357,6 @@ class SqliteVectors:
             if path.name != name:
                 with suppress(OSError):
                     path.unlink()
-
-
-def checked_rows(vectors: NDArray[np.floating], count: int, dim: int) -> Embeddings:
-    """Return vectors as float32 of length 1, ``(count, dim)``.
-
-    Raises
-    ------
-    CollectionError
-        If the shape is another, or a number is not finite.
-    """
-    rows = np.asarray(vectors, np.float32)
-    if rows.shape != (count, dim):
-        raise CollectionError(
-            f"vectors of shape {rows.shape} were given where {(count, dim)} is needed. "
-            "They come from another encoder than the collection's."
-        )
-    if not np.isfinite(rows).all():
-        raise CollectionError("a vector holds numbers that are not finite; its encoder is broken.")
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    lengths[lengths == 0] = 1
-    unit: Embeddings = rows / lengths
-    return unit
-
-
-def in_parts(values: Sequence[Value]) -> Iterator[tuple[Sequence[Value], str]]:
-    """Yield parts that fit one statement, each with its question marks."""
-    for start in range(0, len(values), 500):
-        some = values[start : start + 500]
-        yield some, ",".join("?" * len(some))
 
 
 def _matrix(blobs: Iterable[bytes], dim: int) -> Half:

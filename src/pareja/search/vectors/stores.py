@@ -7,8 +7,8 @@ from typing import Self
 
 from pareja.errors import CollectionError
 from pareja.search.catalogue import Catalogue, Space
-from pareja.search.contracts import VectorStore
 from pareja.search.database import Database
+from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
 from pareja.search.vectors.sqlite import SqliteVectors
 
