@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pareja import notebook
+from pareja.embedding import Embedded
 from pareja.errors import CollectionError, DatasetError, MissingDependencyError
 from pareja.search import Collection, Query
 
@@ -131,11 +132,13 @@ def test_the_model_of_a_collection_is_its_first(
 ) -> None:
     asked = []
 
-    def load(name: str) -> ColourEncoder:
-        asked.append(name)
+    def load(given: object, **_: object) -> object:
+        if isinstance(given, str):
+            asked.append(given)
         return colours
 
-    monkeypatch.setattr(notebook, "load", load)
+    collection._encoders._loaded.clear()
+    monkeypatch.setattr("pareja.search.encoding.load", load)
     notebook.search(collection)
     notebook.search(collection, model="another")
     assert asked == ["colours", "another"]
@@ -186,7 +189,7 @@ def test_judged_pictures_are_marked(collection: Collection, colours: ColourEncod
 def test_a_query_by_example_is_named(collection: Collection, colours: ColourEncoder) -> None:
     result = collection.search(Query(like=collection.pictures()[0].id), colours, k=2)
     assert "like picture 1" in notebook.show(result)._repr_html_()
-    picture = colours.encode_texts(["red"])[0]
+    picture = Embedded.of(colours.encode_texts(["red"])[0], colours.image_fingerprint)
     result = collection.search(Query(image=picture), colours, k=2)
     assert "like a given picture" in notebook.show(result)._repr_html_()
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pareja.encoders import Fingerprint, list_models, load
     from pareja.errors import ParejaError
     from pareja.search import Collection, Query
+    from pareja.search.collection import open  # noqa: A004  inside pareja it is no built-in
     from pareja.tasks.checks import check, pack
     from pareja.tasks.compare import compare
     from pareja.tasks.labelling import classify
@@ -50,6 +51,7 @@ _HOMES = {
     "load_classifier": "classifiers.learned",
     "load_dataset": "datasets",
     "moderate": "tasks.moderation",
+    "open": "search.collection",
     "pack": "tasks.checks",
     "study": "tasks.study",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "load_classifier",
     "load_dataset",
     "moderate",
+    "open",
     "pack",
     "study",
 ]

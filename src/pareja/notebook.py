@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pareja.encoders import Encoder, load, require_both
+from pareja.encoders import AnyEncoder, ImageEncoder
 from pareja.errors import MissingDependencyError, ParejaError
 from pareja.report.html import data_uri, page_environment
 from pareja.report.pictures import Thumbnail, thumbnail
@@ -20,9 +20,6 @@ from pareja.words.wording import Lang, Wording
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
-
-FIRST_MODEL = "starter"
-"""Embeds pictures that no encoder has embedded yet, unless another one is named."""
 
 THUMBNAIL = 320
 """Pixels of the longer side: two for each of a screen with a high resolution."""
@@ -102,7 +99,7 @@ def show(result: SearchResult, collection: Collection | None = None, *, lang: La
 def search(
     collection: Collection | Path | str,
     *,
-    model: str | Encoder | None = None,
+    model: str | AnyEncoder | None = None,
     k: int = 5,
     lang: Lang = "en",
     index: Path | str | None = None,
@@ -118,7 +115,8 @@ def search(
         An open collection, the folder of one, or anything that `load_dataset` reads: pictures are
         indexed first then, which takes a while.
     model
-        The encoder, or its name; by default the collection's first, or `FIRST_MODEL`.
+        The encoder, or its name; by default the collection's first, or
+        ``"starter"``.
     k
         How many pictures to show, at least 1.
     lang
@@ -172,25 +170,20 @@ def search(
 
 def _ready(
     collection: Collection | Path | str,
-    model: str | Encoder | None,
+    model: str | AnyEncoder | None,
     index: Path | str | None,
     stack: ExitStack,
-) -> tuple[Collection, Encoder]:
+) -> tuple[Collection, ImageEncoder]:
     """Open what is to be searched, until the stack closes, and load what searches it."""
     if isinstance(collection, Collection):
-        return collection, _encoder(collection, model)
+        return collection, collection.encoder(model)
     if (Path(collection).expanduser() / FILE_NAME).is_file():
         opened = stack.enter_context(Collection.open(collection, read_only=True))
-        return opened, _encoder(opened, model)
+        return opened, opened.encoder(model)
     folder = index or stack.enter_context(TemporaryDirectory(prefix="pareja-"))
     opened = stack.enter_context(Collection.open(folder, create=True))
-    encoder = _encoder(opened, model)
-    opened.index([collection], encoder)
-    return opened, encoder
-
-
-def _encoder(collection: Collection, model: str | Encoder | None) -> Encoder:
-    return require_both(load(model or next(iter(collection.models()), FIRST_MODEL)))
+    opened.index(collection, model)
+    return opened, opened.encoder(model)
 
 
 def _card(

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _colours_for_every_model(monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder) -> None:
-    def load(name: str, **_: object) -> ColourEncoder:
-        assert name in ("starter", "colours")
+    def load(given: str | ColourEncoder, **_: object) -> ColourEncoder:
+        assert given in ("starter", "colours", colours)
         return colours
 
-    monkeypatch.setattr("pareja.encoders.load", load)
+    monkeypatch.setattr("pareja.search.encoding.load", load)
     monkeypatch.setattr("pareja.embedding.cache._SETTLED_NS", 0)
 
 
@@ -145,7 +145,9 @@ def test_a_classifier_that_cannot_help_is_one_clear_line(
     assert beyond.status == 2
 
 
-@pytest.mark.parametrize("command", [["search", "red"], ["evaluate", "walls"], ["index", "x"]])
+@pytest.mark.parametrize(
+    "command", [["search", "red"], ["evaluate", "walls"], ["index", "colours"]]
+)
 def test_the_device_reaches_the_encoder(
     pareja: Pareja, judged: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +157,7 @@ def test_the_device_reaches_the_encoder(
         asked.append(device)
         raise ModelUnavailableError("only asked")
 
-    monkeypatch.setattr("pareja.encoders.load", load)
+    monkeypatch.setattr("pareja.search.encoding.load", load)
     assert pareja(*command, "--device", "cpu").status == 1
     assert asked == ["cpu"]
     wrong = pareja(*command, "--device", "toaster")
@@ -198,6 +200,28 @@ def test_skipped_files_are_listed(pareja: Pareja, place: Path, tmp_path: Path) -
     report = json.loads(pareja("index", album, "--json").out)
     assert report["unchanged"] == 1
     assert report["skipped"][0]["path"] == f"{album}/broken.jpg"
+
+
+def test_a_collection_is_exported(pareja: Pareja, indexed: Path, tmp_path: Path) -> None:
+    run = pareja("export", "-o", "all.parquet")
+    assert (run.status, run.err) == (0, "")
+    assert "all.parquet: 8 pictures, 8 vectors of colours" in run.out.replace("\n", "")
+    told = json.loads(pareja("export", "-o", "copy", "--json").out)
+    assert told == {
+        "path": str(tmp_path / "copy"),
+        "pictures": 8,
+        "vectors": 8,
+        "models": ["colours"],
+    }
+    assert first(pareja("search", "red", "--index", "copy", "--json").out) == "red"
+    run = pareja("export", "-o", "all.parquet")
+    assert (run.status, run.err.count("\n")) == (1, 1)
+    assert pareja("export", "-o", "all.parquet", "--force").status == 0
+
+
+def test_a_first_run_that_fails_leaves_no_collection(pareja: Pareja, place: Path) -> None:
+    assert pareja("index", "nowhere").status == 1
+    assert not place.exists()
 
 
 def test_a_place_is_forgotten(pareja: Pareja, indexed: Path, colour_folder: Path) -> None:

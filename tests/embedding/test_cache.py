@@ -256,7 +256,9 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"cannot be used: .* or do without a cache"):
         EmbeddingCache(tmp_path / "file" / "cache.sqlite3")
-    with pytest.raises(OutputError, match="cannot be opened for writing: .* or do without a cache"):
+    with pytest.raises(
+        OutputError, match=r"cannot be opened for writing: .* or do without a cache"
+    ):
         EmbeddingCache(tmp_path)
 
 

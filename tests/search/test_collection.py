@@ -15,17 +15,22 @@ import pytest
 from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
+from pareja.embedding import Embedded
 from pareja.encoders import EncoderPair, Fingerprint
 from pareja.errors import (
     CollectionError,
     DatasetError,
     FingerprintMismatchError,
+    InputError,
     NoSuchPictureError,
 )
 from pareja.search import Collection, Query, Shows
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
+
+
+ELSEWHERE = Fingerprint("clip", "1", "224", "projection")
 
 
 @pytest.fixture(params=[None, "qdrant://:memory:/test"], ids=["sqlite", "qdrant"])
@@ -336,7 +341,7 @@ def test_pages_of_pictures(indexed: Collection) -> None:
 
 def test_queries_of_every_kind(indexed: Collection, colours: ColourEncoder) -> None:
     red = indexed.search(Query(text="red"), colours).hits[0].picture
-    pink = np.array(colours.encode_texts(["pink"])[0])
+    pink = Embedded.of(colours.encode_texts(["pink"])[0], colours.image_fingerprint)
     assert names(indexed, colours, "red", k=1) == ["red"]
     by_picture = indexed.search(Query(image=pink), colours, k=1).hits
     assert by_picture[0].picture.path.stem == "pink"
@@ -359,7 +364,9 @@ def test_queries_that_cannot_be_answered_say_why(
         (Query(text="red", minus=""), CollectionError, "to move away from are empty"),
         (Query(text="red", category="drak"), CollectionError, "Did you mean 'dark'"),
         (Query(like=999), NoSuchPictureError, "999"),
-        (Query(image=np.ones(7, np.float32)), FingerprintMismatchError, "shape"),
+        (Query(image=np.ones(4, np.float32)), FingerprintMismatchError, "in which space"),
+        (Query(image=Embedded.of(np.ones(4), ELSEWHERE)), FingerprintMismatchError, "clip@"),
+        (Query(text=["red"]), InputError, "text is of type list"),  # type: ignore[arg-type]
     ]
     for query, error, message in cases:
         with pytest.raises(error, match=message):
@@ -376,7 +383,7 @@ def test_words_cannot_search_across_two_spaces(
 ) -> None:
     words = replace(colours, name="words")
     pair = EncoderPair("colours+words", colours, words)
-    with pytest.raises(FingerprintMismatchError, match="two spaces"):
+    with pytest.raises(FingerprintMismatchError, match="no words in the space"):
         indexed.search(Query(text="red"), pair)
     assert indexed.search(Query(like=indexed.pictures()[0].id), pair).hits
 

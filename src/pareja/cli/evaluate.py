@@ -14,7 +14,7 @@ from pareja.cli.console import (
     print_json,
     stdout,
 )
-from pareja.cli.index import IndexOption, default_index, encoder_for
+from pareja.cli.index import IndexOption, default_index
 from pareja.errors import CollectionError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def evaluate(
             collection.add_bundled_queries(bundled_queries(name), query_set, language)
         check_query_set(query_set, collection)
         results = [
-            collection.evaluate(encoder_for(collection, model, device), query_set, seed=seed)
+            collection.evaluate(collection.encoder(model, device=device), query_set, seed=seed)
             for model in models or collection.models()
         ]
     if as_json:

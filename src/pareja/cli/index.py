@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 
 from pareja.cli.console import (
     BatchSizeOption,
-    Device,
+    CacheOption,
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -25,11 +26,9 @@ from pareja.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from pareja.encoders import Encoder
     from pareja.search import Collection, IndexReport, VerifyReport
 
 WATCH_SECONDS = 2.0
-FIRST_MODEL = "starter"
 
 IndexOption = Annotated[
     Path | None,
@@ -59,6 +58,7 @@ def index(
         typer.Option(help="Where vectors are kept: qdrant://host:6333/name?shards=2&replicas=2"),
     ] = None,
     batch_size: BatchSizeOption = None,
+    cache: CacheOption = True,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on, and follow what changes on disk.")
     ] = False,
@@ -79,8 +79,9 @@ def index(
     """Index pictures, so that `pareja search` finds them; unchanged ones cost nothing.
 
     Adds what is new, notices what was moved, changed or deleted, and lists what it skipped and
-    why. Ended at any moment, the next run goes on. A collection holds the vectors of several
-    models side by side; the first one is its default.
+    why. Ended at any moment, the next run goes on. Pictures that another command embedded are not
+    embedded again. A collection holds the vectors of several models side by side; the first one is
+    its default.
     """
     from pareja.search import Collection
 
@@ -95,17 +96,14 @@ def index(
             if not as_json:
                 print_forgotten(removed, collection)
         if pictures:
-            encoder = encoder_for(collection, model, device)
+            run = partial(
+                collection.index, model=model, device=device, batch_size=batch_size, cache=cache
+            )
             with progress_bars() as progress:
-                report = collection.index(
-                    pictures,
-                    encoder,
-                    progress=partial(progress, "index"),
-                    batch_size=batch_size,
-                )
-            told |= index_to_json(report, collection, encoder.name)
+                report = run(pictures, progress=partial(progress, "index"))
+            told |= index_to_json(report, collection)
             if not as_json:
-                print_index(report, collection, encoder.name)
+                print_index(report, collection)
         if verify:
             checked = collection.verify(repair=True)
             told |= {**asdict(checked), "ok": checked.ok}
@@ -116,11 +114,11 @@ def index(
         if verify and not checked.ok:
             raise typer.Exit(1)
         if watch and pictures:
-            follow(collection, pictures, encoder, batch_size, as_json=as_json)
+            follow(run, pictures, collection, as_json=as_json)
 
 
 def default_index() -> Path:
-    """Return the collection that is used unless told otherwise.
+    """Return the collection that is used where none is named.
 
     It is one for each user, so that a search works from any folder, and nothing is written among
     one's pictures.
@@ -132,19 +130,10 @@ def default_index() -> Path:
     return Path(os.environ.get("PAREJA_INDEX") or user_data_path("pareja") / "index")
 
 
-def encoder_for(collection: Collection, model: str | None, device: Device | None = None) -> Encoder:
-    """Load the encoder that was named, or the collection's own."""
-    from pareja.encoders import load, require_both
-
-    name = model or next(iter(collection.models()), FIRST_MODEL)
-    return require_both(load(name, device=device))
-
-
 def follow(
-    collection: Collection,
+    run: Callable[[list[str]], IndexReport],
     pictures: list[str],
-    encoder: Encoder,
-    batch_size: int | None,
+    collection: Collection,
     *,
     as_json: bool,
 ) -> None:
@@ -159,7 +148,7 @@ def follow(
         rounds = [pictures]
         for places in rounds:
             try:
-                report = collection.index(places, encoder, batch_size=batch_size)
+                report = run(places)
             except DatasetError as error:
                 # A folder that is being moved, or a disk that is away for a while, comes back;
                 # until then the others are followed one by one.
@@ -173,7 +162,7 @@ def follow(
                 complaints.pop(place, None)
             changes = changes_of(report)
             if changes and as_json:
-                print_json(index_to_json(report, collection, encoder.name))
+                print_json(index_to_json(report, collection))
             elif changes:
                 stdout().print(changes)
 
@@ -189,18 +178,17 @@ def changes_of(report: IndexReport) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
-def index_to_json(report: IndexReport, collection: Collection, model: str) -> dict[str, Any]:
+def index_to_json(report: IndexReport, collection: Collection) -> dict[str, Any]:
     """Return what indexing did, and every file that it skipped."""
     return {
         **asdict(report),
         "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
-        "model": model,
         "index": str(collection.path),
         "pictures": collection.count(),
     }
 
 
-def print_index(report: IndexReport, collection: Collection, model: str) -> None:
+def print_index(report: IndexReport, collection: Collection) -> None:
     """Print what indexing did, and every file that it skipped."""
     console = stdout()
     for path, reason in report.skipped:
@@ -214,7 +202,7 @@ def print_index(report: IndexReport, collection: Collection, model: str) -> None
     done += "".join(f", {count} {what}" for what, count in further.items() if count)
     console.print(
         f"{collection.count()} pictures in {collection.path}: {done} "
-        f"({report.seconds:.1f} s, {model})",
+        f"({report.seconds:.1f} s, {report.model})",
         soft_wrap=True,
     )
 

@@ -19,10 +19,9 @@ from pareja.cli.console import (
     stderr,
     stdout,
 )
-from pareja.cli.index import IndexOption, default_index, encoder_for
+from pareja.cli.index import IndexOption, default_index
 
 if TYPE_CHECKING:
-    from pareja.encoders import Encoder
     from pareja.search import Collection, SearchResult, Shows
 
 # Around what a notebook shows: a page of its own, in the colours of the browser.
@@ -85,16 +84,15 @@ def search(
         # What a classifier cannot read, or does not know, is said before a model is loaded.
         for one in conditions:
             collection.labels(one.classifier).having(one.labels)
-        encoder = encoder_for(collection, model, device)
         wanted = Query(
             text=query,
-            image=None if image is None else _embedded(image, encoder),
+            image=image,
             like=like,
             minus=minus,
             category=category,
             shows=conditions,
         )
-        result = collection.search(wanted, encoder, k=k)
+        result = collection.search(wanted, model, k=k, device=device)
         if open_sheet:
             page = _open_page(result, collection)
             stderr().print(f"the pictures are shown in {page}", soft_wrap=True, markup=False)
@@ -139,13 +137,6 @@ def _open_page(result: SearchResult, collection: Collection) -> Path:
         page.write(_PAGE + show(result, collection)._repr_html_())
     webbrowser.open(Path(page.name).as_uri())
     return Path(page.name)
-
-
-def _embedded(image: Path, encoder: Encoder) -> Any:
-    from pareja.datasets import decode_image
-
-    picture = decode_image(image, network_side=encoder.image_side)
-    return encoder.encode_images([picture])[0]
 
 
 def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 from zipfile import BadZipFile
@@ -35,14 +36,17 @@ class Rows:
         SHA-256 of their bytes, hexadecimal.
     embeddings
         ``(n, dim)``.
+    further
+        Further columns of a Parquet file, by name: texts, or whole numbers, or None.
     """
 
     names: list[str]
     digests: list[str]
     embeddings: Embeddings
+    further: Mapping[str, Sequence[str | int | None]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stored(Rows):
     """A whole file, as `read_rows` returns it.
 
@@ -131,23 +135,27 @@ def _write_parquet(
     import pyarrow
     import pyarrow.parquet
 
+    groups = _regrouped(rows, dim)
+    first = next(groups, Rows([], [], _no_rows(dim)))
     schema = pyarrow.schema(
         [
             ("file_name", pyarrow.string()),
             ("sha256", pyarrow.string()),
             ("embedding", pyarrow.list_(pyarrow.float32(), dim)),
+            *(
+                (name, pyarrow.int64() if isinstance(values[0], int) else pyarrow.string())
+                for name, values in first.further.items()
+            ),
         ],
-        metadata={_KEY: _as_json(fingerprint)},
+        metadata={_KEY: space_to_json(fingerprint)},
     )
     with pyarrow.parquet.ParquetWriter(
         stream, schema, compression="none", use_dictionary=False
     ) as writer:
-        for group in _regrouped(rows, dim):
+        for group in chain([first], groups):
             vectors = pyarrow.FixedSizeListArray.from_arrays(group.embeddings.ravel(), dim)
-            writer.write_table(
-                pyarrow.table([group.names, group.digests, vectors], schema=schema),
-                row_group_size=_ROW_GROUP,
-            )
+            columns = [group.names, group.digests, vectors, *group.further.values()]
+            writer.write_table(pyarrow.table(columns, schema=schema), row_group_size=_ROW_GROUP)
 
 
 def _write_npz(stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint, dim: int) -> None:
@@ -157,7 +165,7 @@ def _write_npz(stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint,
         file_name=np.array([name for some in every for name in some.names], np.str_),
         sha256=np.array([digest for some in every for digest in some.digests], np.str_),
         embedding=np.concatenate([_no_rows(dim), *(some.embeddings for some in every)]),
-        fingerprint=np.array(_as_json(fingerprint)),
+        fingerprint=np.array(space_to_json(fingerprint)),
     )
 
 
@@ -173,7 +181,7 @@ def _read_parquet(path: Path) -> Stored:
         names=table["file_name"].to_pylist(),
         digests=table["sha256"].to_pylist(),
         embeddings=vectors.flatten().to_numpy().reshape(-1, dim),
-        space=_from_json(written),
+        space=space_from_json(written),
     )
 
 
@@ -183,7 +191,7 @@ def _read_npz(path: Path) -> Stored:
             names=arrays["file_name"].tolist(),
             digests=arrays["sha256"].tolist(),
             embeddings=arrays["embedding"],
-            space=_from_json(str(arrays["fingerprint"])),
+            space=space_from_json(str(arrays["fingerprint"])),
         )
 
 
@@ -195,6 +203,7 @@ def _regrouped(rows: Iterable[Rows], dim: int) -> Iterator[Rows]:
             kept.names + some.names,
             kept.digests + some.digests,
             np.concatenate([kept.embeddings, some.embeddings]),
+            {name: [*kept.further.get(name, ()), *more] for name, more in some.further.items()},
         )
         if len(kept.names) >= _ROW_GROUP:
             yield _part(kept, slice(None, _ROW_GROUP))
@@ -204,18 +213,21 @@ def _regrouped(rows: Iterable[Rows], dim: int) -> Iterator[Rows]:
 
 
 def _part(rows: Rows, which: slice) -> Rows:
-    return Rows(rows.names[which], rows.digests[which], rows.embeddings[which])
+    further = {name: values[which] for name, values in rows.further.items()}
+    return Rows(rows.names[which], rows.digests[which], rows.embeddings[which], further)
 
 
 def _no_rows(dim: int) -> Embeddings:
     return np.empty((0, dim), np.float32)
 
 
-def _as_json(fingerprint: Fingerprint) -> str:
+def space_to_json(fingerprint: Fingerprint) -> str:
+    """Return a fingerprint as JSON, with all its fields."""
     return json.dumps(asdict(fingerprint), sort_keys=True, ensure_ascii=False)
 
 
-def _from_json(text: str | bytes) -> Fingerprint:
+def space_from_json(text: str | bytes) -> Fingerprint:
+    """Return the fingerprint that `space_to_json` wrote."""
     return Fingerprint(**json.loads(text))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.datasets.formats.folders import FileSource
-from pareja.datasets.images import decode_image
+from pareja.datasets.images import decode_image, image_size
 from pareja.datasets.records import Source
 from pareja.embedding.cache import Memory, Stamp, Vector, picture_digest
 from pareja.encoders.protocols import Embeddings, ImageEncoder, Pixels
@@ -37,6 +37,9 @@ class ImageBatch:
         ``(name, reason)`` of the pictures of this stretch that did not decode.
     digests
         SHA-256 of the pictures' bytes, in the order of `indices`.
+    sizes
+        Their width and height in pixels, after orientation; None where an embedding was found
+        without reading the picture.
     cached
         How many of the embeddings came from the cache.
     """
@@ -46,6 +49,7 @@ class ImageBatch:
     embeddings: Embeddings
     skipped: tuple[tuple[str, str], ...]
     digests: tuple[str, ...]
+    sizes: tuple[tuple[int, int] | None, ...]
     cached: int = 0
 
 
@@ -57,6 +61,7 @@ class Prepared:
     name: str
     digest: str = ""
     stamp: Stamp | None = None
+    size: tuple[int, int] | None = None
     vector: Vector | None = None
     pixels: Pixels | None = None
     error: ImageError | None = None
@@ -96,11 +101,12 @@ class ImageStages:
                     return Prepared(index, name, known, vector=vector)
             content = source.read()
             digest = picture_digest(content)
+            size = image_size(content, name=name)
             vector = self._find(digest)
             if vector is not None:
-                return Prepared(index, name, digest, stamp, vector=vector)
+                return Prepared(index, name, digest, stamp, size, vector=vector)
             image = decode_image(content, network_side=self._encoder.image_side, name=name)
-            return Prepared(index, name, digest, stamp, pixels=self._encoder.prepare(image))
+            return Prepared(index, name, digest, stamp, size, pixels=self._encoder.prepare(image))
         except ImageError as error:
             return Prepared(index, name, error=error)
 
@@ -138,6 +144,7 @@ class ImageStages:
             embeddings=stacked([vectors[item.digest] for item in kept], self._encoder.image_dim),
             skipped=tuple((error.path, error.reason) for error in failures),
             digests=tuple(item.digest for item in kept),
+            sizes=tuple(item.size for item in kept),
             cached=0 if self._cache is None else len(kept) - len(fresh),
         )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Shows,
         VerifyReport,
     )
+    from pareja.search.export import ExportReport
     from pareja.search.judging import BundledQuery, QueryScore, QuerySetScores, bundled_queries
     from pareja.search.labels import PictureLabels
     from pareja.search.vectors.protocol import VectorStore
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BundledQuery": "judging",
     "Collection": "collection",
+    "ExportReport": "export",
     "Hit": "contracts",
     "IndexReport": "contracts",
     "Picture": "contracts",
@@ -40,6 +42,7 @@ _HOMES = {
 __all__ = [
     "BundledQuery",
     "Collection",
+    "ExportReport",
     "Hit",
     "IndexReport",
     "Picture",

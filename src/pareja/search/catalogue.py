@@ -11,47 +11,19 @@ from pathlib import Path
 
 from pareja.datasets.records import Record
 from pareja.embedding.cache import Stamp
-from pareja.encoders.protocols import Encoder, Fingerprint
 from pareja.errors import CollectionError, NoSuchPictureError
 from pareja.search.contracts import Picture
-from pareja.search.database import Database
+from pareja.search.spaces import Spaces
 from pareja.sqlite import in_parts
 
 _REVISION = "revision"
-_TOLD = ("caption", "category", "caption_es", "label", "author", "license", "source_url")
-_COLUMNS = ", ".join(_TOLD)
+TOLD = ("caption", "category", "caption_es", "label", "author", "license", "source_url")
+"""The metadata that a collection keeps of a picture."""
+_COLUMNS = ", ".join(TOLD)
 _PICTURE = (
     f"SELECT id, digest, (SELECT path FROM file WHERE picture = picture.id ORDER BY id LIMIT 1), "  # noqa: S608  constant
     f"{_COLUMNS}, width, height FROM picture"
 )
-
-
-@dataclass(frozen=True)
-class Space:
-    """An embedding space of a collection: its number, its encoder, and what "unrelated" means.
-
-    Parameters
-    ----------
-    id
-        Its number in the collection.
-    fingerprint
-        Digest of its fingerprint.
-    model
-        Name of the encoder.
-    dim
-        Length of a vector.
-    unrelated_score
-        As `pareja.search.relevance` measures it; None where it has not been.
-    unrelated_rows
-        How many vectors there were then.
-    """
-
-    id: int
-    fingerprint: str
-    model: str
-    dim: int
-    unrelated_score: float | None = None
-    unrelated_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +83,7 @@ class Filed:
         return self.stamp is not None and self.stamp == _stamp(found.stamp)
 
 
-class Catalogue:
+class Catalogue(Spaces):
     """The pictures, files and spaces of a collection.
 
     Parameters
@@ -119,9 +91,6 @@ class Catalogue:
     database
         Where they are.
     """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def setting(self, name: str) -> str | None:
         """Return a setting of the collection, or None."""
@@ -144,65 +113,6 @@ class Catalogue:
             "ON CONFLICT (name) DO UPDATE SET value = value + 1",
             (_REVISION,),
         )
-
-    def spaces(self) -> list[Space]:
-        """Return the embedding spaces, oldest first."""
-        with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT id, fingerprint, model, dim, unrelated_score, unrelated_rows "
-                "FROM space ORDER BY id"
-            ).fetchall()
-        return [Space(*row) for row in rows]
-
-    def space(self, fingerprint: Fingerprint | str) -> Space | None:
-        """Return the space with that fingerprint, or None."""
-        digest = fingerprint if isinstance(fingerprint, str) else fingerprint.digest
-        return next((space for space in self.spaces() if space.fingerprint == digest), None)
-
-    def space_of(self, wanted: Encoder | Fingerprint | str) -> Space:
-        """Return the space of an encoder, or raise `CollectionError` saying which there are."""
-        name: object
-        if isinstance(wanted, Fingerprint | str):
-            name, fingerprint = wanted, wanted
-        else:
-            name, fingerprint = wanted.name, wanted.image_fingerprint
-        space = self.space(fingerprint)
-        if space is None and not self.models():
-            raise CollectionError(
-                f"{self._database.folder} holds no pictures yet. Add some with: "
-                f"pareja index PICTURES --index {self._database.folder}"
-            )
-        if space is None:
-            raise CollectionError(
-                f"no picture in {self._database.folder} was embedded by {name} as it is now; there "
-                f"are vectors of: {', '.join(self.models())}. Use another one, or run: "
-                f"pareja index PICTURES -m {name}"
-            )
-        return space
-
-    def models(self) -> tuple[str, ...]:
-        """Return the names of the encoders with vectors here, the first indexed first."""
-        return tuple(dict.fromkeys(space.model for space in self.spaces()))
-
-    def add_space(self, encoder: Encoder) -> Space:
-        """Return the space that an encoder embeds pictures in; a new one where there is none."""
-        known = self.space(encoder.image_fingerprint)
-        if known is not None:
-            return known
-        with self._database.write() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO space (fingerprint, model, dim) VALUES (?, ?, ?)",
-                (encoder.image_fingerprint.digest, encoder.name, encoder.image_dim),
-            )
-            return self.space_of(encoder)
-
-    def set_unrelated_score(self, space: Space, score: float, rows: int) -> None:
-        """Keep what queries reach that have nothing to do with a space's pictures."""
-        with self._database.write() as connection:
-            connection.execute(
-                "UPDATE space SET unrelated_score = ?, unrelated_rows = ? WHERE id = ?",
-                (score, rows, space.id),
-            )
 
     def count(self) -> int:
         """Return how many pictures there are."""
@@ -326,12 +236,12 @@ class Catalogue:
             connection.execute(
                 "INSERT INTO file (path, picture, location, name, member, "  # noqa: S608  constant
                 f"size, modified, changed, inode, {_COLUMNS}) "
-                f"VALUES ({', '.join('?' * (9 + len(_TOLD)))}) "
+                f"VALUES ({', '.join('?' * (9 + len(TOLD)))}) "
                 "ON CONFLICT (path) DO UPDATE SET picture = excluded.picture, "
                 "location = excluded.location, name = excluded.name, member = excluded.member, "
                 "size = excluded.size, modified = excluded.modified, changed = excluded.changed, "
                 "inode = excluded.inode, "
-                + ", ".join(f"{column} = excluded.{column}" for column in _TOLD),
+                + ", ".join(f"{column} = excluded.{column}" for column in TOLD),
                 (
                     found.key,
                     picture,
@@ -421,7 +331,7 @@ def _stamp(stamp: Stamp | None) -> tuple[int, int, int, str] | None:
 
 def _picture(row: Sequence[object]) -> Picture:
     picture_id, digest, path, *told, width, height = row
-    fields: Mapping[str, object] = dict(zip(_TOLD, told, strict=True))
+    fields: Mapping[str, object] = dict(zip(TOLD, told, strict=True))
     return Picture(
         id=picture_id,  # type: ignore[arg-type]
         digest=digest,  # type: ignore[arg-type]

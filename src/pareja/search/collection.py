@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pareja.datasets import load_dataset
-from pareja.datasets.images import read_file
+from pareja.embedding.embedded import Embedded
+from pareja.embedding.natural import Cache, Model, opened
 from pareja.embedding.pipeline import OnProgress
-from pareja.encoders.protocols import Embeddings, Encoder, Fingerprint
-from pareja.errors import CollectionError
+from pareja.encoders.protocols import ImageEncoder
+from pareja.errors import InputError
+from pareja.inputs import Picture as GivenPicture
+from pareja.search.asking import Asked, query_of
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import (
+    Hit,
     IndexReport,
     Picture,
-    PictureClassifier,
-    Query,
     SearchResult,
     Shows,
     VerifyReport,
 )
 from pareja.search.database import Database
-from pareja.search.indexing import Indexer, Remover, look
-from pareja.search.judging import BundledQuery, Judgements, QuerySetScores
-from pareja.search.labels import LabelFilters, PictureLabels
+from pareja.search.encoding import Encoders
+from pareja.search.export import ExportReport, is_file, to_collection, to_parquet
+from pareja.search.indexing import Indexer, Remover
+from pareja.search.judged import JudgedPictures
+from pareja.search.places import Places, look
 from pareja.search.relevance import measure_unrelated
 from pareja.search.searching import Searcher
 from pareja.search.vectors.stores import VectorStores
 from pareja.search.verification import verify
 
 
-class Collection:
+class Collection(JudgedPictures):
     """An indexed set of pictures that can be searched; made by `open`.
 
     Any number of threads and processes may search it while one indexes.
@@ -51,12 +52,8 @@ class Collection:
     """
 
     def __init__(self, database: Database, catalogue: Catalogue, stores: VectorStores) -> None:
-        self.path = database.folder
-        self._database = database
-        self._catalogue = catalogue
-        self._stores = stores
-        self._judgements = Judgements(database)
-        self._filters = LabelFilters(database, catalogue, stores)
+        super().__init__(database, catalogue, stores)
+        self._encoders = Encoders(catalogue, database.folder)
         self._searcher = Searcher(database, catalogue, stores, self._filters)
 
     @classmethod
@@ -95,7 +92,7 @@ class Collection:
             catalogue = Catalogue(database)
             return cls(database, catalogue, VectorStores.open(database, catalogue, store))
         except BaseException:
-            database.close()
+            database.abandon()
             raise
 
     def __enter__(self) -> Self:
@@ -107,6 +104,9 @@ class Collection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None:
+            # A block that made a collection, and failed before anything was in it, leaves none.
+            self._database.abandon()
         self.close()
 
     def close(self) -> None:
@@ -119,102 +119,16 @@ class Collection:
         """Whether nothing can be kept here: it was asked for, or its place allows no more."""
         return self._database.read_only
 
-    def revision(self) -> int:
-        """Return a number that is another one after every change of pictures or vectors."""
-        return self._catalogue.revision()
-
-    def models(self) -> tuple[str, ...]:
-        """Return the names of the encoders with vectors here, the first indexed first."""
-        return self._catalogue.models()
-
-    def count(self) -> int:
-        """Return how many pictures there are."""
-        return self._catalogue.count()
-
-    def categories(self) -> dict[str, int]:
-        """Return how many pictures each category has, by name."""
-        return self._catalogue.categories()
-
-    def picture(self, picture_id: int) -> Picture:
-        """Return one picture.
-
-        Raises
-        ------
-        NoSuchPictureError
-            If there is none with that number.
-        """
-        return self._catalogue.picture(picture_id)
-
-    def encoder_of(self, classifier: PictureClassifier) -> str:
-        """Return the name of the encoder whose vectors a classifier reads here.
-
-        Raises
-        ------
-        FingerprintMismatchError
-            If the collection has none of the space that it reads.
-        """
-        return self._filters.space(classifier).model
-
-    def labels(self, classifier: PictureClassifier) -> PictureLabels:
-        """Return which label a classifier gives each picture, from the vectors that are here.
-
-        Computed once: keep the classifier, and what was not indexed since costs nothing.
-
-        Raises
-        ------
-        FingerprintMismatchError
-            As `encoder_of` does.
-        """
-        return self._filters.labels(classifier)
-
-    def pictures(
-        self,
-        *,
-        category: str | None = None,
-        shows: Sequence[Shows] = (),
-        offset: int = 0,
-        limit: int | None = None,
-    ) -> list[Picture]:
-        """Return pictures in the order in which they came, those that pass the filters.
-
-        Raises
-        ------
-        FingerprintMismatchError, LabelError
-            As `search` does.
-        """
-        if not shows:
-            return self._catalogue.pictures(category, offset, limit)
-        with self._database.read():
-            ids = self._filters.showing(shows, category).tolist()[offset:][:limit]
-            found = self._catalogue.pictures_by_id(ids)
-        return [found[picture_id] for picture_id in ids if picture_id in found]
-
-    def read(self, picture_id: int) -> bytes:
-        """Return the bytes of a picture's file, wherever it is.
-
-        Raises
-        ------
-        NoSuchPictureError
-            If there is none with that number.
-        ImageError, DatasetError
-            If its file, or the archive that it is in, cannot be read any more.
-        """
-        location, name, member = self._catalogue.where(picture_id)
-        if not member:
-            return read_file(self.picture(picture_id).path)
-        for record in load_dataset(location):
-            if record.file_name == name:
-                return record.source.read()
-        raise CollectionError(f"{name} is not in {location} any more. Index that again.")
-
     def index(
         self,
-        locations: Sequence[str | Path],
-        encoder: Encoder,
+        pictures: Places,
+        model: Model | None = None,
         *,
-        progress: OnProgress | None = None,
+        device: str | None = None,
         batch_size: int | None = None,
+        cache: Cache = True,
         remove_missing: bool = True,
+        progress: OnProgress | None = None,
     ) -> IndexReport:
         """Bring the collection up to date with what is at some places now.
 
@@ -223,33 +137,49 @@ class Collection:
 
         Parameters
         ----------
-        locations
-            Folders, pictures, or anything else that `load_dataset` reads.
-        encoder
-            What embeds them. Vectors of other encoders stay as they are.
-        progress
-            Called after each batch.
+        pictures
+            One place or several: folders, pictures, patterns (``"photos/**/*.jpg"``), zips, bundled
+            names (``"pareja20"``) and whatever else `pareja.load_dataset` reads, or a dataset that
+            it returned. Of a dataset the pictures are added, and no others leave the collection.
+        model
+            What embeds them: an encoder, or what `pareja.load` takes. By default the first that
+            the collection was indexed with, or else ``"starter"``. Vectors of other encoders stay.
+        device
+            What a model that is loaded here runs on, as in `pareja.load`.
         batch_size
-            Pictures that the model gets at once.
+            Pictures that the model gets at once; 32 by default.
+        cache
+            Whether embeddings are looked up in the user's cache, and kept there; or the
+            `pareja.embedding.EmbeddingCache` to use.
         remove_missing
             Whether pictures that are not at these places any more leave the collection. Pictures
             of other places always stay.
+        progress
+            Called after each batch.
 
         Raises
         ------
         DatasetError
             If a place does not exist or holds no pictures; nothing has changed then, and what was
             there stays in the collection until `forget`: the disk may be away.
+        InputError
+            If something was given that is at no place: a collection keeps where pictures are.
+        EncoderError
+            If the encoder cannot be loaded, or embeds no pictures.
         CollectionError
             If the collection cannot be written.
+        OutputError
+            If the cache cannot be read or written.
         """
-        places = [look(location, self._catalogue) for location in locations]
+        places = look(pictures, self._catalogue)
+        encoder = self._encoders.to_index(model, device)
         space = self._catalogue.add_space(encoder)
-        indexer = Indexer(self._database, self._catalogue, self._stores, encoder, space)
-        report = indexer.run(
-            places, batch_size=batch_size, progress=progress, remove_missing=remove_missing
-        )
-        measure_unrelated(space, encoder, self._stores(space), self._catalogue)
+        with opened(cache) as kept:
+            indexer = Indexer(self._database, self._catalogue, self._stores, encoder, space, kept)
+            report = indexer.run(
+                places, batch_size=batch_size, progress=progress, remove_missing=remove_missing
+            )
+            measure_unrelated(space, encoder, self._stores(space), self._catalogue, kept)
         return report
 
     def forget(self, location: str | Path) -> int:
@@ -272,59 +202,156 @@ class Collection:
         """
         return Remover(self._database, self._catalogue, self._stores).forget_place(location)
 
-    def search(self, query: Query, encoder: Encoder, *, k: int = 5) -> SearchResult:
-        """Find the pictures that are closest to a query.
+    def encoder(self, model: Model | None = None, *, device: str | None = None) -> ImageEncoder:
+        """Return the encoder that answers queries, loading it once.
 
-        Text, picture and "more like this" are averaged; of words to move away from,
+        Parameters
+        ----------
+        model
+            An encoder, or its name as it was when pictures were indexed with it; by default the
+            first that the collection was indexed with.
+        device
+            What it runs on, as in `pareja.load`, if it is loaded here.
+
+        Raises
+        ------
+        CollectionError
+            If there are no pictures yet, or the collection's encoder cannot be loaded.
+        EncoderError
+            If an encoder that was named cannot be loaded.
+        FingerprintMismatchError
+            If the collection's encoder is another one by now.
+        """
+        return self._encoders.to_search(model, device)
+
+    def search(
+        self,
+        query: Asked | None = None,
+        model: Model | None = None,
+        *,
+        k: int = 5,
+        image: GivenPicture | Embedded | None = None,
+        like: int | Picture | Hit | None = None,
+        minus: str | None = None,
+        category: str | None = None,
+        shows: Shows | Sequence[Shows] = (),
+        device: str | None = None,
+    ) -> SearchResult:
+        """Find the pictures that are closest to words, to a picture, or to both.
+
+        Words, picture and "more like this" are averaged; of words to move away from,
         `pareja.search.composition.MINUS_WEIGHT` times their embedding is subtracted.
 
         Parameters
         ----------
         query
-            What is looked for.
-        encoder
-            One of those that the collection was indexed with; a dual encoder if there are words.
+            Words; or a picture from elsewhere: its path, its bytes, a PIL image, uint8 pixels, or
+            what `pareja.embed` made of it; or a whole `Query`, which has the other parts in it.
+        model
+            The encoder: one of those that the collection was indexed with, or its name. By default
+            the first, which is loaded when it is first needed.
         k
             How many pictures are wanted, at least 1.
+        image
+            A picture besides words.
+        like
+            A picture of the collection, its number or a hit: more like this.
+        minus
+            Words to move away from.
+        category
+            Only pictures of this category.
+        shows
+            Only pictures to which a learned classifier gives certain labels.
+        device
+            What a model that is loaded here runs on, as in `pareja.load`.
 
         Returns
         -------
         SearchResult
-            At most `k` hits.
+            At most `k` hits, the best first.
 
         Raises
         ------
         CollectionError
-            If the query is empty, or the collection has no such category, picture or encoder.
+            If the query is empty, the collection has no such category, picture or encoder, or its
+            own encoder cannot be loaded.
         FingerprintMismatchError
-            If words or a picture's embedding lie in another space, or the collection has no
-            vectors of the one that a classifier reads.
+            If words or a picture's embedding lie in another space or do not say in which, if the
+            collection's encoder is another one by now, or if it has no vectors of the space that a
+            classifier reads.
+        InputError
+            If something else was given.
+        ImageError
+            If a picture from elsewhere cannot be decoded.
         LabelError
             If a classifier has no such label.
-        """
-        return self._searcher.search(query, encoder, k)
 
-    def embeddings(
-        self, space: Encoder | Fingerprint | str, ids: Sequence[int] | None = None
-    ) -> tuple[NDArray[np.int64], Embeddings]:
-        """Return the ids ``(n,)`` and the vectors ``(n, dim)`` of pictures in one space.
+        Examples
+        --------
+        >>> import pareja, tempfile
+        >>> with pareja.open(tempfile.mkdtemp(), create=True) as shelf:
+        ...     report = shelf.index("pareja20", "starter")
+        ...     found = [hit.picture.label for hit in shelf.search("a penguin", k=1)]
+        >>> found
+        ['penguin']
+        """
+        whole = query_of(query, image=image, like=like, minus=minus, category=category, shows=shows)
+        return self._searcher.search(whole, self.encoder(model, device=device), k)
+
+    def export(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        model: Model | None = None,
+        store: str | None = None,
+        force: bool = False,
+    ) -> ExportReport:
+        """Take the collection elsewhere; nothing is embedded, and it stays as it is.
 
         Parameters
         ----------
-        space
-            An encoder, its image fingerprint, or that one's digest.
-        ids
-            The pictures; those that have no vector there are left out. None for all.
+        out
+            A ``.parquet`` file (needs ``pyarrow``): one row for each picture, with ``file_name``,
+            ``sha256``, ``embedding``, metadata and size, and the fingerprint in the file's own
+            metadata; `pareja.Embedded.load` and `pareja.load_dataset` read it. Or a new folder: a
+            copy of the collection, with the vectors of all encoders and all judgements.
+        model
+            Whose vectors go into the file; by default those of the first encoder.
+        store
+            Where the copy keeps its vectors: ``qdrant://host:6333/name``; by default in its folder.
+        force
+            Replace a file that exists. A folder is never replaced.
+
+        Raises
+        ------
+        CollectionError
+            If the collection has no vectors of that encoder, or the store does not answer or holds
+            vectors under that name already.
+        InputError
+            If `model` is given for a folder, or `store` for a file.
+        OutputError
+            If the file or the folder exists, or cannot be written.
+        MissingDependencyError
+            If ``pyarrow`` or ``qdrant-client`` is needed and not installed.
         """
-        found = self._catalogue.space_of(space)
-        store = self._stores(found)
+        path = Path(out).expanduser()
+        if not is_file(path):
+            if model is not None:
+                raise InputError("a copy has the vectors of all models. Leave model out.")
+            with self._database.read():
+                return to_collection(path, self._database, self._catalogue, self._stores, store)
+        if store is not None:
+            raise InputError("a Parquet file needs no store. Leave store out, or name a folder.")
+        spaces = self._catalogue.spaces()
+        if not spaces:
+            raise self._catalogue.nothing_yet()
+        named = [space for space in spaces if space.model == model]
+        if model is None:
+            space = spaces[0]
+        else:
+            space = named[-1] if named else self._catalogue.space_of(self.encoder(model))
         with self._database.read():
-            if ids is None:
-                ids = store.ids()
-            else:
-                known = store.known(ids)
-                ids = [picture_id for picture_id in ids if picture_id in known]
-            return np.array(ids, np.int64), store.get(ids)
+            return to_parquet(path, self._catalogue, space, self._stores(space), force=force)
 
     def verify(self, *, repair: bool = False) -> VerifyReport:
         """Check everything; with `repair`, throw away and rebuild what is derived.
@@ -335,91 +362,5 @@ class Collection:
         repair = repair and not self.read_only
         return verify(self._database, self._catalogue, self._stores, repair=repair)
 
-    def create_query_set(self, name: str, queries: Sequence[str]) -> None:
-        """Keep some queries under a name, to be judged and evaluated together.
 
-        Raises
-        ------
-        CollectionError
-            If there are none, one is empty or twice there, or the name is taken.
-        """
-        self._judgements.create_query_set(name, queries)
-
-    def add_bundled_queries(
-        self, queries: Sequence[BundledQuery], name: str, language: str
-    ) -> None:
-        """Add a query set whose judgements follow from labels; your own judgements stay.
-
-        A collection that can only be read has it until it is closed.
-
-        Parameters
-        ----------
-        queries
-            As `pareja.search.judging.bundled_queries` returns them.
-        name
-            Of the set; nothing happens to its queries if it is there.
-        language
-            ``"en"`` or ``"es"``.
-        """
-        self._judgements.add_bundled(queries, name, language)
-
-    def answers(self, queries: Sequence[BundledQuery]) -> bool:
-        """Return whether each of some bundled queries has a right answer here, by its labels."""
-        return self._judgements.answerable(queries)
-
-    def query_sets(self) -> tuple[str, ...]:
-        """Return the names of the query sets."""
-        return self._judgements.query_sets()
-
-    def queries(self, name: str) -> tuple[str, ...]:
-        """Return the queries of a set, or raise `CollectionError`."""
-        return self._judgements.queries(name)
-
-    def judge(self, query: str, picture_id: int, relevant: bool | None) -> None:
-        """Keep whether a picture answers a query; on disk when it returns.
-
-        Parameters
-        ----------
-        query
-            Its words.
-        picture_id
-            The picture. The judgement is of its content, and holds when it comes back later.
-        relevant
-            None takes an earlier judgement back.
-        """
-        self._judgements.judge(query, self.picture(picture_id), relevant)
-
-    def judgements(self, query: str) -> dict[int, bool]:
-        """Return the judgements about a query, by the ids of pictures that are here now."""
-        return self._judgements.about(query)
-
-    def evaluate(
-        self, encoder: Encoder, query_set: str, *, seed: int = 0, resamples: int = 2_000
-    ) -> QuerySetScores:
-        """Measure an encoder by the judgements about a set of queries.
-
-        Pictures without a judgement count as not relevant.
-
-        Parameters
-        ----------
-        encoder
-            One of those that the collection was indexed with.
-        query_set
-            Name of the set.
-        seed, resamples
-            Of the bootstrap over queries.
-
-        Raises
-        ------
-        CollectionError
-            If there is no such set, or nothing in it has been judged relevant.
-        """
-        return self._judgements.evaluate(
-            query_set,
-            encoder.name,
-            lambda text, k: [
-                hit.picture.id for hit in self.search(Query(text=text), encoder, k=k).hits
-            ],
-            seed=seed,
-            resamples=resamples,
-        )
+open = Collection.open  # noqa: A001  the front door is pareja.open

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pareja.arrays import unit
-from pareja.encoders.protocols import Encoder
-from pareja.errors import CollectionError, FingerprintMismatchError
+from pareja.embedding.embedded import Embedded
+from pareja.embedding.natural import embed
+from pareja.encoders.protocols import Encoder, ImageEncoder
+from pareja.errors import CollectionError, FingerprintMismatchError, InputError
+from pareja.inputs import Picture as GivenPicture
 from pareja.search.contracts import Query
 from pareja.search.vectors.protocol import VectorStore
 
@@ -15,7 +20,7 @@ MINUS_WEIGHT = 0.5
 """How much of a text to move away from is subtracted from a query of length 1."""
 
 
-def query_vector(query: Query, encoder: Encoder, store: VectorStore) -> NDArray[np.float32]:
+def query_vector(query: Query, encoder: ImageEncoder, store: VectorStore) -> NDArray[np.float32]:
     """Return the vector of length 1 that stands for a query, ``(dim,)``.
 
     Text, picture and "more like this" are averaged, each of length 1 and so with equal say. Of
@@ -35,27 +40,24 @@ def query_vector(query: Query, encoder: Encoder, store: VectorStore) -> NDArray[
     CollectionError
         If nothing is looked for, the words are blank, or the picture has no vector.
     FingerprintMismatchError
-        If words or a picture's embedding lie in another space.
+        If words or a picture's embedding lie in another space, or it does not say in which.
+    ImageError
+        If a picture from elsewhere cannot be decoded.
+    InputError
+        If something else was given in place of words or of a picture.
     """
-    if query.text is not None and not query.text.strip():
-        raise CollectionError("the query is empty. Write what the pictures should show.")
-    if query.minus is not None and not query.minus.strip():
-        raise CollectionError("the words to move away from are empty. Write some, or none at all.")
-    texts = [text for text in (query.text, query.minus) if text is not None]
-    if texts and encoder.image_fingerprint != encoder.text_fingerprint:
+    texts = _texts(query)
+    if texts and not _shares_a_space(encoder):
         raise FingerprintMismatchError(
-            f"{encoder.name} has words and pictures in two spaces, so words cannot search "
-            "pictures. Use a dual encoder, or search by a picture."
+            f"{encoder.name} has no words in the space of its pictures, so words cannot search "
+            "them. Use a dual encoder, or search by a picture."
         )
-    vectors = dict(zip(texts, encoder.encode_texts(texts), strict=True)) if texts else {}
+    vectors = (
+        dict(zip(texts, cast(Encoder, encoder).encode_texts(texts), strict=True)) if texts else {}
+    )
     wanted = [] if query.text is None else [vectors[query.text]]
     if query.image is not None:
-        if query.image.shape != (encoder.image_dim,):
-            raise FingerprintMismatchError(
-                f"the picture's embedding has shape {query.image.shape}, and {encoder.name} "
-                f"makes ({encoder.image_dim},). Embed it with the same encoder."
-            )
-        wanted.append(query.image)
+        wanted.append(_picture_vector(query.image, encoder))
     if query.like is not None:
         try:
             wanted.append(store.get([query.like])[0])
@@ -71,6 +73,36 @@ def query_vector(query: Query, encoder: Encoder, store: VectorStore) -> NDArray[
     if query.minus is not None:
         vector = _direction(vector - MINUS_WEIGHT * vectors[query.minus])
     return vector.astype(np.float32)
+
+
+def _texts(query: Query) -> list[str]:
+    """Return the words that are to be embedded."""
+    for name, text in (("text", query.text), ("minus", query.minus)):
+        if text is not None and not isinstance(text, str):
+            raise InputError(f"{name} is of type {type(text).__name__}. Give words.")
+    if query.text is not None and not query.text.strip():
+        raise CollectionError("the query is empty. Write what the pictures should show.")
+    if query.minus is not None and not query.minus.strip():
+        raise CollectionError("the words to move away from are empty. Write some, or none at all.")
+    return [text for text in (query.text, query.minus) if text is not None]
+
+
+def _shares_a_space(encoder: ImageEncoder) -> bool:
+    return getattr(encoder, "text_fingerprint", None) == encoder.image_fingerprint
+
+
+def _picture_vector(image: GivenPicture | Embedded, encoder: ImageEncoder) -> NDArray[np.float32]:
+    """Return the embedding of a picture from elsewhere, ``(dim,)``."""
+    if isinstance(image, np.ndarray) and image.dtype.kind == "f":
+        raise FingerprintMismatchError(
+            "image is an array of floats that does not say in which space it lies. Give what "
+            "pareja.embed returned, or Embedded.of(vector, fingerprint)."
+        )
+    # A query by picture is asked once: its embedding is not worth a place in the cache.
+    found = embed(image, encoder, cache=False)
+    if len(found.rows) != 1:
+        raise InputError(f"image stands for {len(found.rows)} pictures. Give one.")
+    return cast(NDArray[np.float32], found.rows[0])
 
 
 def _direction(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.embedding.embedded import Embedded
 from pareja.encoders.protocols import Embeddings, Fingerprint
+from pareja.inputs import Picture as GivenPicture
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ class Query:
     text
         Words.
     image
-        Embedding of a picture that is not in the collection, ``(dim,)``.
+        A picture from elsewhere: its path, bytes, a PIL image or pixels; or its embedding with the
+        space that it lies in, as `pareja.embed` returns it.
     like
         Id of a picture of the collection ("more like this"); it is not among the hits.
     minus
@@ -111,7 +115,7 @@ class Query:
     """
 
     text: str | None = None
-    image: NDArray[np.float32] | None = None
+    image: GivenPicture | Embedded | None = None
     like: int | None = None
     minus: str | None = None
     category: str | None = None
@@ -129,7 +133,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The answer to a query.
+    """The answer to a query: a sequence of hits, the best first.
 
     Parameters
     ----------
@@ -152,10 +156,36 @@ class SearchResult:
     took_ms: float
     likely_relevant: bool | None = None
 
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, rank: int) -> Hit:
+        return self.hits[rank]
+
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What indexing did, in numbers of pictures, and every file it skipped with the reason."""
+    """What indexing did, in numbers of pictures.
+
+    Parameters
+    ----------
+    added
+        New in the collection, or new in this encoder's space.
+    unchanged, moved, updated, removed
+        Files that are as they were, that have another path, other content or other metadata, and
+        that have gone.
+    duplicates
+        Further files with the content of another one.
+    skipped
+        ``(name, reason)`` of every file that was left out.
+    seconds
+        How long it took.
+    model
+        Name of the encoder.
+    """
 
     added: int = 0
     unchanged: int = 0
@@ -165,6 +195,7 @@ class IndexReport:
     duplicates: int = 0
     skipped: tuple[tuple[str, str], ...] = field(default=())
     seconds: float = 0.0
+    model: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from pareja.errors import CollectionError, ReadOnlyError
 from pareja.sqlite import Schema, connect, connect_to_read, explained, log_of, transaction
@@ -65,11 +66,16 @@ _MIGRATIONS = (
     ALTER TABLE space RENAME COLUMN unrelated_gap TO unrelated_score;
     UPDATE space SET unrelated_score = NULL, unrelated_rows = NULL;
     """,
+    """
+    ALTER TABLE space ADD COLUMN origin TEXT;
+    ALTER TABLE space ADD COLUMN described TEXT;
+    """,
 )
 
 SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"
 
-_TABLES_OF_TEXT = ("setting", "picture", "file", "space", "judgement", "query_set")
+_COPIED = ("setting", "picture", "file", "space", "judgement", "query_set")
+_TABLES_OF_TEXT = _COPIED
 
 # So much of the file is read where the system holds it, instead of a page being copied for each of
 # the rows that a search looks up here and there. SQLite takes what it was built for, 2 GB mostly.
@@ -101,6 +107,7 @@ class Database:
         self.folder = folder
         self.read_only = read_only
         self.file = folder / FILE_NAME
+        self._is_new = False
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         self._every: list[sqlite3.Connection] = []
         self._writing = threading.Lock()
@@ -116,8 +123,14 @@ class Database:
             try:
                 self._check_and_migrate(create)
             except BaseException:
-                self.close()
+                self.abandon()
                 raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _prepare_folder(self, create: bool) -> None:
         if self.folder.exists() and not self.folder.is_dir():
@@ -136,6 +149,7 @@ class Database:
                 f"{self.folder} holds other files and is no collection. Name a new folder for it."
             )
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._is_new = True
 
     def _is_writable(self) -> bool:
         # The folder too: SQLite has further files beside its own.
@@ -246,6 +260,19 @@ class Database:
         connection: sqlite3.Connection | None = getattr(self._current, "connection", None)
         return connection
 
+    def take_over(self, other: Database) -> None:
+        """Become a copy of another collection's database, without vectors and without a store."""
+        with self.write() as connection, other.read() as source:
+            for table in _COPIED:
+                rows = source.execute(f"SELECT * FROM {table}")  # noqa: S608  constant
+                names = [column[0] for column in rows.description]
+                marks = ",".join("?" * len(names))
+                connection.executemany(
+                    f"INSERT INTO {table} ({','.join(names)}) VALUES ({marks})",  # noqa: S608
+                    rows,
+                )
+            connection.execute("DELETE FROM setting WHERE name = 'store'")
+
     def integrity(self) -> list[str]:
         """Return what SQLite finds wrong with the file; nothing when it is sound."""
         try:
@@ -266,6 +293,24 @@ class Database:
         for connection in self._every:
             with suppress(sqlite3.Error):
                 connection.close()
+
+    def abandon(self) -> None:
+        """Close it, and take away what this object made if nothing was put into it."""
+        mine = self._is_new and not self._holds_something()
+        self.close()
+        # The last connection that closes takes the log away: one of another program is open.
+        if mine and not log_of(self.file).exists():
+            with suppress(OSError):
+                self.file.unlink(missing_ok=True)
+                self.folder.rmdir()
+
+    def _holds_something(self) -> bool:
+        tables = ("picture", "space", "query_set", "judgement")
+        questions = " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in tables)  # noqa: S608  constants
+        try:
+            return bool(self._writer.execute(f"SELECT {questions}").fetchone()[0])
+        except sqlite3.Error:
+            return SCHEMA.version_of(self._writer) != 0
 
     def _refuse_closed(self) -> None:
         if self._closed:

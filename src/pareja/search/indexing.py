@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,16 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pareja.datasets import image_size, load_dataset
-from pareja.datasets.formats.folders import FileSource, is_picture
+from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.records import Record
-from pareja.embedding.cache import Stamp, Vector
+from pareja.embedding.cache import Memory, Stamp, Vector
 from pareja.embedding.pipeline import OnProgress, stream_images
 from pareja.embedding.stages import ImageBatch, stacked
-from pareja.encoders.protocols import Encoder, Fingerprint
+from pareja.encoders.protocols import Fingerprint, ImageEncoder
 from pareja.errors import CollectionError, DatasetError, ImageError
-from pareja.search.catalogue import Catalogue, Filed, Found, Space
+from pareja.search.catalogue import Catalogue, Filed, Found
 from pareja.search.contracts import IndexReport
 from pareja.search.database import Database
+from pareja.search.places import Place, absolute
+from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import Stores, VectorStore
 
 _TALLIES = ("added", "unchanged", "moved", "updated", "removed", "duplicates")
@@ -48,7 +49,7 @@ class Remover:
         CollectionError
             If nothing comes from there.
         """
-        filed = self.catalogue.files_below(_path(location))
+        filed = self.catalogue.files_below(absolute(location))
         if not filed:
             with suppress(DatasetError):
                 filed = self.catalogue.files_below(str(load_dataset(location).location))
@@ -96,10 +97,13 @@ class Indexer(Remover):
         What embeds pictures.
     space
         The space that it embeds them in.
+    cache
+        Embeddings of earlier runs, of any command; new ones are stored in it.
     """
 
-    encoder: Encoder
+    encoder: ImageEncoder
     space: Space
+    cache: Memory | None = None
     tally: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
@@ -117,7 +121,7 @@ class Indexer(Remover):
         present: set[bytes] = set()
         for place in places:
             filed = self.catalogue.files_below(place.path)
-            known |= filed
+            known |= filed if place.whole else {}
             present |= self._index(place, filed, batch_size, progress)
         if remove_missing:
             # Only now: what left one place may have come to a later one.
@@ -128,6 +132,7 @@ class Indexer(Remover):
             **{name: self.tally[name] for name in _TALLIES},
             skipped=tuple(self.skipped),
             seconds=time.perf_counter() - start,
+            model=self.encoder.name,
         )
 
     def _index(
@@ -153,7 +158,7 @@ class Indexer(Remover):
                 self.tally["unchanged"] += 1
         if retold:
             self._retell(retold, filed)
-        memory = _Memory(self.catalogue, store)
+        memory = _Memory(self.catalogue, store, self.cache)
         undecodable: set[bytes] = set()
         for batch in stream_images(
             [found.record.source for found in pending],
@@ -172,8 +177,8 @@ class Indexer(Remover):
         self.skipped += batch.skipped
         names = {name for name, _ in batch.skipped}
         sizes = {
-            digest: _size(pending[index].record)
-            for index, digest in zip(batch.indices, batch.digests, strict=True)
+            digest: size or _size(pending[index].record)
+            for index, digest, size in zip(batch.indices, batch.digests, batch.sizes, strict=True)
         }
         store = self.stores(self.space)
         with self.database.write():
@@ -248,75 +253,6 @@ def remove_pictures(catalogue: Catalogue, stores: Stores, ids: Sequence[int]) ->
     catalogue.forget_pictures(ids)
 
 
-@dataclass(frozen=True)
-class Place:
-    """What lies at a place that is indexed.
-
-    Parameters
-    ----------
-    path
-        Absolute path, or address, that the pictures' paths begin with.
-    pictures
-        What was found.
-    skipped
-        ``(name, reason)`` of what lies there and does not belong to it.
-    """
-
-    path: str
-    pictures: Sequence[Found]
-    skipped: Sequence[tuple[str, str]] = ()
-
-
-def look(location: str | Path, catalogue: Catalogue) -> Place:
-    """List the pictures at a place, reading none of them.
-
-    Parameters
-    ----------
-    location
-        A picture, or anything that `load_dataset` reads.
-    catalogue
-        Of a collection that may know the place already.
-
-    Raises
-    ------
-    DatasetError
-        If it does not exist or holds no pictures, with what to do about those that are known.
-    """
-    try:
-        return _look(location)
-    except DatasetError as error:
-        if known := len(catalogue.files_below(_path(location))):
-            raise DatasetError(
-                f"{error} The collection keeps the {known} files that it knows from there. If "
-                f"they are gone for good: pareja index --forget {location}"
-            ) from error
-        raise
-
-
-def _path(location: str | Path) -> str:
-    return str(Path(location).expanduser().absolute())
-
-
-def _look(location: str | Path) -> Place:
-    path = Path(_path(location))
-    if is_picture(path.name) and path.is_file():
-        record = Record(path.name, FileSource(path))
-        return Place(str(path), [Found(str(path), str(path), record, False, Stamp.of(path))])
-    dataset = load_dataset(location, on_missing="keep")
-    place = str(dataset.location)
-    archive = Stamp.of(Path(place)) if Path(place).is_file() else None
-    skipped = list(dataset.skipped)
-    skipped += [(name, "is not listed in the dataset's metadata") for name in dataset.unlisted]
-    return Place(place, [_found(record, place, archive) for record in dataset], skipped)
-
-
-def _found(record: Record, place: str, archive: Stamp | None) -> Found:
-    source = record.source
-    if isinstance(source, FileSource):
-        return Found(str(source.path), place, record, False, Stamp.of(source.path))
-    return Found(f"{place}{os.sep}{record.file_name}", place, record, True, archive)
-
-
 def _size(record: Record) -> tuple[int, int]:
     """Return width and height; zeros when the file has gone since it was embedded."""
     source = record.source
@@ -327,21 +263,30 @@ def _size(record: Record) -> tuple[int, int]:
 
 
 class _Memory:
-    """What the collection knows already, as the embedding pipeline asks for it."""
+    """What is known already, as the embedding pipeline asks for it: the collection, and a cache."""
 
-    def __init__(self, catalogue: Catalogue, store: VectorStore) -> None:
+    def __init__(self, catalogue: Catalogue, store: VectorStore, cache: Memory | None) -> None:
         self._catalogue = catalogue
         self._store = store
+        self._cache = cache
 
-    def known_digest(self, stamp: Stamp) -> None:
-        """Say that every file is to be read: unchanged ones do not get here."""
+    def known_digest(self, stamp: Stamp) -> str | None:
+        """Return the SHA-256 of a file that the cache knows and that did not change, or None.
+
+        What did not change since it was indexed does not get here.
+        """
+        return None if self._cache is None else self._cache.known_digest(stamp)
 
     def find(self, fingerprint: Fingerprint, digests: Sequence[str]) -> dict[str, Vector]:
-        """Return the vectors of pictures that are in the collection under any name."""
+        """Return the vectors of pictures that are in the collection under any name, or cached."""
         ids = self._catalogue.ids_by_digest(digests)
         known = self._store.known(list(ids.values())) if ids else set()
-        found = {digest: picture_id for digest, picture_id in ids.items() if picture_id in known}
-        return dict(zip(found, self._store.get(list(found.values())), strict=True))
+        here = {digest: picture_id for digest, picture_id in ids.items() if picture_id in known}
+        found = dict(zip(here, self._store.get(list(here.values())), strict=True))
+        if self._cache is not None:
+            rest = [digest for digest in digests if digest not in found]
+            found |= self._cache.find(fingerprint, rest)
+        return found
 
     def store(
         self,
@@ -349,4 +294,6 @@ class _Memory:
         embeddings: Mapping[str, Vector],
         files: Iterable[tuple[Stamp, str]] = (),
     ) -> None:
-        """Store nothing: a batch is stored as a whole, with its files and its metadata."""
+        """Keep embeddings in the cache. The collection takes whole batches, with their files."""
+        if self._cache is not None:
+            self._cache.store(fingerprint, embeddings, files)

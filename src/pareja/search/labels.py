@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import FingerprintMismatchError, LabelError
-from pareja.search.catalogue import Catalogue, Space
+from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import PictureClassifier, Shows
 from pareja.search.database import Database
+from pareja.search.spaces import Space
 from pareja.search.vectors.exact import Keys, Scan
 from pareja.search.vectors.protocol import Stores, VectorStore, checked_rows
 

@@ -14,12 +14,16 @@ It is a hint, and often wrong; docs/guides/search.md has what `benchmarks/releva
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
-from pareja.encoders.protocols import Encoder
-from pareja.search.catalogue import Catalogue, Space
+from pareja.embedding.cache import Memory
+from pareja.embedding.pipeline import text_vectors
+from pareja.encoders.protocols import ImageEncoder, TextEncoder
+from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Query
+from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import VectorStore
 
 _GROWTH = 0.1
@@ -97,16 +101,22 @@ BACKGROUND = tuple(
 
 
 def measure_unrelated(
-    space: Space, encoder: Encoder, store: VectorStore, catalogue: Catalogue
+    space: Space,
+    encoder: ImageEncoder,
+    store: VectorStore,
+    catalogue: Catalogue,
+    cache: Memory | None = None,
 ) -> None:
     """Measure what unrelated words reach, unless there are about as many pictures as last time."""
     rows = store.count()
     before = space.unrelated_rows
-    if not rows or encoder.image_fingerprint != encoder.text_fingerprint:
+    words = getattr(encoder, "text_fingerprint", None)
+    if not rows or words != encoder.image_fingerprint:
         return
     if before is not None and abs(rows - before) <= _GROWTH * before:
         return
-    best = [store.search(vector, 1)[0][1] for vector in encoder.encode_texts(BACKGROUND)]
+    vectors = text_vectors(BACKGROUND, cast(TextEncoder, encoder), cache=cache)
+    best = [store.search(vector, 1)[0][1] for vector in vectors]
     catalogue.set_unrelated_score(space, float(np.median(best)), rows)
 
 

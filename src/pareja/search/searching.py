@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from pareja.encoders.protocols import Encoder
-from pareja.errors import CollectionError
+import numpy as np
+
+from pareja.encoders.protocols import ImageEncoder
+from pareja.errors import CollectionError, InputError
 from pareja.search.catalogue import Catalogue
 from pareja.search.composition import query_vector
 from pareja.search.contracts import Hit, Query, SearchResult
@@ -31,9 +33,23 @@ class Searcher:
     stores: VectorStores
     filters: LabelFilters
 
-    def search(self, query: Query, encoder: Encoder, k: int) -> SearchResult:
-        """Answer one, as `pareja.search.Collection.search` says."""
+    def search(self, query: Query, encoder: ImageEncoder, k: int) -> SearchResult:
+        """Return at most `k` hits for a query, with the vectors of one encoder.
+
+        Raises
+        ------
+        CollectionError
+            If the query is empty, `k` is below 1, or the collection has no such category, picture
+            or encoder.
+        FingerprintMismatchError
+            If words or a picture's embedding lie in another space, or the collection has no
+            vectors of the one that a classifier reads.
+        LabelError
+            If a classifier has no such label.
+        """
         start = time.perf_counter()
+        if not isinstance(k, int | np.integer):
+            raise InputError(f"k is of type {type(k).__name__}. Give a whole number.")
         if k < 1:
             raise CollectionError(f"at least 1 picture must be asked for, not {k}.")
         space = self.catalogue.space_of(encoder)

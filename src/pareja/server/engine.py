@@ -15,6 +15,7 @@ from PIL import Image
 
 from pareja.analysis.projection import plane
 from pareja.classifiers.learned import Classifier
+from pareja.embedding import Embedded
 from pareja.encoders import AnyEncoder, require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
 from pareja.errors import CollectionError, ParejaError
@@ -309,9 +310,11 @@ class Engine:
             upload = self.uploads.get(ask.image)
             if upload is None:
                 raise Problem(404, "upload_gone")
-            query = replace(query, image=upload.embedding(encoder)[0])
+            vector = upload.embedding(encoder)[0]
+            query = replace(query, image=Embedded.of(vector, encoder.image_fingerprint))
         elif image is not None:
-            query = replace(query, image=encoder.encode_images([image])[0])
+            vector = encoder.encode_images([image])[0]
+            query = replace(query, image=Embedded.of(vector, encoder.image_fingerprint))
         try:
             return self.collection.search(query, encoder, k=ask.k)
         except CollectionError:

@@ -12,7 +12,7 @@ from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError
 
 if TYPE_CHECKING:
-    from pareja.search.catalogue import Space
+    from pareja.search.spaces import Space
 
 
 class VectorStore(Protocol):

@@ -6,8 +6,9 @@ import threading
 from typing import Self
 
 from pareja.errors import CollectionError
-from pareja.search.catalogue import Catalogue, Space
+from pareja.search.catalogue import Catalogue
 from pareja.search.database import Database
+from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
 from pareja.search.vectors.sqlite import SqliteVectors

@@ -1,0 +1,48 @@
+"""``pareja export``: a collection to a Parquet file, or into another store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pareja.cli.console import ForceOption, JsonOption, ModelOption, print_json, stdout
+from pareja.cli.index import IndexOption, default_index
+
+
+def export(
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="A .parquet file, or a new folder for a copy."),
+    ],
+    model: ModelOption = None,
+    index_folder: IndexOption = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the copy keeps its vectors: qdrant://host:6333/name?shards=2&replicas=2"
+        ),
+    ] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a collection elsewhere, embedding nothing.
+
+    A .parquet file gets name, SHA-256, embedding and metadata of each picture, for one model. A
+    folder gets a copy of the collection, with the vectors of all models in its own database or in
+    a Qdrant server.
+    """
+    from pareja.search import Collection
+
+    with Collection.open(index_folder or default_index(), read_only=True) as collection:
+        report = collection.export(out, model=model, store=store, force=force)
+    if as_json:
+        print_json({**asdict(report), "path": str(report.path)})
+        return
+    stdout().print(
+        f"{report.path}: {report.pictures} pictures, {report.vectors} vectors "
+        f"of {', '.join(report.models)}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,151 @@
+"""What is in a collection: its pictures, their labels and their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pareja.datasets import load_dataset
+from pareja.datasets.images import read_file
+from pareja.encoders.protocols import Embeddings, Fingerprint, ImageEncoder
+from pareja.errors import CollectionError
+from pareja.search.catalogue import Catalogue
+from pareja.search.contracts import Picture, PictureClassifier, Shows
+from pareja.search.database import Database
+from pareja.search.labels import LabelFilters, PictureLabels
+from pareja.search.vectors.stores import VectorStores
+
+
+class Contents:
+    """The part of a collection that says what is in it.
+
+    Parameters
+    ----------
+    database
+        Where everything is but the vectors.
+    catalogue
+        Its pictures and spaces.
+    stores
+        Where the vectors are.
+    """
+
+    def __init__(self, database: Database, catalogue: Catalogue, stores: VectorStores) -> None:
+        self.path = database.folder
+        self._database = database
+        self._catalogue = catalogue
+        self._stores = stores
+        self._filters = LabelFilters(database, catalogue, stores)
+
+    def revision(self) -> int:
+        """Return a number that is another one after every change of pictures or vectors."""
+        return self._catalogue.revision()
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the encoders with vectors here, the first indexed first."""
+        return self._catalogue.models()
+
+    def count(self) -> int:
+        """Return how many pictures there are."""
+        return self._catalogue.count()
+
+    def categories(self) -> dict[str, int]:
+        """Return how many pictures each category has, by name."""
+        return self._catalogue.categories()
+
+    def picture(self, picture_id: int) -> Picture:
+        """Return one picture.
+
+        Raises
+        ------
+        NoSuchPictureError
+            If there is none with that number.
+        """
+        return self._catalogue.picture(picture_id)
+
+    def encoder_of(self, classifier: PictureClassifier) -> str:
+        """Return the name of the encoder whose vectors a classifier reads here.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If the collection has none of the space that it reads.
+        """
+        return self._filters.space(classifier).model
+
+    def labels(self, classifier: PictureClassifier) -> PictureLabels:
+        """Return which label a classifier gives each picture, from the vectors that are here.
+
+        Computed once: keep the classifier, and what was not indexed since costs nothing.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If the collection has none of the space that it reads.
+        """
+        return self._filters.labels(classifier)
+
+    def pictures(
+        self,
+        *,
+        category: str | None = None,
+        shows: Sequence[Shows] = (),
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> list[Picture]:
+        """Return pictures in the order in which they came, those that pass the filters.
+
+        Raises
+        ------
+        FingerprintMismatchError
+            If the collection has no vectors of the space that a classifier reads.
+        LabelError
+            If a classifier has no such label.
+        """
+        if not shows:
+            return self._catalogue.pictures(category, offset, limit)
+        with self._database.read():
+            ids = self._filters.showing(shows, category).tolist()[offset:][:limit]
+            found = self._catalogue.pictures_by_id(ids)
+        return [found[picture_id] for picture_id in ids if picture_id in found]
+
+    def read(self, picture_id: int) -> bytes:
+        """Return the bytes of a picture's file, wherever it is.
+
+        Raises
+        ------
+        NoSuchPictureError
+            If there is none with that number.
+        ImageError, DatasetError
+            If its file, or the archive that it is in, cannot be read any more.
+        """
+        location, name, member = self._catalogue.where(picture_id)
+        if not member:
+            return read_file(self.picture(picture_id).path)
+        for record in load_dataset(location):
+            if record.file_name == name:
+                return record.source.read()
+        raise CollectionError(f"{name} is not in {location} any more. Index that again.")
+
+    def embeddings(
+        self, space: ImageEncoder | Fingerprint | str, ids: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.int64], Embeddings]:
+        """Return the ids ``(n,)`` and the vectors ``(n, dim)`` of pictures in one space.
+
+        Parameters
+        ----------
+        space
+            An encoder, its image fingerprint, or that one's digest.
+        ids
+            The pictures; those that have no vector there are left out. None for all.
+        """
+        found = self._catalogue.space_of(space)
+        store = self._stores(found)
+        with self._database.read():
+            if ids is None:
+                ids = store.ids()
+            else:
+                known = store.known(ids)
+                ids = [picture_id for picture_id in ids if picture_id in known]
+            return np.array(ids, np.int64), store.get(ids)

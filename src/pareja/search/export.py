@@ -1,0 +1,177 @@
+"""Taking a collection elsewhere, embedding nothing: into a Parquet file, or into another store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pareja.datasets.formats.folders import printable
+from pareja.embedding.export import Rows, beside, writer_for
+from pareja.errors import CollectionError, OutputError
+from pareja.files import staged_file
+from pareja.search.catalogue import TOLD, Catalogue
+from pareja.search.contracts import Picture
+from pareja.search.database import Database
+from pareja.search.spaces import Space
+from pareja.search.vectors.protocol import VectorStore
+from pareja.search.vectors.stores import VectorStores
+
+_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was taken elsewhere.
+
+    Parameters
+    ----------
+    path
+        The Parquet file, or the folder of the new collection.
+    pictures
+        How many pictures are in it.
+    vectors
+        How many vectors are in it, of all its encoders.
+    models
+        Names of the encoders that the vectors are of.
+    """
+
+    path: Path
+    pictures: int
+    vectors: int
+    models: tuple[str, ...]
+
+
+def to_parquet(
+    out: Path, catalogue: Catalogue, space: Space, store: VectorStore, *, force: bool
+) -> ExportReport:
+    """Write the pictures that have a vector in one space, with their metadata, to a Parquet file.
+
+    It has the columns that ``pareja embed`` writes (``file_name``, ``sha256``, ``embedding``), and
+    beside them the metadata, ``width`` and ``height``.
+
+    Raises
+    ------
+    CollectionError
+        If the collection does not know the whole fingerprint of the space.
+    OutputError
+        If the file exists and `force` is off, or it cannot be written.
+    MissingDependencyError
+        If ``pyarrow`` is not installed.
+    """
+    fingerprint = space.whole_fingerprint
+    if fingerprint is None:
+        raise CollectionError(
+            f"an older pareja indexed these pictures and kept only a digest of how {space.model} "
+            f"embeds. Index one of them again with {space.model}, and the rest is written down."
+        )
+    write = writer_for(out)
+    vectors = 0
+
+    def rows() -> Iterator[Rows]:
+        nonlocal vectors
+        for pictures in _pictures(catalogue, store):
+            vectors += len(pictures)
+            places = [printable(picture.path.as_posix()) for picture in pictures]
+            yield Rows(
+                names=beside(places, out.absolute().parent),
+                digests=[picture.digest for picture in pictures],
+                embeddings=store.get([picture.id for picture in pictures]),
+                further={
+                    name: [getattr(picture, name) for picture in pictures]
+                    for name in ("width", "height", *TOLD)
+                },
+            )
+
+    with staged_file(out, force=force) as stream:
+        write(stream, rows(), fingerprint, space.dim)
+    return ExportReport(out.absolute(), vectors, vectors, (space.model,))
+
+
+def to_collection(
+    folder: Path, database: Database, catalogue: Catalogue, stores: VectorStores, store: str | None
+) -> ExportReport:
+    """Copy a collection, with all its encoders and judgements, to a folder and a store.
+
+    The folder appears when all is in it. A server keeps nothing of a copy that failed.
+
+    Raises
+    ------
+    OutputError
+        If there is something in the folder already.
+    CollectionError
+        If the store does not answer or holds vectors already, or nothing can be written there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} exists already. Name a new folder for the copy.")
+    folder = folder.absolute()
+    staging = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with Database(staging, create=True) as copy:
+            copy.take_over(database)
+            target = VectorStores.open(copy, Catalogue(copy), store)
+            try:
+                vectors = sum(
+                    _copy(catalogue, stores(space), target(space)) for space in catalogue.spaces()
+                )
+            finally:
+                target.close()
+        with suppress(OSError):
+            folder.rmdir()
+        staging.rename(folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return ExportReport(folder, catalogue.count(), vectors, catalogue.models())
+
+
+def _copy(catalogue: Catalogue, source: VectorStore, target: VectorStore) -> int:
+    """Copy the vectors of one space; return how many."""
+    if held := target.count():
+        raise CollectionError(
+            f"the store holds {held} vectors under that name already. Choose another name in its "
+            "address."
+        )
+    done: list[int] = []
+    try:
+        for pictures in _pictures(catalogue, source):
+            ids = [picture.id for picture in pictures]
+            done += ids
+            categories = [{"category": picture.category} for picture in pictures]
+            target.upsert(ids, source.get(ids), categories)
+        target.optimise()
+    except BaseException:
+        with suppress(Exception):
+            target.remove(done)
+        raise
+    return len(done)
+
+
+def _pictures(catalogue: Catalogue, store: VectorStore) -> Iterator[list[Picture]]:
+    """Yield the pictures that have a vector, some at a time, by rising id."""
+    ids = store.ids()
+    for start in range(0, len(ids), _AT_ONCE):
+        found = catalogue.pictures_by_id(ids[start : start + _AT_ONCE])
+        if found:
+            yield [found[picture_id] for picture_id in sorted(found)]
+
+
+def is_file(out: str | os.PathLike[str]) -> bool:
+    """Return whether a collection is to be exported to a Parquet file, and not to a folder.
+
+    Raises
+    ------
+    OutputError
+        If it is a file of another kind.
+    """
+    suffix = Path(out).suffix.lower()
+    if suffix in (".npz", ".csv", ".json", ".jsonl"):
+        raise OutputError(
+            f"{out}: collections are exported to a .parquet file, or to a folder. Change the name."
+        )
+    return suffix == ".parquet"

@@ -1,0 +1,137 @@
+"""What lies at the places that a user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from glob import has_magic
+from pathlib import Path
+from typing import TypeAlias
+
+from pareja.datasets import load_dataset
+from pareja.datasets.formats.folders import FileSource, is_picture
+from pareja.datasets.records import Dataset, Record
+from pareja.embedding.cache import Stamp
+from pareja.errors import DatasetError, InputError
+from pareja.inputs import BytesSource, ImageSource, find_pictures
+from pareja.search.catalogue import Catalogue, Found
+
+Places: TypeAlias = "str | os.PathLike[str] | Dataset | Iterable[str | os.PathLike[str] | Dataset]"
+"""One place with pictures, or several."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What lies at a place that is indexed.
+
+    Parameters
+    ----------
+    path
+        Absolute path, or address, that the pictures' paths begin with.
+    pictures
+        What was found.
+    skipped
+        ``(name, reason)`` of what lies there and does not belong to it.
+    whole
+        Whether these are all pictures there: what is known besides has gone.
+    """
+
+    path: str
+    pictures: Sequence[Found]
+    skipped: Sequence[tuple[str, str]] = ()
+    whole: bool = True
+
+
+def look(given: Places, catalogue: Catalogue) -> list[Place]:
+    """List the pictures at one place or several, reading none of them.
+
+    Parameters
+    ----------
+    given
+        Pictures, patterns, datasets, and whatever `load_dataset` reads.
+    catalogue
+        Of a collection that may know the places already.
+
+    Raises
+    ------
+    DatasetError
+        If one does not exist or holds no pictures, with what to do about those that are known.
+    InputError
+        If something was given that is at no place.
+    """
+    if isinstance(given, str | os.PathLike | Dataset):
+        given = [given]
+    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
+        raise _no_place(given)
+    places: list[Place] = []
+    for one in given:
+        if isinstance(one, Dataset):
+            places.append(_place_of(one, whole=False))
+        elif isinstance(one, str | os.PathLike):
+            places += [_look_or_explain(each, catalogue) for each in _matches(one)]
+        else:
+            raise _no_place(one)
+    if not places:
+        raise DatasetError("there is nothing to index. Name at least one place with pictures.")
+    return places
+
+
+def _matches(location: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
+    """Return the pictures that a pattern stands for; anything else stands for itself."""
+    if Path(location).expanduser().exists() or not has_magic(os.fspath(location)):
+        return [location]
+    return list(find_pictures(location).places)
+
+
+def _no_place(given: object) -> InputError:
+    return InputError(
+        f"a {type(given).__name__} is at no place, and a collection keeps where its pictures are. "
+        "Give paths, folders, patterns, the names of datasets, or a dataset."
+    )
+
+
+def _look_or_explain(location: str | os.PathLike[str], catalogue: Catalogue) -> Place:
+    try:
+        return _look(location)
+    except DatasetError as error:
+        if known := len(catalogue.files_below(absolute(location))):
+            raise DatasetError(
+                f"{error} The collection keeps the {known} files that it knows from there. If "
+                f"they are gone for good: pareja index --forget {location}"
+            ) from error
+        raise
+
+
+def absolute(location: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a place, which need not be there."""
+    return str(Path(location).expanduser().absolute())
+
+
+def _look(location: str | os.PathLike[str]) -> Place:
+    path = Path(absolute(location))
+    if is_picture(path.name) and path.is_file():
+        record = Record(path.name, FileSource(path))
+        return Place(str(path), [Found(str(path), str(path), record, False, Stamp.of(path))])
+    given = location if isinstance(location, str) else Path(location)
+    return _place_of(load_dataset(given, on_missing="keep"))
+
+
+def _place_of(dataset: Dataset, *, whole: bool = True) -> Place:
+    place = str(dataset.location)
+    archive = Stamp.of(Path(place)) if Path(place).is_file() else None
+    skipped = list(dataset.skipped)
+    skipped += [(name, "is not listed in the dataset's metadata") for name in dataset.unlisted]
+    if any(isinstance(record.source, BytesSource | ImageSource) for record in dataset):
+        raise InputError(
+            f"{dataset.name} holds pictures that are in memory alone, and a collection keeps where "
+            "its pictures are. Save them to a folder, and index that."
+        )
+    return Place(place, [_found(record, place, archive) for record in dataset], skipped, whole)
+
+
+def _found(record: Record, place: str, archive: Stamp | None) -> Found:
+    source = record.source
+    if isinstance(source, FileSource):
+        return Found(str(source.path), place, record, False, Stamp.of(source.path))
+    return Found(f"{place}{os.sep}{record.file_name}", place, record, True, archive)

@@ -1,0 +1,174 @@
+"""The embedding spaces of a collection, and the encoders that they belong to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pareja.embedding.export import space_from_json, space_to_json
+from pareja.encoders import AnyEncoder, ImageEncoder
+from pareja.encoders.catalogue import find_card
+from pareja.encoders.loading import pair_halves
+from pareja.encoders.protocols import Fingerprint
+from pareja.errors import CollectionError
+from pareja.search.database import Database
+
+# Which of them a folder has depends on the library that wrote it.
+_DESCRIPTIONS = ("config.json", "modules.json", "open_clip_config.json")
+
+
+@dataclass(frozen=True)
+class Space:
+    """An embedding space of a collection: its number, its encoder, and what "unrelated" means.
+
+    Parameters
+    ----------
+    id
+        Its number in the collection.
+    fingerprint
+        Digest of its fingerprint.
+    model
+        Name of the encoder.
+    dim
+        Length of a vector.
+    unrelated_score
+        The cosine that unrelated words reach, in [-1, 1]; None where it has not been measured.
+    unrelated_rows
+        How many vectors there were when it was measured.
+    origin
+        What `pareja.load` takes to load the encoder from any folder.
+    described
+        The whole fingerprint, as JSON; None in collections that older versions made.
+    """
+
+    id: int
+    fingerprint: str
+    model: str
+    dim: int
+    unrelated_score: float | None = None
+    unrelated_rows: int | None = None
+    origin: str = ""
+    described: str | None = None
+
+    @property
+    def whole_fingerprint(self) -> Fingerprint | None:
+        """The fingerprint with all its fields; None where only its digest was kept."""
+        return None if self.described is None else space_from_json(self.described)
+
+
+class Spaces:
+    """The embedding spaces of a collection.
+
+    Parameters
+    ----------
+    database
+        Where they are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def spaces(self) -> list[Space]:
+        """Return the embedding spaces, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT id, fingerprint, model, dim, unrelated_score, unrelated_rows, "
+                "coalesce(origin, model), described FROM space ORDER BY id"
+            ).fetchall()
+        return [Space(*row) for row in rows]
+
+    def space(self, fingerprint: Fingerprint | str) -> Space | None:
+        """Return the space with that fingerprint, or None."""
+        digest = fingerprint if isinstance(fingerprint, str) else fingerprint.digest
+        return next((space for space in self.spaces() if space.fingerprint == digest), None)
+
+    def space_of(self, wanted: ImageEncoder | Fingerprint | str) -> Space:
+        """Return the space of an encoder, of a fingerprint or of that one's digest.
+
+        Raises
+        ------
+        CollectionError
+            If the collection has no vectors of it; the message says which there are.
+        """
+        name: object
+        if isinstance(wanted, Fingerprint | str):
+            name, fingerprint = wanted, wanted
+        else:
+            name, fingerprint = wanted.name, wanted.image_fingerprint
+        space = self.space(fingerprint)
+        if space is None and not self.models():
+            raise self.nothing_yet()
+        if space is None:
+            raise CollectionError(
+                f"no picture in {self._database.folder} was embedded by {name} as it is now; there "
+                f"are vectors of: {', '.join(self.models())}. Use another one, or run: "
+                f"pareja index PICTURES -m {name}"
+            )
+        return space
+
+    def nothing_yet(self) -> CollectionError:
+        """Return the error for a collection without pictures."""
+        folder = self._database.folder
+        return CollectionError(
+            f"{folder} holds no pictures yet. Add some with: pareja index PICTURES --index {folder}"
+        )
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of the encoders with vectors here, the first indexed first."""
+        return tuple(dict.fromkeys(space.model for space in self.spaces()))
+
+    def add_space(self, encoder: ImageEncoder) -> Space:
+        """Return the space that an encoder embeds pictures in; a new one where there is none."""
+        fingerprint = encoder.image_fingerprint
+        known = self.space(fingerprint)
+        if known is not None and known.described is not None:
+            return known
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO space (fingerprint, model, dim, origin, described) "
+                "VALUES (?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE SET "
+                "origin = excluded.origin, described = excluded.described",
+                (
+                    fingerprint.digest,
+                    encoder.name,
+                    encoder.image_dim,
+                    origin_of(encoder),
+                    space_to_json(fingerprint),
+                ),
+            )
+            return self.space_of(encoder)
+
+    def set_unrelated_score(self, space: Space, score: float, rows: int) -> None:
+        """Keep what queries reach that have nothing to do with a space's pictures."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE space SET unrelated_score = ?, unrelated_rows = ? WHERE id = ?",
+                (score, rows, space.id),
+            )
+
+
+def origin_of(encoder: AnyEncoder) -> str:
+    """Return what loads an encoder from any folder: its name, or the absolute path of its folder.
+
+    Examples
+    --------
+    >>> import pareja
+    >>> origin_of(pareja.load("starter"))
+    'starter'
+    """
+    halves = pair_halves(encoder.name) or (encoder.name,)
+    return "+".join(map(_origin, halves))
+
+
+def _origin(name: str) -> str:
+    if find_card(name) is not None or not is_model_folder(name):
+        return name
+    # Not Path.resolve, which follows links: they may lead elsewhere tomorrow.
+    return os.path.abspath(Path(name).expanduser())  # noqa: PTH100
+
+
+def is_model_folder(name: str) -> bool:
+    """Return whether a name is the path of a folder with a model, seen from the current folder."""
+    folder = Path(name).expanduser()
+    return any((folder / described).is_file() for described in _DESCRIPTIONS)
