@@ -133,7 +133,7 @@ def test_a_classifier_that_cannot_help_is_one_clear_line(
         (["--classifier", kinds], 2, "Add --shows with a label of"),
         (["--classifier", kinds, "--shows", "gren"], 1, "Did you mean 'green'?"),
         (["--classifier", kinds, "--shows", "cow"], 1, "It has: red, green, blue."),
-        (["--classifier", other, "--shows", "red"], 1, "pareja index PICTURES -m clip"),
+        (["--classifier", other, "--shows", "red"], 1, "the pictures with clip too"),
         (["--classifier", "nowhere.st", "--shows", "red"], 1, "nowhere.st cannot be read"),
         (["--classifier", indexed / "collection.sqlite3", "--shows", "x"], 1, "no classifier"),
     ]

@@ -112,7 +112,7 @@ def test_a_classifier_of_another_model_is_refused(
     other = colour_classifier(replace(colours, name="clip"))
     file = other.save(tmp_path / "kinds.safetensors")
     message = refusal("--index", str(index), "--port", "0", "--classifier", str(file))
-    assert "pareja index PICTURES -m clip" in message
+    assert "the pictures with clip too" in message
     gone = refusal("--index", str(index), "--port", "0", "--classifier", str(tmp_path / "none"))
     assert "cannot be read" in gone
 

@@ -198,7 +198,7 @@ def test_a_place_that_is_gone_for_good_can_be_forgotten(
     Image.new("RGB", (30, 30), (1, 200, 200)).save(other / "teal.png")
     indexed.index([other], colours)
     shutil.rmtree(other)
-    with pytest.raises(DatasetError, match=r"keeps the 2 files .*pareja index --forget"):
+    with pytest.raises(DatasetError, match=r"keeps the 2 files .*let it forget"):
         indexed.index([other], colours)
     assert indexed.forget(other) == 1
     assert indexed.count() == 8

@@ -171,7 +171,7 @@ def test_the_classifier_may_read_other_vectors_than_those_that_are_searched(
     with pytest.raises(FingerprintMismatchError, match="has those of: colours") as refused:
         collection.search(query, colours)
     assert "\n" not in str(refused.value)
-    assert "pareja index PICTURES -m hues" in str(refused.value)
+    assert "Index the pictures with hues too" in str(refused.value)
     collection.index([colour_folder / "images" / "red.png"], hues)
     assert stems(collection, colours, query) == ["red"]
     collection.index([colour_folder], hues)

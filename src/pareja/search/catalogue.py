@@ -35,7 +35,7 @@ class Found:
     path
         Its file; inside an archive, the archive's path and the name in it.
     location
-        The dataset that it belongs to, as `load_dataset` takes it.
+        The folder, archive or address of the dataset that it belongs to.
     record
         What is known about it.
     member
@@ -72,7 +72,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Filed:
-    """A file as the collection knows it: its picture, its stamp, and what was told of it."""
+    """A file as the collection knows it: its picture, its stamp and its metadata."""
 
     picture: int
     stamp: tuple[int, int, int, str] | None
@@ -290,9 +290,9 @@ class Catalogue(Spaces):
             self._revise(connection)
 
     def describe(self, ids: Iterable[int]) -> dict[int, str | None]:
-        """Take over what is told of a picture's first file; return those of another category.
+        """Give pictures the metadata of their first file; return the new categories that result.
 
-        Every batch that is indexed comes by here, in the transaction that adds its vectors.
+        Indexing calls it for every batch, in the transaction that adds the vectors.
         """
         changed: dict[int, str | None] = {}
         with self._database.write() as connection:

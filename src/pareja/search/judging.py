@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pareja.analysis.ranking import RankingScores
 
 DEPTH = 20
-"""So many results are looked at for the reciprocal rank."""
+"""How many results are looked at for the reciprocal rank."""
 
 
 @dataclass(frozen=True)

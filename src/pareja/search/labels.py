@@ -1,4 +1,4 @@
-"""Filters by what a learned classifier sees in the pictures, from vectors that are stored anyway.
+"""Filters by the label that a learned classifier gives a picture, from the stored vectors.
 
 Nothing is embedded again: a label follows from a stored vector, and is computed once for each
 picture and classifier. Searches among the pictures that are left compare with every one of them.
@@ -26,9 +26,9 @@ from pareja.search.vectors.exact import Keys, Scan
 from pareja.search.vectors.protocol import Stores, VectorStore, checked_rows
 
 _AT_ONCE = 8192
-# So many classifiers' labels stay in memory, at 16 bytes a picture.
+# How many classifiers' labels stay in memory, at 16 bytes a picture.
 _CLASSIFIERS = 8
-# The vectors that so many filters leave stay in memory, up to this size all together.
+# Of how many filters the vectors that pass stay in memory, and their size all together.
 _SCANS = 64
 _KEPT_BYTES = 256 * 2**20
 
@@ -116,9 +116,8 @@ class LabelFilters:
             models = ", ".join(self._catalogue.models())
             raise FingerprintMismatchError(
                 f"the classifier reads embeddings of {classifier.fingerprint}, and the collection "
-                f"in {self._database.folder} has those of: {models or 'no encoder yet'}. Add them "
-                f"with 'pareja index PICTURES -m {classifier.encoder}', or learn it anew with "
-                "'pareja fewshot -m MODEL --save'."
+                f"in {self._database.folder} has those of: {models or 'no encoder yet'}. Index "
+                f"the pictures with {classifier.encoder} too, or learn the classifier anew."
             )
         return space
 
@@ -251,7 +250,7 @@ def _brought_up_to_date(
 
 
 def _scan(ids: Keys, space: Space, store: VectorStore) -> Scan:
-    """Return the vectors of some pictures, compared one and all."""
+    """Return the vectors of some pictures, to be compared with a query."""
     scan = Scan(space.dim)
     scan.reserve(len(ids))
     for start in range(0, len(ids), _AT_ONCE):

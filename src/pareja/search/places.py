@@ -98,7 +98,7 @@ def _look_or_explain(location: str | os.PathLike[str], catalogue: Catalogue) -> 
         if known := len(catalogue.files_below(absolute(location))):
             raise DatasetError(
                 f"{error} The collection keeps the {known} files that it knows from there. If "
-                f"they are gone for good: pareja index --forget {location}"
+                f"they are gone for good, let it forget {location}."
             ) from error
         raise
 

@@ -102,17 +102,15 @@ class Spaces:
         if space is None:
             raise CollectionError(
                 f"no picture in {self._database.folder} was embedded by {name} as it is now; there "
-                f"are vectors of: {', '.join(self.models())}. Use another one, or run: "
-                f"pareja index PICTURES -m {name}"
+                f"are vectors of: {', '.join(self.models())}. Use one of these, or "
+                f"index the pictures with {name} first."
             )
         return space
 
     def nothing_yet(self) -> CollectionError:
         """Return the error for a collection without pictures."""
         folder = self._database.folder
-        return CollectionError(
-            f"{folder} holds no pictures yet. Add some with: pareja index PICTURES --index {folder}"
-        )
+        return CollectionError(f"{folder} holds no pictures yet. Index some into it first.")
 
     def models(self) -> tuple[str, ...]:
         """Return the names of the encoders with vectors here, the first indexed first."""

@@ -34,10 +34,11 @@ class Candidates:
 
 
 class Scan:
-    """A growing matrix of vectors, compared with a query one and all.
+    """A growing matrix of vectors, all of which are compared with a query.
 
-    Rows are float16, half the memory to read; the comparison is a proof all the same, because the
-    error that rounding makes is bounded and every row within it of the last place is returned.
+    Rows are float16, which halves the memory that a query reads. The answer is exact all the same:
+    the error of rounding has a bound, and every row that is nearer to the last place than this
+    bound is returned too.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class Scan:
         return self._size
 
     def reserve(self, rows: int) -> None:
-        """Make room for so many more rows, so that adding them copies nothing."""
+        """Make room for this many more rows, so that adding them copies nothing."""
         with self._growing:
             self._enlarge(self._size + rows)
 

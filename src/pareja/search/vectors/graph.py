@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from usearch.index import Index
 
 GRAPH_FROM = 50_000
-"""So many vectors are worth a graph; fewer are searched one by one in a few milliseconds."""
+"""From this many vectors on a graph is worth it; fewer are all compared in a few milliseconds."""
 
 # Chosen with `benchmarks/search.py`: higher values find more and cost time and disk.
 CONNECTIVITY = 32
 """Edges of a node in the upper layers; twice as many in the lowest."""
 EXPANSION_ADD = 128
 """How many nodes are kept in sight while a vector is added."""
-# How widely to walk is found out with every so-many-th vector before it is added, up to a number.
+# Every 64th vector is a query to tune the walk with, before it is added: a sample of up to 1000.
 _ASIDE = 64
 _FEW, _SAMPLE = 25, 1000
-# Those that lie farthest from their neighbours are searched for as widely as there can be.
+# The fifth of them that lies farthest from its neighbours is searched with the widest beam.
 _APART = 0.2
 _FOUND = 0.98
 

@@ -25,7 +25,8 @@ GraphRow = tuple[str, str, str, int, int, int, float]
 to walk in it."""
 
 _BATCH = 8192
-# So many neighbours are worth a graph; a walk for more sees much of it, and may miss a lonely one.
+# For more neighbours than this all vectors are compared: a walk for them sees much of the graph,
+# and may miss a vector that lies apart.
 _GRAPH_UP_TO = 500
 # A graph that lacks this share of the rows, or holds this share of removed ones, is built anew.
 _STALE = 0.1
@@ -49,7 +50,7 @@ class SqliteVectors:
     dim
         Length of a vector.
     graph_from
-        So many vectors are worth a graph.
+        From this many vectors on a graph is built.
     """
 
     def __init__(

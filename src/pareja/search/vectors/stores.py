@@ -42,7 +42,7 @@ class VectorStores:
         database, catalogue
             The collection's.
         wanted
-            An address, as `QdrantAddress.parse` reads it; None for the one that is remembered.
+            An address, ``qdrant://host:6333/name``; None for the one that is remembered.
 
         Raises
         ------
@@ -54,8 +54,8 @@ class VectorStores:
         if wanted is not None and kept not in (None, wanted):
             raise CollectionError(
                 f"the collection in {database.folder} keeps its vectors in "
-                f"{kept or 'its own folder'}, not in {wanted}. Name another folder with --index "
-                "to use that store."
+                f"{kept or 'its own folder'}, not in {wanted}. Index into another folder to use "
+                "that store, or export the collection there."
             )
         if address is None and kept:
             address = QdrantAddress.parse(kept)

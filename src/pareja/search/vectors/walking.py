@@ -34,16 +34,16 @@ neighbours are not each other's, so that a narrow walk misses some (Jaiswal et a
 "OOD-DiskANN: Efficient and Scalable Graph ANNS for Out-of-Distribution Queries").
 """
 NEIGHBOURS = 10
-"""A walk has arrived when its so-many-th vector is as near as usual."""
+"""A walk has arrived when its tenth vector is as near as usual."""
 # This share of the beam goes on together.
 _TOGETHER = 0.2
 _STARTS = 1024
-# Bytes find the neighbourhood, not the order in it: so many times more rows are looked up.
+# Bytes find the neighbourhood, not the order in it: more rows are looked up than are wanted.
 _OVERSAMPLING = 1.5
 # Numbers of visits begin anew before they outgrow 32 bits.
 _LAST_VISIT = 1 << 30
 READ_AHEAD = 1 << 32
-"""So many bytes of a file are brought into memory before they are asked for."""
+"""How many bytes of a file are brought into memory before a search asks for them."""
 _PIECE = 1 << 26
 
 # What `usearch` writes, all little endian: how many vectors of how many bytes, the vectors, a head
