@@ -242,9 +242,12 @@ def test_the_folder_of_a_model_is_remembered_from_any_folder(
     with pareja.open("index", create=True) as shelf:
         shelf.index(colour_folder, tuned)
     monkeypatch.chdir(colour_folder)
-    monkeypatch.setattr(
-        "pareja.search.encoding.load", lambda given, **_: loaded.append(given) or tuned
-    )
+
+    def load(given: object, **_: object) -> object:
+        loaded.append(given)
+        return tuned
+
+    monkeypatch.setattr("pareja.search.encoding.load", load)
     with pareja.open(tmp_path / "index") as shelf:
         assert stems(shelf.search("red", k=1)) == ["red"]
         assert stems(shelf.search("red", "./my-model", k=1)) == ["red"]
