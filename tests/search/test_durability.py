@@ -107,6 +107,8 @@ def make_older(place: Path) -> None:
         "ALTER TABLE graph DROP COLUMN beam",
         "ALTER TABLE graph DROP COLUMN usual",
         "ALTER TABLE space RENAME COLUMN unrelated_score TO unrelated_gap",
+        "ALTER TABLE space DROP COLUMN origin",
+        "ALTER TABLE space DROP COLUMN described",
         "PRAGMA user_version = 1",
     ):
         in_sql(place, statement)
