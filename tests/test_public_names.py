@@ -28,6 +28,7 @@ NAMES = [
     "load_classifier",
     "load_dataset",
     "moderate",
+    "open",
     "pack",
     "study",
 ]

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pareja.arrays import unit
 from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.records import Dataset, Record
 from pareja.embedding.export import Rows, beside, read_rows, write_rows
@@ -112,14 +113,10 @@ class Embedded:
         InputError
             If it is no array of finite floats, or `space` is no fingerprint.
         """
-        # It takes SciPy along, for which a first search would have to wait.
-        from pareja.analysis.similarity import normalise
-
         given = cls(np.asarray(vectors), space)
         if not np.isfinite(given.vectors).all():
             raise InputError("vectors holds NaN or infinity. Give finite numbers.")
-        unit = normalise(np.atleast_2d(np.asarray(vectors, np.float64))).astype(np.float32)
-        return cls(unit.reshape(given.vectors.shape), space)
+        return cls(unit(np.asarray(vectors, np.float64)).astype(np.float32), space)
 
     @property
     def rows(self) -> Embeddings:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.arrays import unit
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionError
 
@@ -106,7 +107,4 @@ def checked_rows(vectors: NDArray[np.floating], count: int, dim: int) -> Embeddi
         )
     if not np.isfinite(rows).all():
         raise CollectionError("a vector holds numbers that are not finite; its encoder is broken.")
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    lengths[lengths == 0] = 1
-    unit: Embeddings = rows / lengths
-    return unit
+    return unit(rows)
