@@ -291,9 +291,9 @@ class Collection(JudgedPictures):
         >>> import pareja, tempfile
         >>> with pareja.open(tempfile.mkdtemp(), create=True) as shelf:
         ...     report = shelf.index("pareja20", "starter")
-        ...     found = [hit.picture.label for hit in shelf.search("a penguin", k=1)]
+        ...     found = [hit.picture.caption for hit in shelf.search("a penguin", k=1)]
         >>> found
-        ['penguin']
+        ['Chinstrap penguin on Barrientos Island, Antarctica']
         """
         whole = query_of(query, image=image, like=like, minus=minus, category=category, shows=shows)
         return self._searcher.search(whole, self.encoder(model, device=device), k)
