@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from pareja.analysis import matching
-from pareja.analysis.significance import percentile_interval
+from pareja.analysis.matching import _few, _many
+from pareja.analysis.significance import percentile_interval, resample_counts
 from pareja.errors import AnalysisError
 
 
@@ -65,6 +66,33 @@ def test_bootstrap_weighs_as_the_repeated_sample_would() -> None:
     expected = percentile_interval(found.value, np.array(differences), 15)
     assert found.low == pytest.approx(expected.low, abs=0.1)
     assert found.high == pytest.approx(expected.high, abs=0.1)
+
+
+@pytest.mark.parametrize("digits", [1, 12])
+def test_many_pictures_by_influence_agree_with_their_pairs(digits: int) -> None:
+    rng = np.random.default_rng(5)
+    owner = rng.permutation(np.repeat(np.arange(80), rng.integers(0, 4, 80)))
+    similarity = rng.standard_normal((80, len(owner))).round(digits)
+    similarity[owner, np.arange(len(owner))] += 1
+    counts = resample_counts(80, 300, 0)
+    value, draws = _few(similarity, owner, counts)
+    fast_value, fast_draws = _many(similarity, owner, counts)
+    labels = owner[None, :] == np.arange(80)[:, None]
+    assert fast_value == pytest.approx(roc_auc_score(labels.ravel(), similarity.ravel()))
+    assert fast_value == pytest.approx(value, abs=1e-12)
+    assert np.corrcoef(fast_draws, draws)[0, 1] > 0.98
+    assert fast_draws.std() == pytest.approx(draws.std(), rel=0.05)
+
+
+def test_influence_is_the_derivative_of_the_auc() -> None:
+    rng = np.random.default_rng(6)
+    owner = np.array([0, 0, 1, 2, 4, 4, 4])
+    similarity = rng.integers(0, 9, size=(5, 7)) / 9
+    step = 1e-6
+    nudged = np.ones((5, 5)) + step * np.eye(5)
+    value, exact = _few(similarity, owner, nudged)
+    _, linear = _many(similarity, owner, nudged)
+    np.testing.assert_allclose((linear - value) / step, (exact - value) / step, atol=1e-4)
 
 
 @settings(max_examples=40, deadline=None)

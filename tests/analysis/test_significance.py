@@ -133,9 +133,11 @@ def test_grouped_pairings_carry_groups_whole() -> None:
     assert set(moved[:, 3].tolist()) == {3, 5}
 
 
-def test_permuted_products_equal_the_plain_loop() -> None:
+@pytest.mark.parametrize("zeros", [0, 22])
+def test_permuted_products_equal_the_plain_loop(zeros: int) -> None:
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((2, 4, 6))
+    a.flat[rng.permutation(a.size)[:zeros]] = 0
     rows, columns = random_pairings(4, 30, seed=0), random_pairings(6, 30, seed=1)
     expected = [(a * b[r][:, c]).sum() for r, c in zip(rows, columns, strict=True)]
     assert permuted_products(a, b, rows, columns) == pytest.approx(np.array(expected), abs=1e-12)

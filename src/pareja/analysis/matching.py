@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
 from pareja.analysis.significance import (
     Estimate,
     Floats,
     Indices,
     PermutationTest,
+    chunks,
     percentile_interval,
     permutation_test,
     random_pairings,
@@ -20,6 +22,9 @@ from pareja.analysis.significance import (
 )
 from pareja.analysis.validation import checked_count, checked_similarity
 from pareja.errors import AnalysisError
+
+_FEW = 64
+"""Up to this many pictures, bootstrap samples of the AUC are computed pair by pair."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,8 @@ def matching(
     The AUC is the Mann-Whitney statistic by mid-ranks (Hanley and McNeil 1982, section 2). In a
     bootstrap sample that holds a picture twice, the copy's caption is no mismatch: each draw
     weighs matched pairs by how often the picture was drawn, mismatched ones by the product of
-    both pictures' counts.
+    both pictures' counts. That is computed for each draw up to 64 pictures; beyond them the AUC of
+    a draw is the sum of its pictures' influence, which differs by terms of the order 1 / n.
     """
     matrix, owners = checked_similarity(similarity, owner)
     checked_count("permutations", permutations)
@@ -104,57 +110,127 @@ def matching(
             f"matching needs at least 2 pictures, got similarity of shape {matrix.shape}: with "
             "one picture no pair is mismatched"
         )
-    rows, columns = np.nonzero(owners[None, :] != np.arange(n_images)[:, None])
-    matched = matrix[owners, np.arange(n_captions)]
-    mismatched = matrix[rows, columns]
-    difference = float(matched.mean() - mismatched.mean())
-
+    own = matrix[owners, np.arange(n_captions)]
+    mismatched = matrix[owners[None, :] != np.arange(n_images)[:, None]]
+    sums = _sums_by_picture(matrix, owners)
+    difference = float(own.mean() - mismatched.mean())
     counts = resample_counts(n_images, resamples, seed)
-    levels, matched_level = np.unique(matched, return_inverse=True)
-    # Even numbers lie between two levels of matched similarity, odd ones on a level.
-    place = np.searchsorted(levels, mismatched, "left") + np.searchsorted(
-        levels, mismatched, "right"
+    auc_value, auc_draws = (_few if n_images <= _FEW else _many)(matrix, owners, counts)
+    pairings = random_pairings(n_images, permutations, seed)
+    return MatchingScores(
+        matched=own,
+        mismatched=mismatched,
+        matched_mean=float(own.mean()),
+        mismatched_mean=float(mismatched.mean()),
+        difference=percentile_interval(
+            difference, _difference_draws(sums, owners, counts), n_images
+        ),
+        auc=share_interval(auc_value, auc_draws, n_images),
+        test=permutation_test(difference, _paired_anew(sums, n_captions, pairings), two_sided=True),
     )
+
+
+def _sums_by_picture(similarity: Floats, owner: Indices) -> Floats:
+    """Return each picture's summed similarity with the captions of each, ``(n, n)``."""
+    n_images, n_captions = similarity.shape
+    captions = csr_array(
+        (np.ones(n_captions), (np.arange(n_captions), owner)), shape=(n_captions, n_images)
+    )
+    return np.asarray(similarity @ captions, np.float64)
+
+
+def _difference_draws(sums: Floats, owner: Indices, counts: Floats) -> Floats:
+    """Return matched mean minus mismatched mean of each bootstrap sample."""
+    captions = np.bincount(owner, minlength=len(sums)).astype(np.float64)
+    squares = counts * counts
+    matched = counts @ captions
+    mismatched = counts.sum(axis=1) * matched - squares @ captions
+    total = np.einsum("dn,dn->d", counts @ sums, counts) - squares @ sums.diagonal()
+    # A sample may miss every captioned picture, or consist of one picture alone.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws: Floats = counts @ sums.diagonal() / matched - total / mismatched
+    draws[mismatched <= 0] = np.nan
+    return draws
+
+
+def _few(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Floats]:
+    """Return the AUC, and that of each bootstrap sample by its weighted pairs."""
+    matched = similarity[owner, np.arange(len(owner))]
+    rows, columns = np.nonzero(owner[None, :] != np.arange(len(similarity))[:, None])
+    mismatched = similarity[rows, columns]
+    levels, matched_level = np.unique(matched, return_inverse=True)
+    place = _places(levels, mismatched)
 
     def win_rate(matched_weights: Floats, mismatched_weights: Floats) -> float:
         mass = np.bincount(place, mismatched_weights, minlength=2 * len(levels) + 1)
         beaten = (np.cumsum(mass) - mass / 2)[1::2]
         return float(matched_weights @ beaten[matched_level] / (matched_weights.sum() * mass.sum()))
 
-    auc_draws = np.full(resamples, np.nan)
-    difference_draws = np.full(resamples, np.nan)
+    draws = np.full(len(counts), np.nan)
     for draw, count in enumerate(counts):
-        own = count[owners]
-        other = count[rows] * own[columns]
-        # A sample may miss every captioned picture, or consist of one picture alone.
+        own, other = count[owner], count[rows] * count[owner[columns]]
         if own.any() and other.any():
-            auc_draws[draw] = win_rate(own, other)
-            difference_draws[draw] = own @ matched / own.sum() - other @ mismatched / other.sum()
-
-    return MatchingScores(
-        matched=matched,
-        mismatched=mismatched,
-        matched_mean=float(matched.mean()),
-        mismatched_mean=float(mismatched.mean()),
-        difference=percentile_interval(difference, difference_draws, n_images),
-        auc=share_interval(
-            win_rate(np.ones(n_captions), np.ones(len(mismatched))), auc_draws, n_images
-        ),
-        test=permutation_test(
-            difference,
-            _paired_anew(matrix, owners, random_pairings(n_images, permutations, seed)),
-            two_sided=True,
-        ),
-    )
+            draws[draw] = win_rate(own, other)
+    return win_rate(np.ones(len(matched)), np.ones(len(mismatched))), draws
 
 
-def _paired_anew(similarity: Floats, owner: Indices, pairings: Indices) -> Floats:
-    """Return the difference of means when picture i gets the captions of ``pairing[i]``."""
+def _many(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Floats]:
+    """Return the AUC, and that of each bootstrap sample by the influence of its pictures.
+
+    The weighted number of pairs that are won is a polynomial in how often each picture was drawn,
+    once as a matched pair, once as the picture and once as the caption of a mismatched one. Its
+    linear part is what remains of the variance as n grows (Efron and Tibshirani 1993, chapter 21).
+    """
     n_images, n_captions = similarity.shape
-    sums = np.zeros((n_images, n_images))
-    np.add.at(sums.T, owner, similarity.T)
-    own = sums[np.arange(n_images), pairings].sum(axis=1)
-    return mean_difference(own, float(sums.sum()), n_images, n_captions)
+    matched = similarity[owner, np.arange(n_captions)]
+    levels = np.sort(matched)
+    places = np.zeros(2 * n_captions + 1)
+    # Over all pairs first; own pairs are taken out below.
+    lost_by_row, lost_by_column = np.zeros(n_images), np.zeros(n_captions)
+    for part in chunks(n_images, n_captions):
+        place = _places(levels, similarity[part])
+        places += np.bincount(place.ravel(), minlength=len(places))
+        lost_by_row[part] = n_captions - place.mean(axis=1) / 2
+        lost_by_column += len(place) - place.sum(axis=0) / (2 * n_captions)
+    own_place = _places(levels, matched)
+    own_lost = n_captions - own_place / 2
+    places -= np.bincount(own_place, minlength=len(places))
+    beaten = (np.cumsum(places) - places / 2)[own_place]
+
+    def by_picture(numbers: Floats) -> Floats:
+        return np.bincount(owner, numbers, minlength=n_images).astype(np.float64)
+
+    won = beaten.sum()
+    captions = by_picture(np.ones(n_captions))
+    pairs = (n_images - 1) * n_captions
+    slope = (
+        by_picture(beaten + n_captions * lost_by_column - own_lost)
+        + n_captions * lost_by_row
+        - by_picture(own_lost)
+    )
+    shares = captions / n_captions + (n_captions + (n_images - 2) * captions) / pairs
+    influence = (slope - won * shares) / (n_captions * pairs)
+    value = float(won / (n_captions * pairs))
+    return value, value + counts @ influence
+
+
+def _places(levels: Floats, values: Floats) -> Indices:
+    """Return how many of the sorted levels lie below each value, twice, ties counting once."""
+    left = np.searchsorted(levels, values, "left")
+    tied = np.append(levels, np.nan)[left] == values
+    if not tied.any():
+        return 2 * left
+    right = left.copy()
+    right[tied] = np.searchsorted(levels, values[tied], "right")
+    return left + right
+
+
+def _paired_anew(sums: Floats, n_captions: int, pairings: Indices) -> Floats:
+    """Return the difference of means when picture i gets the captions of ``pairing[i]``."""
+    own = np.empty(len(pairings))
+    for part in chunks(len(pairings), len(sums)):
+        own[part] = sums[np.arange(len(sums)), pairings[part]].sum(axis=1)
+    return mean_difference(own, float(sums.sum()), len(sums), n_captions)
 
 
 def mean_difference(own: Floats, total: Floats | float, n_images: int, n_captions: int) -> Floats:

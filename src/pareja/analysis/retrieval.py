@@ -14,6 +14,7 @@ from pareja.analysis.significance import (
     Estimate,
     Floats,
     Indices,
+    chunks,
     percentile_interval,
     ratio_draws,
     resample_counts,
@@ -140,21 +141,22 @@ def placement(similarity: Floats, owner: Indices, direction: Direction) -> Place
     Placement
         One entry for each query, in the order of rows or columns.
     """
-    own = owner[None, :] == np.arange(len(similarity))[:, None]
-    if direction == "image_to_text":
-        pictures = np.flatnonzero(own.any(axis=1))
-        scores, own = similarity[pictures], own[pictures]
-    else:
-        pictures = owner
-        scores, own = similarity.T, own.T
-    best = np.where(own, scores, -np.inf).max(axis=1, keepdims=True)
-    level = scores == best
-    return Placement(
-        pictures=pictures,
-        above=np.count_nonzero(scores > best, axis=1),
-        tied=np.count_nonzero(level, axis=1),
-        right=np.count_nonzero(level & own, axis=1),
-    )
+    n_images, n_captions = similarity.shape
+    matched = similarity[owner, np.arange(n_captions)]
+    if direction == "text_to_image":
+        above, tied = np.zeros((2, n_captions), dtype=np.intp)
+        for part in chunks(n_images, n_captions):
+            above += (similarity[part] > matched).sum(axis=0)
+            tied += (similarity[part] == matched).sum(axis=0)
+        return Placement(owner, above, tied, np.ones(n_captions, dtype=np.intp))
+    pictures = np.unique(owner)
+    best = np.full(n_images, -np.inf)
+    np.maximum.at(best, owner, matched)
+    right = np.bincount(owner[matched == best[owner]], minlength=n_images)
+    scores = ((similarity[picture], best[picture]) for picture in pictures)
+    counted = [(np.count_nonzero(row > top), np.count_nonzero(row == top)) for row, top in scores]
+    above, tied = np.array(counted, dtype=np.intp).T
+    return Placement(pictures, above, tied, right[pictures])
 
 
 def retrieval(

@@ -354,10 +354,14 @@ def permuted_products(fixed: Floats, moved: Floats, rows: Indices, columns: Indi
         that is an inner product of two matrices.
     """
     products = np.empty(len(rows))
+    i, j = np.nonzero(fixed)
+    if 8 * len(i) > fixed.size:
+        for draw, (row, column) in enumerate(zip(rows, columns, strict=True)):
+            products[draw] = np.vdot(fixed, moved.take(row, axis=0).take(column, axis=1))
+        return products
     flat, width = moved.ravel(), moved.shape[1]
-    for part in chunks(len(rows), fixed.size):
-        places = rows[part, :, None] * width + columns[part, None, :]
-        products[part] = flat[places].reshape(len(places), -1) @ fixed.ravel()
+    for part in chunks(len(rows), len(i)):
+        products[part] = flat[rows[part][:, i] * width + columns[part][:, j]] @ fixed[i, j]
     return products
 
 

@@ -12,6 +12,7 @@ from pareja.errors import AnalysisError
 
 # Equal captions have equal embeddings, yet a matrix product may add them up in another order.
 _TIE = 1e-12
+_AT_ONCE = 1 << 20
 
 
 def checked_rows(name: str, array: ArrayLike) -> Floats:
@@ -81,10 +82,21 @@ def levelled(matrix: Floats) -> Floats:
     Entries that differ by less than 1e-12 of the largest magnitude become one value: such a
     difference is the rounding of a matrix product, and a rank must not rest on it.
     """
-    values, places = np.unique(matrix, return_inverse=True)
-    groups = np.cumsum(np.diff(values, prepend=values[0]) > _TIE * np.abs(values).max())
-    first = np.searchsorted(groups, groups, side="left")
-    return values[first][places].reshape(matrix.shape)
+    values = np.sort(matrix, axis=None)
+    tolerance = _TIE * max(abs(values[0]), abs(values[-1]))
+    steps = []
+    for start in range(0, len(values) - 1, _AT_ONCE):
+        gaps = np.diff(values[start : start + _AT_ONCE + 1])
+        steps.append(start + np.flatnonzero((gaps > 0) & (gaps <= tolerance)))
+    close = np.concatenate([np.empty(0, np.intp), *steps])
+    if not close.size:
+        return matrix
+    # Steps that follow each other lead to the same value, that before the first of them.
+    lower, upper = values[close], values[close + 1]
+    begins = np.append(True, lower[1:] != upper[:-1])
+    target = lower[np.maximum.accumulate(np.where(begins, np.arange(len(close)), 0))]
+    place = np.minimum(np.searchsorted(upper, matrix), len(upper) - 1)
+    return np.where(upper[place] == matrix, target[place], matrix)
 
 
 def checked_pairs(
