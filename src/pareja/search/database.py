@@ -141,8 +141,8 @@ class Database:
             return
         if not create or self.read_only:
             raise CollectionError(
-                f"there is no collection in {self.folder}. Index pictures into "
-                "it first, or correct the folder."
+                f"there is no collection in {self.folder}. Make one with "
+                "'pareja index', or correct the folder."
             )
         if self.folder.exists() and any(self.folder.iterdir()):
             raise CollectionError(
