@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -161,10 +163,41 @@ def read_labels(given: str, *, least: int = 2) -> tuple[str, ...]:
         is_file = False
     if is_file:
         return checked_labels(_lines(path, "labels"), str(path), least=least)
-    labels = [label.strip() for label in given.split(",")]
+    labels = split_labels(given)
     if len(labels) == 1 and path.suffix in {".txt", ".csv", ".lst"}:
         raise LabelError(f"{given}: no such file. Give a file of labels, or 'cat,dog'.")
-    return checked_labels([label for label in labels if label], least=least)
+    return checked_labels(labels, least=least)
+
+
+def split_labels(written: str) -> list[str]:
+    """Return labels that were written with commas or line ends between them.
+
+    A label that has a comma itself stands in quotes, as in a CSV file (RFC 4180).
+
+    Examples
+    --------
+    >>> split_labels('cat, "dog, sleeping",,')
+    ['cat', 'dog, sleeping']
+    """
+    rows = csv.reader(io.StringIO(written.replace("\r", "\n")), skipinitialspace=True)
+    try:
+        return [label for row in rows for part in row if (label := part.strip())]
+    except csv.Error as error:
+        raise LabelError(f"the labels cannot be read: {error}. Write 'cat,dog'.") from error
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    """Return labels as `split_labels` reads them.
+
+    Examples
+    --------
+    >>> join_labels(["cat", "dog, sleeping"])
+    'cat, "dog, sleeping"'
+    """
+    return ", ".join(
+        '"{}"'.format(label.replace('"', '""')) if set(label) & set(',"') else label
+        for label in labels
+    )
 
 
 def checked_labels(labels: Sequence[str], where: str = "", *, least: int = 2) -> tuple[str, ...]:

@@ -36,9 +36,8 @@ from pareja.server.schemas import (
 )
 from pareja.server.settings import MAX_HITS, MAX_QUERY
 from pareja.server.thumbnails import ThumbnailSize
-from pareja.server.uploads import decode_data_url
 
-router = APIRouter(prefix="/v1", responses=errors(400, 404, 413, 422))
+router = APIRouter(prefix="/v1", responses=errors(400, 404, 413, 415, 422, 503))
 
 
 @router.get("/search", tags=["search"])
@@ -62,12 +61,7 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
         shows=tuple(request.shows),
         at_least=request.at_least,
     )
-    image = None
-    if request.image is not None:
-        image = await to_thread.run_sync(
-            decode_data_url, request.image, "image", engine.settings.limits.pixels
-        )
-    return SearchBody.of(await to_thread.run_sync(engine.search, ask, image), ask.q)
+    return SearchBody.of(await to_thread.run_sync(engine.search, ask, request.image), ask.q)
 
 
 @router.get("/pictures", tags=["pictures"])
@@ -117,7 +111,7 @@ async def thumbnail(
     headers = {"etag": tag, "cache-control": "private, max-age=86400"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    # Decoding takes memory in proportion to the picture, so few are decoded at a time.
+    # The few threads that decode leave the others to searches.
     try:
         encoded = await to_thread.run_sync(
             engine.thumbnails.get, picture, int(size), limiter=_decoders(request)

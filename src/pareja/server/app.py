@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import CapacityLimiter, create_task_group
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -30,6 +30,7 @@ from pareja.server import (
     reviewing,
 )
 from pareja.server.engine import Engine
+from pareja.server.fields import refuse_unknown_parameters
 from pareja.server.metrics import Measured
 from pareja.server.problems import problem_of
 from pareja.server.rendering import is_partial, render, words_of
@@ -83,6 +84,7 @@ def create_app(
         summary="Search a collection of pictures by words and by pictures.",
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     gate = Gate(settings)
     app.state.engine = engine

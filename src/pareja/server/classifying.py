@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from pareja.classifiers.classification import SURE_ENOUGH, Classification
 from pareja.classifiers.learned import Classifier
-from pareja.classifiers.prompts import PLACE, template_sets
+from pareja.classifiers.prompts import PLACE, join_labels, split_labels, template_sets
 from pareja.classifiers.zero_shot import ZeroShot, zero_shot
 from pareja.encoders.protocols import Embeddings
 from pareja.server.answers import Answer, by_examples, by_words
@@ -34,7 +33,6 @@ from pareja.server.schemas import (
     errors,
 )
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_LABELS, MAX_QUERY
-from pareja.server.uploads import decode_data_url
 
 router = APIRouter()
 
@@ -88,7 +86,7 @@ def chosen_of(
 ) -> Choices:
     """Return what a URL of the page chooses."""
     return Choices(
-        labels=", ".join(split_labels(labels)),
+        labels=join_labels(split_labels(labels)),
         template=template.strip(),
         unknown=unknown,
         model=model,
@@ -97,17 +95,6 @@ def chosen_of(
         picture=picture,
         image=image,
     )
-
-
-def split_labels(written: str) -> list[str]:
-    """Return labels that were written with commas or line ends between them.
-
-    Examples
-    --------
-    >>> split_labels("cat, big dog,,")
-    ['cat', 'big dog']
-    """
-    return [label for part in re.split(r"[,\r\n]", written) if (label := part.strip())]
 
 
 def templates_of(given: str) -> tuple[str, ...]:
@@ -178,7 +165,7 @@ def classify_page(
         model=model,
         duals=duals,
         sets=template_sets(),
-        suggested=", ".join(list(engine.collection.categories())[:_SUGGESTED]),
+        suggested=join_labels(list(engine.collection.categories())[:_SUGGESTED]),
     )
     if is_partial(request):
         response.headers["hx-replace-url"] = chosen.url("/classify")
@@ -227,7 +214,7 @@ async def classify_upload(
     return RedirectResponse(replace(chosen, image=upload.id).url("/classify"), 303)
 
 
-@router.post("/v1/classify", tags=["classify"], responses=errors(400, 404, 413, 422))
+@router.post("/v1/classify", tags=["classify"], responses=errors(400, 404, 413, 415, 422, 503))
 def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
     """Say which of the labels each picture shows, and how probable each is.
 
@@ -244,7 +231,7 @@ def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
     images = [
         engine.embedding(item.id, encoder)
         if isinstance(item, PictureInput)
-        else encoder.encode_images([decode_data_url(item.image, f"images[{n}]", limits.pixels)])
+        else engine.embed_picture(item.image, f"images[{n}]", encoder)
         for n, item in enumerate(request.images)
     ]
     result = judge.classified(np.concatenate(images))

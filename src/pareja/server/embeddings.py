@@ -13,7 +13,7 @@ from pareja.encoders.protocols import Embeddings
 from pareja.server.batching import SharedEncoder
 from pareja.server.engine import Engine
 from pareja.server.parameters import EngineHere
-from pareja.server.problems import Problem
+from pareja.server.problems import Problem, named
 from pareja.server.schemas import (
     EmbeddingBody,
     EmbeddingsBody,
@@ -21,14 +21,13 @@ from pareja.server.schemas import (
     ImageInput,
     errors,
 )
-from pareja.server.uploads import decode_data_url
 
 router = APIRouter(tags=["embeddings"])
 
 
 @router.post(
     "/v1/embeddings",
-    responses=errors(400, 404, 413, 422),
+    responses=errors(400, 404, 413, 415, 422, 503),
 )
 async def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBody:
     """Embed texts and pictures with an encoder of the collection.
@@ -39,6 +38,7 @@ async def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBod
     """
     items = request.input if isinstance(request.input, list) else [request.input]
     encoder = await to_thread.run_sync(engine.encoder, request.model)
+    _refuse_what_differs(request, items, encoder)
     vectors = await to_thread.run_sync(embed_items, items, encoder, engine)
     as_text = request.encoding_format == "base64"
     return EmbeddingsBody(
@@ -75,13 +75,25 @@ def embed_items(
         raise Problem(422, "pair", model=encoder.name)
     # One picture is decoded at a time, and only what the network sees of it is kept.
     pixels = [
-        encoder.prepare(decode_data_url(item.image, f"input[{n}]", limits.pixels))
+        engine.prepare(item.image, f"input[{n}]", encoder)
         for n, item in enumerate(items)
         if isinstance(item, ImageInput)
     ]
     embedded_texts = iter(encoder.encode_texts(texts))
     embedded_pictures = iter(encoder.encode_pixels(np.stack(pixels)) if pixels else ())
     return [next(embedded_texts if isinstance(item, str) else embedded_pictures) for item in items]
+
+
+def _refuse_what_differs(
+    request: EmbeddingsRequest, items: Sequence[str | ImageInput], encoder: SharedEncoder
+) -> None:
+    """Raise a `Problem` where the answer would not be what the request says that it wants."""
+    kinds = {"text" if isinstance(item, str) else "image" for item in items}
+    if request.modality is not None and kinds - {request.modality}:
+        raise Problem(422, "modality", modality=request.modality)
+    dims = {encoder.text_dim if kind == "text" else encoder.image_dim for kind in kinds}
+    if request.dimensions is not None and dims - {request.dimensions}:
+        raise Problem(422, "dimensions", dim=named(map(str, dims)), model=encoder.name)
 
 
 def _base64(row: Embeddings) -> str:

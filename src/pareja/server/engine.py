@@ -11,17 +11,17 @@ from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pareja.analysis.projection import plane
 from pareja.classifiers.learned import Classifier
 from pareja.embedding import Embedded
 from pareja.encoders import AnyEncoder, require_both
-from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
+from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
 from pareja.errors import CollectionError, ParejaError
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
+from pareja.server.decoding import Decoder
 from pareja.server.learned import LearnedClassifiers
 from pareja.server.metrics import Metrics
 from pareja.server.problems import Problem, named
@@ -172,8 +172,9 @@ class Engine:
         self.settings = settings
         self.learned = LearnedClassifiers(collection, classifiers)
         self.metrics = Metrics()
-        self.thumbnails = Thumbnails(collection.read)
-        self.uploads = Uploads(settings.limits.pixels)
+        self.decoder = Decoder(settings.limits)
+        self.thumbnails = Thumbnails(collection.read, self.decoder)
+        self.uploads = Uploads(self.decoder)
         self._load = load
         self._encoders: dict[str, SharedEncoder] = {}
         self._kept = _Kept()
@@ -260,6 +261,27 @@ class Engine:
             raise Problem(404, "not_embedded", id=picture.id, model=encoder.name)
         return vectors
 
+    def prepare(self, url: str, name: str, encoder: Encoder) -> Pixels:
+        """Return what an encoder sees of a data URL, ``(side, side, 3)``; the rest is let go.
+
+        Raises
+        ------
+        Problem, ImageError
+            If the picture is too large, or memory is short for too long; if it is none, or damaged.
+        """
+        with self.decoder.data_url(url, name) as image:
+            return encoder.prepare(image)
+
+    def embed_picture(self, url: str, name: str, encoder: Encoder) -> Embeddings:
+        """Return the embedding of a data URL, ``(1, dim)``.
+
+        Raises
+        ------
+        Problem, ImageError
+            If the picture is too large, or memory is short for too long; if it is none, or damaged.
+        """
+        return encoder.encode_pixels(self.prepare(url, name, encoder)[None])
+
     def warm_up(self) -> None:
         """Have the default encoder and all labels in memory.
 
@@ -279,7 +301,7 @@ class Engine:
                 for language in queries[0].text:
                     self.collection.add_bundled_queries(queries, f"{name}-{language}", language)
 
-    def search(self, ask: Ask, image: Image.Image | None = None) -> SearchResult:
+    def search(self, ask: Ask, image: str | None = None) -> SearchResult:
         """Answer a search.
 
         Parameters
@@ -287,7 +309,7 @@ class Engine:
         ask
             What is looked for.
         image
-            A picture that is looked for besides.
+            A picture that is looked for besides, as a data URL.
 
         Raises
         ------
@@ -313,7 +335,7 @@ class Engine:
             vector = upload.embedding(encoder)[0]
             query = replace(query, image=Embedded.of(vector, encoder.image_fingerprint))
         elif image is not None:
-            vector = encoder.encode_images([image])[0]
+            vector = self.embed_picture(image, "image", encoder)[0]
             query = replace(query, image=Embedded.of(vector, encoder.image_fingerprint))
         try:
             return self.collection.search(query, encoder, k=ask.k)

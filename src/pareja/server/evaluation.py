@@ -201,7 +201,7 @@ def list_query_sets(engine: EngineHere) -> list[QuerySetBody]:
     "/v1/query-sets",
     tags=["evaluation"],
     status_code=201,
-    responses=errors(400, 403, 409, 413, 422),
+    responses=errors(400, 403, 409, 413, 415, 422),
 )
 def create_query_set(engine: EngineHere, request: QuerySetRequest) -> QuerySetBody:
     """Keep queries under a name, to be judged and evaluated together."""

@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import Field
 
 from pareja.server.engine import DEFAULT_HITS, Ask, Engine
+from pareja.server.fields import OnlyWords
 from pareja.server.settings import MAX_HITS, MAX_LABELS, MAX_QUERY
 
 LARGEST_ID = 2**53 - 1
@@ -36,8 +37,12 @@ async def _engine(request: Request) -> Engine:
 
 
 async def ask_of(
-    q: Annotated[str, Query(max_length=MAX_QUERY, description="Words to look for.")] = "",
-    minus: Annotated[str, Query(max_length=MAX_QUERY, description="Words to move away from.")] = "",
+    q: Annotated[
+        str, Query(max_length=MAX_QUERY, description="Words to look for."), OnlyWords
+    ] = "",
+    minus: Annotated[
+        str, Query(max_length=MAX_QUERY, description="Words to move away from."), OnlyWords
+    ] = "",
     category: Annotated[
         str, Query(max_length=MAX_QUERY, description="Only pictures of this category.")
     ] = "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from fastapi.exceptions import RequestValidationError
 from markupsafe import Markup
@@ -19,8 +20,13 @@ from pareja.words.pages import wording
 from pareja.words.wording import Lang
 
 _NAMED = 20
+UNKNOWN_FIELD = "unknown_field"
+NO_WORDS = "no_words"
+"""Types of the mistakes that pydantic does not know by itself."""
+
 _MISTAKES = {
     "missing": "missing",
+    NO_WORDS: "no_words",
     "string_too_short": "missing",
     "string_too_long": "too_long",
     "too_long": "too_many",
@@ -104,8 +110,14 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _invalid(error: RequestValidationError) -> Problem:
+    mistakes = error.errors()
+    # Without that header, the framework hands the body on as it came.
+    if all(m["loc"] == ("body",) and isinstance(m["input"], bytes) for m in mistakes):
+        return Problem(415, "content_type")
     # Of the kinds that a field may have, the one that fits deepest is the one that was meant.
-    first = max(error.errors(), key=lambda mistake: len(mistake["loc"]))
+    first = max(mistakes, key=lambda m: (len(m["loc"]), m["type"] == UNKNOWN_FIELD))
+    if first["type"] == UNKNOWN_FIELD:
+        return unknown_field(first["ctx"]["got"], first["ctx"]["known"])
     # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
     loc = [str(part) for part in first["loc"][:6]]
     text = f"{'.'.join(loc)[:80]}: {first['msg']}".encode("utf-8", "replace").decode()
@@ -119,6 +131,21 @@ def _invalid(error: RequestValidationError) -> Problem:
         # The bounds of a float are floats: 1.0.
         limit=int(limit) if limit == int(limit) else limit,
     )
+
+
+def unknown_field(got: str, known: Iterable[str]) -> Problem:
+    """Return the refusal of a field, with the one that was probably meant.
+
+    Examples
+    --------
+    >>> unknown_field("kategory", ["q", "category"]).detail
+    'There is no field kategory here. Did you mean category?'
+    """
+    known = list(known)
+    near = get_close_matches(got, known, n=1)
+    if near:
+        return Problem(422, "misspelt_field", got=got[:80], near=near[0])
+    return Problem(422, "unknown_field", got=got[:80], known=named(known))
 
 
 def named(names: Iterable[str]) -> str:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from pareja.analysis.significance import Estimate
 from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
+from pareja.server.data_urls import is_data_url
 from pareja.server.engine import DEFAULT_HITS, CaptionMatch
+from pareja.server.fields import OnlyWords, Sent
 from pareja.server.parameters import AT_LEAST, LARGEST_ID, SHOWS
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY, MAX_TEXT
 
-QueryText = Annotated[str, Field(max_length=MAX_QUERY)]
+QueryText = Annotated[str, Field(max_length=MAX_QUERY), OnlyWords]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
-
-
-class Sent(BaseModel):
-    """Base of what clients send: a field that nobody reads is a mistake worth hearing of."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class HitBody(BaseModel):
@@ -275,17 +271,29 @@ class ImageInput(Sent):
     image: str = Field(description="A data URL: data:image/jpeg;base64,...")
 
 
+def _pictures_of(given: Any) -> Any:
+    """Take data URLs for the pictures that they hold; some clients send them without a field."""
+    if isinstance(given, list):
+        return [_pictures_of(item) if isinstance(item, str) else item for item in given]
+    return {"image": given} if isinstance(given, str) and is_data_url(given) else given
+
+
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 
 
-class EmbeddingsRequest(BaseModel):
-    """Texts and pictures to embed. Other fields of the OpenAI API are taken and ignored."""
+class EmbeddingsRequest(Sent):
+    """Texts and pictures to embed. A text that is a data URL is taken for its picture."""
 
-    model_config = ConfigDict(strict=True)
-
-    input: Text | ImageInput | list[Text | ImageInput]
+    input: Annotated[Text | ImageInput | list[Text | ImageInput], BeforeValidator(_pictures_of)]
     model: QueryText = ""
     encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(
+        None, description="Must be the length of the encoder's embeddings; they cannot be cut."
+    )
+    modality: Literal["text", "image"] | None = Field(
+        None, description="What every item of the input is; others are refused."
+    )
+    user: str | None = Field(None, description="Taken for clients that send it; without effect.")
 
 
 class PictureInput(Sent):

@@ -38,6 +38,11 @@ class Limits:
         Largest request body, in bytes, counted as it arrives.
     pixels
         Largest uploaded picture, width times height.
+    decoded_bytes
+        Memory that all pictures that are being decoded may take together, in bytes: uploads,
+        thumbnails, and pictures of the API. Others wait.
+    patience
+        Seconds that a request waits for that memory; after them it is answered with 503.
     texts, images
         Most texts and most pictures that one request embeds.
     rate
@@ -50,6 +55,8 @@ class Limits:
 
     body_bytes: int = 20 * 2**20
     pixels: int = 60_000_000
+    decoded_bytes: int = 2**30
+    patience: float = 60.0
     texts: int = 1_000
     images: int = 32
     rate: float = 200.0

@@ -10,8 +10,8 @@ from threading import Lock
 
 from PIL import Image
 
-from pareja.datasets.images import decode_image
 from pareja.search.contracts import Picture
+from pareja.server.decoding import Decoder
 
 
 class ThumbnailSize(IntEnum):
@@ -36,10 +36,13 @@ class Thumbnails:
     ----------
     read
         Returns the bytes of a picture's file by its id.
+    decoder
+        Decodes them.
     """
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Callable[[int], bytes], decoder: Decoder) -> None:
         self._read = read
+        self._decoder = decoder
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
@@ -56,16 +59,16 @@ class Thumbnails:
 
         Raises
         ------
-        ParejaError
-            If its file is gone or damaged.
+        ParejaError, Problem
+            If its file is gone or damaged; if memory is short for too long.
         """
         key = picture.digest, size
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        image = decode_image(self._read(picture.id), network_side=size, name=picture.path.name)
-        encoded = to_webp(image, size)
+        with self._decoder.stored(self._read(picture.id), picture.path.name, size) as image:
+            encoded = to_webp(image, size)
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = encoded

@@ -1,0 +1,79 @@
+"""The memory that decoded pictures share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from tests.server.conftest import ADDRESS
+from tests.server.pictures import data_url, png
+
+from pareja.server.decoding import MemoryBudget
+from pareja.server.problems import Problem
+from pareja.server.settings import Limits
+
+
+def test_no_more_than_the_budget_is_taken_at_once() -> None:
+    budget = MemoryBudget(100, patience=30)
+    taken, most, lock = 0, 0, threading.Lock()
+
+    def work(amount: int) -> None:
+        nonlocal taken, most
+        with budget.take(amount):
+            with lock:
+                taken += min(amount, 100)
+                most = max(most, taken)
+            time.sleep(0.002)
+            with lock:
+                taken -= min(amount, 100)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in (40, 70, 30, 500, 50, 50) * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 50 < most <= 100
+
+
+def test_who_waits_too_long_is_asked_to_come_back() -> None:
+    budget = MemoryBudget(100, patience=0.01)
+    with budget.take(60):
+        with pytest.raises(Problem) as refused, budget.take(60):
+            pass
+        with budget.take(40):
+            pass
+    assert refused.value.status_code == 503
+    assert refused.value.headers == {"retry-after": "5"}
+    with budget.take(100):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/search", {"image": data_url((200, 0, 0))}),
+        ("/v1/embeddings", {"input": [{"image": data_url((200, 0, 0))}]}),
+        ("/v1/classify", {"images": [{"image": data_url((200, 0, 0))}], "labels": ["red", "blue"]}),
+        ("/search-by-picture", None),
+        ("/v1/pictures/1/thumbnail", None),
+    ],
+)
+def test_every_door_waits_for_the_same_memory(
+    make_app: Callable[..., FastAPI], path: str, body: dict[str, object] | None
+) -> None:
+    app = make_app(limits=Limits(patience=0.01))
+    client = TestClient(app, base_url=ADDRESS)
+    budget = app.state.engine.decoder.budget
+    with budget.take(2**30):
+        if path == "/search-by-picture":
+            answer = client.post(path, files={"picture": ("a.png", png((200, 0, 0)), "image/png")})
+        elif body is None:
+            answer = client.get(path)
+        else:
+            answer = client.post(path, json=body)
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"] == "5"

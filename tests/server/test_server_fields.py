@@ -1,0 +1,103 @@
+"""What requests say and nobody would read, and what is no text though it is written as one."""
+
+from __future__ import annotations
+
+import base64
+import io
+from urllib.parse import quote
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from pareja.server.data_urls import is_data_url
+
+
+def _png() -> str:
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 30), (200, 30, 40)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+PNG = _png()
+URL = "data:image/png;base64," + PNG
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/search?q=red&kategory=bright", "no field kategory here. Did you mean category?"),
+        ("/v1/pictures?ofset=3", "Did you mean offset?"),
+        ("/v1/models?zzz=1", "no field zzz here"),
+        ("/v1/query-sets?naem=x", "no field naem here"),
+    ],
+)
+def test_the_api_refuses_a_parameter_that_it_does_not_read(
+    client: TestClient, path: str, said: str
+) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/", "/map", "/classify", "/login", "/evaluation"])
+def test_pages_take_what_links_get_on_their_way(client: TestClient, path: str) -> None:
+    answer = client.get(path, params={"utm_source": "mail", "lang": "es"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/search", {"text": "red", "kategory": "x"}, "Did you mean category?"),
+        ("/v1/embeddings", {"input": "red", "modle": "x"}, "Did you mean model?"),
+        ("/v1/embeddings", {"input": [{"imgae": URL}]}, "Did you mean image?"),
+        ("/v1/embeddings", {"input": "red", "dimensions": 2}, "dimensions can only be"),
+        ("/v1/embeddings", {"input": "red", "modality": "image"}, "no image"),
+        ("/v1/search", {"text": "data:image/png;base64,AA"}, "data URL where words belong"),
+        ("/v1/embeddings", {"input": "data:text/plain;base64,AAAA"}, "not of a picture"),
+    ],
+)
+def test_the_api_refuses_what_would_change_nothing(
+    client: TestClient, path: str, body: dict[str, object], said: str
+) -> None:
+    answer = client.post(path, json=body)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]["message"]
+
+
+def test_a_body_without_its_header_says_so(client: TestClient) -> None:
+    answer = client.post("/v1/search", content=b'{"text": "red"}')
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"image": "data:image/png;base64," + "\n".join(PNG[i : i + 76] for i in range(0, 999, 76))},
+        {"image": URL.rstrip("=")},
+        {"image": "data:image/png;base64," + quote(PNG, safe="")},
+        {"image": "data:application/octet-stream;base64," + PNG},
+        {"image": 'data:image/png;name="a,b;c.png";base64,' + PNG},
+        {"image": "data:;base64," + PNG},
+        {"image": URL.replace("+", "-").replace("/", "_").replace("image_png", "image/png")},
+        {"image": "data:image/png," + quote(base64.b64decode(PNG))},
+        URL,
+    ],
+)
+def test_every_form_of_data_url_is_the_same_picture(
+    client: TestClient, item: dict[str, str] | str
+) -> None:
+    right = client.post("/v1/embeddings", json={"input": [{"image": URL}]}).json()["data"]
+    answer = client.post("/v1/embeddings", json={"input": [item]})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"] == right
+    if isinstance(item, str):
+        assert client.post("/v1/embeddings", json={"input": item}).json()["data"] == right
+
+
+def test_words_that_begin_like_a_data_url_are_words() -> None:
+    assert not is_data_url("data: the new oil, explained")
+    assert not is_data_url("data,data")
+    assert is_data_url(' DATA:image/svg+xml;charset="utf-8",<svg/>')
