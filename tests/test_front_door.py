@@ -25,6 +25,19 @@ ELSEWHERE = Fingerprint("another", "1", "8x8", "mean")
 FEW: dict[str, Any] = {"permutations": 99, "resamples": 50}
 
 
+@pytest.fixture
+def colour_folder(tmp_path: Path) -> Path:
+    """The coloured pictures, small: they are read by every function in every form."""
+    root = tmp_path / "colours"
+    (root / "images").mkdir(parents=True)
+    rows = ["file_name,caption,category"]
+    for n, (name, rgb) in enumerate(COLOURS.items()):
+        Image.new("RGB", (20, 16), rgb).save(root / "images" / f"{name}.png")
+        rows.append(f"images/{name}.png,A wall painted {name},{'bright' if n % 2 else 'dark'}")
+    (root / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
+    return root
+
+
 def red(folder: Path) -> Path:
     return folder / "images" / "red.png"
 
@@ -201,6 +214,7 @@ def test_results_are_saved_as_the_commands_write_them(
 
 def test_the_front_door_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pareja.report.drawing.PNG_DPI", 30)
     bundled = pareja.load_dataset("pareja20")
     Path("a.jpg").write_bytes(bundled.records[0].source.read())
     picture = pareja.decode_image(bundled.records[1].source)
@@ -213,7 +227,7 @@ def test_the_front_door_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.Monke
     pareja.classify(data, ["cat", "dog"], model=model).save("sorted.html")
     probe = pareja.learn(data, truth="category", model=model)
     assert probe.predict("a.jpg") == "birds"
-    pareja.compare(data, ["starter", "starter"][:1]).save("out", langs=["en", "es"])
+    pareja.compare(data, [model], resamples=50).save("out", langs=["en", "es"])
     pareja.study(data, ["starter", "starter-unaligned"], **FEW).save("report")
     written = {path.as_posix() for path in Path().rglob("*.html")}
     assert {"sorted.html", "out/report.html", "out/memoria.html", "report/report.html"} <= written

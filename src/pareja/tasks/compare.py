@@ -42,7 +42,7 @@ from pareja.tasks.evaluation import (
     no_such_labels,
     true_labels,
 )
-from pareja.tasks.results import write
+from pareja.tasks.results import FolderResult
 
 _TIMED_PICTURES = 64
 
@@ -152,7 +152,7 @@ class Dispute:
 
 
 @dataclass(frozen=True)
-class ModelComparison:
+class ModelComparison(FolderResult):
     """Models and prompts side by side.
 
     Parameters
@@ -190,36 +190,6 @@ class ModelComparison:
     price: float | None
     resamples: int
     seed: int
-
-    def save(
-        self,
-        path: Path | str,
-        *,
-        langs: Literal["en", "es"] | Sequence[Literal["en", "es"]] = ("en",),
-        force: bool = False,
-    ) -> Path:
-        """Write the reports, figures and numbers to one folder.
-
-        Parameters
-        ----------
-        path
-            The folder, which is made.
-        langs
-            The languages of the reports, one report each.
-        force
-            Replace what an earlier run wrote there.
-
-        Returns
-        -------
-        Path
-            Absolute path of the folder.
-
-        Raises
-        ------
-        OutputError
-            If it exists and `force` is off, holds something of yours, or cannot be written.
-        """
-        return write(self, path, langs=[langs] if isinstance(langs, str) else langs, force=force)
 
 
 def compare(

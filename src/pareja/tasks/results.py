@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 _writers: list[Callable[..., Path]] = []
 
@@ -17,3 +17,37 @@ def written_by(writer: Callable[..., Path]) -> None:
 def write(result: object, path: Path | str, **options: Any) -> Path:
     """Write a result, and return where it is."""
     return _writers[0](result, Path(path), **options)
+
+
+class FolderResult:
+    """A result that is written as a folder: reports in several languages, figures, numbers."""
+
+    def save(
+        self,
+        path: Path | str,
+        *,
+        langs: Literal["en", "es"] | Sequence[Literal["en", "es"]] = ("en",),
+        force: bool = False,
+    ) -> Path:
+        """Write the reports, figures and numbers to one folder.
+
+        Parameters
+        ----------
+        path
+            The folder, which is made.
+        langs
+            The languages of the reports, one report each.
+        force
+            Replace what an earlier run wrote there.
+
+        Returns
+        -------
+        Path
+            Absolute path of the folder.
+
+        Raises
+        ------
+        OutputError
+            If it exists and `force` is off, holds something of yours, or cannot be written.
+        """
+        return write(self, path, langs=[langs] if isinstance(langs, str) else langs, force=force)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations
-from pathlib import Path
 from typing import Literal, TypedDict, cast
 
 from pareja.analysis.alignment import Bridge, BridgeName, Geometry, bridges, geometry
@@ -41,7 +40,7 @@ from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Encoder, Fingerprint
 from pareja.errors import DatasetError, EncoderError
 from pareja.inputs import Pictures, find_dataset
-from pareja.tasks.results import write
+from pareja.tasks.results import FolderResult
 
 EMBEDDED = ("starter-unaligned", "starter")
 """A pair and a dual encoder that need no download."""
@@ -115,7 +114,7 @@ class EncoderResult:
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class StudyResult(FolderResult):
     """Several encoders on one dataset.
 
     Parameters
@@ -146,36 +145,6 @@ class StudyResult:
     resamples: int
     versions: Mapping[str, str]
     command: str
-
-    def save(
-        self,
-        path: Path | str,
-        *,
-        langs: Literal["en", "es"] | Sequence[Literal["en", "es"]] = ("en",),
-        force: bool = False,
-    ) -> Path:
-        """Write the reports, figures, numbers and matrices to one folder.
-
-        Parameters
-        ----------
-        path
-            The folder, which is made.
-        langs
-            The languages of the reports, one report each.
-        force
-            Replace what an earlier run wrote there.
-
-        Returns
-        -------
-        Path
-            Absolute path of the folder.
-
-        Raises
-        ------
-        OutputError
-            If it exists and `force` is off, holds something of yours, or cannot be written.
-        """
-        return write(self, path, langs=[langs] if isinstance(langs, str) else langs, force=force)
 
 
 def study(
