@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from pareja.datasets.duplicates import NEAR_DUPLICATE_BITS, perceptual_hash
+from pareja.datasets.duplicates import NEAR_DUPLICATE_BITS, SAME_COLOURS, Looks, looks
 from pareja.datasets.formats import load_dataset
 from pareja.datasets.images import decode_image
 
@@ -50,19 +50,35 @@ COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def bits(one: np.ndarray, other: np.ndarray) -> int:
-    return int(np.bitwise_count(one ^ other).sum())
+def seen(image: Image.Image) -> Looks:
+    found = looks(image)
+    if found is None:
+        raise SystemExit("a photograph was taken for a plain picture")
+    return found
+
+
+def bits(one: Looks, other: Looks) -> int:
+    return int(np.bitwise_count(one.hash ^ other.hash).sum())
+
+
+def colours(one: Looks, other: Looks) -> float:
+    """Return the cosine of the colours; NaN where one is grey."""
+    both = one.colours.any() and other.colours.any()
+    return float(one.colours @ other.colours) if both else np.nan
 
 
 def main() -> None:
-    hashes: dict[str, np.ndarray] = {}
+    hashes: dict[str, Looks] = {}
     copies: dict[str, list[int]] = {name: [] for name in COPIES}
+    cosines: dict[str, list[float]] = {name: [] for name in COPIES}
     for location in ("pareja20", "data/commons200"):
         for record in load_dataset(location):
             image = decode_image(record.source)
-            original = hashes[f"{location}/{record.file_name}"] = perceptual_hash(image)
+            original = hashes[f"{location}/{record.file_name}"] = seen(image)
             for name, copy in COPIES.items():
-                copies[name].append(bits(original, perceptual_hash(copy(image))))
+                copied = seen(copy(image))
+                copies[name].append(bits(original, copied))
+                cosines[name].append(colours(original, copied))
     names = list(hashes)
     pairs = sorted(
         (bits(hashes[one], hashes[other]), one, other)
@@ -73,11 +89,14 @@ def main() -> None:
     print("closest pairs:")
     for distance, one, other in pairs[:8]:
         print(f"{distance:5d}  {one}  {other}")
-    print(f"{'copies':18} {'median':>7} {'95 %':>6} {'max':>5} {'found':>7}")
+    print(f"{'copies':18} {'median':>7} {'95 %':>6} {'max':>5} {'found':>7} {'colours, least':>15}")
     for name, distances in copies.items():
         median, high, top = np.quantile(distances, [0.5, 0.95, 1])
-        found = np.mean(np.less_equal(distances, NEAR_DUPLICATE_BITS))
-        print(f"{name:18} {median:7.0f} {high:6.0f} {top:5.0f} {found:7.1%}")
+        same = ~(np.array(cosines[name]) < SAME_COLOURS)
+        found = np.mean(np.less_equal(distances, NEAR_DUPLICATE_BITS) & same)
+        known = [cosine for cosine in cosines[name] if np.isfinite(cosine)]
+        least = f"{min(known):.2f}" if known else "grey"
+        print(f"{name:18} {median:7.0f} {high:6.0f} {top:5.0f} {found:7.1%} {least:>15}")
 
 
 if __name__ == "__main__":

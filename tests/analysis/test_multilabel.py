@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
@@ -32,6 +33,13 @@ def test_labels_without_pictures_are_left_out() -> None:
     scores = multilabel([[0.9, 0.2], [0.1, 0.1]], [[1, 0], [0, 0]], ["a", "b"])
     assert scores.average_precision == {"a": 1.0}
     assert scores.mean_average_precision.value == 1
+
+
+def test_micro_f1_rests_on_the_pictures_that_have_or_get_a_label() -> None:
+    truth = np.zeros((100, 1))
+    truth[:3] = 1
+    found = multilabel(truth, truth, ["a"], resamples=100).micro_f1
+    assert found.low == pytest.approx(binomtest(3, 3).proportion_ci(method="wilson").low)
 
 
 def test_truth_must_fit() -> None:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from pareja.datasets import duplicates
-from pareja.datasets.duplicates import NEAR_DUPLICATE_BITS, near_duplicates, perceptual_hash
+from pareja.datasets.duplicates import NEAR_DUPLICATE_BITS, Looks, looks, near_duplicates
 from pareja.datasets.formats import load_dataset
 from pareja.datasets.images import decode_image
 
@@ -19,9 +19,42 @@ def bits(one: np.ndarray, other: np.ndarray) -> int:
     return int(np.unpackbits((one ^ other).view(np.uint8)).sum())
 
 
+def seen(image: Image.Image) -> Looks:
+    found = looks(image)
+    assert found is not None
+    return found
+
+
+def disc(colour: str) -> Image.Image:
+    image = Image.new("RGB", (120, 90), "white")
+    ImageDraw.Draw(image).ellipse((30, 15, 90, 75), fill=colour)
+    return image
+
+
+def test_colours_tell_pictures_of_one_shape_apart() -> None:
+    colours = ["red", "blue", "green", "yellow", "purple"]
+    discs = [seen(disc(colour)) for colour in colours]
+    assert near_duplicates(discs) == []
+    smaller, grey = disc("blue").resize((60, 45)), disc("blue").convert("L")
+    found = near_duplicates([*discs, seen(smaller), seen(grey)])
+    assert found[0][:2] == (1, 5)
+    assert [later for _, later, _ in found] == [5, 6]
+
+
+def test_a_plain_picture_looks_like_nothing_that_a_hash_could_tell() -> None:
+    generator = np.random.default_rng(0)
+    for colour in ("red", "blue", "white", "black"):
+        swatch = Image.new("RGB", (80, 60), colour)
+        grain = generator.normal(np.array(swatch), 4).clip(0, 255).astype(np.uint8)
+        spotted = swatch.copy()
+        spotted.putpixel((10, 10), (128, 128, 128))
+        for plain in (swatch, Image.fromarray(grain), spotted):
+            assert looks(plain) is None
+
+
 def test_copies_are_near_and_other_pictures_are_not() -> None:
     images = [decode_image(r.source, network_side=320) for r in load_dataset("pareja20")]
-    hashes = [perceptual_hash(image) for image in images]
+    hashes = [seen(image) for image in images]
     assert near_duplicates(hashes) == []
     image = images[0]
     file = io.BytesIO()
@@ -32,15 +65,15 @@ def test_copies_are_near_and_other_pictures_are_not() -> None:
         decode_image(file.getvalue()),
         image.crop((width // 50, height // 50, width - width // 50, height - height // 50)),
     ]
-    found = near_duplicates([hashes[1], hashes[0], *map(perceptual_hash, copies)])
+    found = near_duplicates([hashes[1], hashes[0], *map(seen, copies)])
     assert [later for _, later, _ in found] == [2, 3, 4]
     assert all(distance <= NEAR_DUPLICATE_BITS for _, _, distance in found)
-    assert near_duplicates([hashes[0], perceptual_hash(ImageOps.mirror(image))]) == []
+    assert near_duplicates([hashes[0], seen(ImageOps.mirror(image))]) == []
 
 
 def test_no_picture_and_one_have_no_duplicates() -> None:
     assert near_duplicates([]) == []
-    assert near_duplicates([perceptual_hash(Image.effect_noise((64, 64), 50))]) == []
+    assert near_duplicates([seen(Image.effect_noise((64, 64), 50))]) == []
 
 
 @given(
@@ -56,6 +89,8 @@ def test_the_nearest_earlier_picture_is_found_whatever_the_strip(
         distance, earlier = min((bits(stack[i], stack[later]), i) for i in range(later))
         if distance <= threshold:
             expected.append((earlier, later, distance))
+    grey = np.zeros(128, np.float32)
+    pictures = [Looks(row, grey) for row in stack]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_STRIP_BYTES", strip_bytes)
-        assert near_duplicates(list(stack), threshold=threshold) == expected
+        assert near_duplicates(pictures, threshold=threshold) == expected

@@ -104,13 +104,15 @@ def multilabel(
     f1 = ratio(2 * hits, members + claims)
     micro = ratio(2 * hits.sum(axis=1), (members + claims).sum(axis=1))
     present = true.max(axis=0) > 0
+    # A picture that has no label and gets none says nothing of F1.
+    asked = int((true + given).any(axis=1).sum())
 
     return MultiLabelScores(
         labels=tuple(labels),
         n_images=n,
         mean_average_precision=mean_interval(precision[:, 0], precision.T[1:], members[0]),
         chance_map=float(true.mean(axis=0)[present].mean()),
-        micro_f1=share_interval(float(micro[0]), micro[1:], n),
+        micro_f1=share_interval(float(micro[0]), micro[1:], asked),
         macro_f1=mean_interval(f1[0], f1[1:], (members + claims)[0] / 2),
         average_precision={
             label: float(precision[c, 0]) for c, label in enumerate(labels) if present[c]

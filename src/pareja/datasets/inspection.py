@@ -9,10 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pareja.datasets.duplicates import perceptual_hash
+from pareja.datasets.duplicates import Looks, looks
 from pareja.datasets.images import decode_image, image_size
 from pareja.datasets.provenance import Sign, signs_of_generation
 from pareja.datasets.records import Record
@@ -34,13 +31,12 @@ class Appearance:
     sharpness
         As `pareja.datasets.sharpness.sharpness` measures it; None where the picture is too small.
     looks
-        As `pareja.datasets.duplicates.perceptual_hash` has it; None where the picture is of one
-        colour, which looks like every other such picture.
+        By which near duplicates are found; None where the picture is plain.
     """
 
     size: tuple[int, int]
     sharpness: float | None
-    looks: NDArray[np.uint64] | None
+    looks: Looks | None
 
 
 @dataclass(frozen=True)
@@ -104,10 +100,9 @@ def _inspect(record: Record) -> Inspection:
         image = decode_image(encoded, network_side=WORKING_SIDE)
     except ImageError as error:
         return Inspection(digest, signs, None, error.reason)
-    low, high = image.convert("L").getextrema()
     appearance = Appearance(
         size=(width, height),
         sharpness=sharpness(image) if min(image.size) >= MIN_SIDE else None,
-        looks=perceptual_hash(image) if low != high else None,
+        looks=looks(image),
     )
     return Inspection(digest, signs, appearance)
