@@ -92,10 +92,18 @@ def test_several_captions_of_a_picture_are_paired_anew_together() -> None:
 
 
 def test_no_other_module_has_a_threshold_of_its_own() -> None:
-    rule = re.compile(r"ALPHA|p_value\s*<|\.low\s*>\s*0|\.high\s*<\s*0|\.low\s*>\s*max\(")
+    rule = re.compile(
+        r"ALPHA\s*=|[<>]=?\s*ALPHA|p_value\s*[<>]|\.low\s*>\s*0|\.high\s*<\s*0|\.low\s*>\s*max\("
+    )
     found = [
         str(path.relative_to(SOURCE))
-        for path in SOURCE.rglob("*.py")
-        if rule.search(path.read_text(encoding="utf-8"))
+        for path in SOURCE.rglob("*")
+        if path.suffix in {".py", ".jinja"} and rule.search(path.read_text(encoding="utf-8"))
     ]
     assert found == ["analysis/verdicts.py"]
+
+
+def test_no_sentence_has_the_threshold_written_into_it() -> None:
+    words = (SOURCE / "words").glob("*.toml")
+    written = [path.name for path in words if re.search(r"0[.,]05", path.read_text("utf-8"))]
+    assert written == []

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pareja.analysis.repeated import RepeatedAccuracy
+from pareja.analysis.significance import Estimate
 from pareja.classifiers.few_shot import Method
 from pareja.classifiers.learned import load_classifier
-from pareja.cli.fewshot import Way
+from pareja.cli.fewshot import Way, print_curves
+from pareja.tasks.learning_curves import LearningCurves, LearningPoint
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja
@@ -56,6 +61,41 @@ def test_curves_as_a_table_and_as_json(pareja: Pareja, kinds: Path) -> None:
     assert 0 <= first["balanced_accuracy"]["value"] <= 1
     assert len(first["balanced_accuracy"]["ci"]) == len(first["settings"]) == 2
     assert found["zero_shot"]["accuracy"]["value"] > 0.5
+
+
+def test_the_gain_that_decides_stands_below_the_accuracy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def scores(gain: Estimate | None) -> RepeatedAccuracy:
+        return RepeatedAccuracy(Estimate(0.6, 0.5, 0.7), Estimate(0.5, 0.4, 0.6), gain)
+
+    gains = (
+        Estimate(0.1, 0.01, 0.2),
+        Estimate(-0.1, -0.2, -0.01),
+        Estimate(-0.001, -0.2, 0.2),
+    )
+    curves = LearningCurves(
+        labels=("a", "b"),
+        shots=(1, 2, 4),
+        seeds=3,
+        n_images=20,
+        n_tests=4,
+        zero_shot=scores(None),
+        points=tuple(
+            LearningPoint("knn", shots, scores(gain), ())
+            for shots, gain in zip((1, 2, 4), gains, strict=True)
+        ),
+    )
+    none_left_out: Any = SimpleNamespace(left_out=())
+    print_curves(curves, none_left_out)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    (second,) = (line for line in lines if "*" in line and "zero-shot" not in line)
+    assert re.findall(r"\S+ \[.*?\][*°]?", second) == [
+        "0.10 [0.01, 0.20]*",
+        "-0.10 [-0.20, -0.01]°",
+        "0.00 [-0.20, 0.20]",
+    ]
 
 
 def test_a_saved_classifier(pareja: Pareja, kinds: Path, colours: ColourEncoder) -> None:

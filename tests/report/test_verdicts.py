@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pareja.analysis.classification import Reliability
+from pareja.analysis.classification import Reliability, classification
 from pareja.analysis.comparison import Agreement
 from pareja.analysis.modality import PromptScores
 from pareja.analysis.significance import Estimate, PermutationTest
@@ -16,7 +16,7 @@ from pareja.analysis.verdicts import ALPHA
 from pareja.report.content import build_document
 from pareja.report.document import Bullets, Paragraph
 from pareja.report.frame import Frame
-from pareja.report.verdicts import p_values
+from pareja.report.verdicts import beside_guessing, p_values
 from pareja.tasks.study import EncoderResult, StudyResult
 from pareja.words.wording import Lang
 
@@ -91,22 +91,52 @@ def test_recall_is_above_chance_where_its_own_test_says_so_and_p_is_in_the_sente
 
 
 @pytest.mark.parametrize(
-    ("forward", "backward", "pairs", "sentence"),
+    ("forward", "backward", "pairs", "english", "spanish"),
     [
-        (0.01, 0.01, 0.01, "matches pictures and words better than chance"),
-        (0.01, 0.40, 0.01, "matches pictures and words in part"),
-        (0.40, 0.01, 0.40, "matches pictures and words in part"),
-        (0.40, 0.40, 0.01, "brings matched pairs closer, but the right answer seldom"),
-        (0.40, 0.40, 0.40, "finds no more than chance would"),
+        (0.01, 0.01, 0.01, "pictures and words better than chance", "palabras mejor que el azar"),
+        (0.01, 0.40, 0.01, "pictures and words in part", "solo en parte"),
+        (0.40, 0.01, 0.40, "pictures and words in part", "solo en parte"),
+        (0.40, 0.40, 0.01, "is not shown to put the right", "no se ha podido mostrar que ponga"),
+        (0.40, 0.40, 0.40, "finds no more than chance would", "no acierta más que el azar"),
     ],
 )
 def test_the_summary_says_how_much_a_dual_encoder_was_shown_to_do(
-    forward: float, backward: float, pairs: float, sentence: str, study: Study
+    forward: float, backward: float, pairs: float, english: str, spanish: str, study: Study
 ) -> None:
     result = study(["dual"])
     matching = matched(result.encoders[0], pairs, 0.05)
     changed = with_first(result, matching=matching, **first_places(forward, backward))
-    assert sentence in texts(changed, "en", "summary").split("\n")[1]
+    assert english in texts(changed, "en", "summary").split("\n")[1]
+    assert spanish in texts(changed, "es", "summary").split("\n")[1]
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_the_method_holds_for_several_captions_and_names_the_rule_that_decides(
+    lang: Lang, study: Study
+) -> None:
+    said = texts(study(["dual"]), lang, "method")
+    assert "diagonal" not in said
+    rule = {"en": "Where there is a test, its p decides", "es": "hay un contraste, decide su p"}
+    assert rule[lang] in said
+    assert {"en": "at least 0.05", "es": "no baja de 0,05"}[lang] in said
+
+
+@pytest.mark.parametrize(
+    ("truth", "chosen", "side"),
+    [
+        # Two labels swapped.
+        ([0, 1] * 20, [1, 0] * 20, "below"),
+        # 90 of 100 share a label: far above guessing at random, far below saying it always.
+        ([0] * 90 + [1] * 10, [0] * 60 + [1] * 40, "rarer"),
+        ([0, 1] * 20, [0, 1] * 20, "above"),
+        ([0, 1, 0, 1, 0], [0, 1, 0, 1, 1], "not_shown"),
+    ],
+)
+def test_an_accuracy_is_held_against_guessing_and_the_commonest_label(
+    truth: list[int], chosen: list[int], side: str
+) -> None:
+    scores = classification(np.eye(2)[chosen], np.array(truth), ["a", "b"], resamples=200)
+    assert beside_guessing(scores) == side
 
 
 @pytest.mark.parametrize(

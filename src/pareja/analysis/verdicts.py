@@ -5,7 +5,9 @@ One rule holds everywhere:
 - Where a question has a test, **its p decides**, at 0.05. The interval beside it says how large
   the difference may be, and decides nothing. At the edge the two may disagree, because they are
   made in different ways: an exact test counts discordant pairs, a bootstrap resamples pictures.
-- Where a number has no test, **its interval decides**: the reference has to lie outside it.
+- Where a number has no test, **its interval decides**: the reference has to lie outside it. Two
+  numbers that have no test between them differ where their intervals leave a gap, which asks for
+  more than a test would.
 
 Every verdict has three outcomes, because a number far below its reference is as much of a finding
 as one far above it: captions that were swapped look like that.

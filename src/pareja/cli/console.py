@@ -173,7 +173,9 @@ def command_line() -> str:
 
 def interval(estimate: Estimate) -> str:
     """Return an estimate with its interval."""
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    # Adding 0 turns the -0.0 that small differences round to into 0.0.
+    value, low, high = (round(x, 2) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def print_json(value: Any) -> None:

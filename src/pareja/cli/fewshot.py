@@ -167,9 +167,13 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
 
     k = len(curves.labels)
     table = Table(
+        box=None,
+        pad_edge=False,
+        collapse_padding=True,
         title=f"Balanced accuracy, {curves.n_images} pictures, {k} labels",
         caption=f"{curves.n_tests} tests in each of {curves.seeds} draws; by chance {1 / k:.2f}. "
-        "95 % intervals over draws and pictures; * better, ° worse than zero-shot.",
+        "95 % intervals over draws and pictures."
+        + (" Second line: minus zero-shot; * above 0, ° below 0." if curves.zero_shot else ""),
     )
     table.add_column("method")
     for shots in curves.shots:
@@ -191,12 +195,13 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
 
 
 def _cell(scores: RepeatedAccuracy) -> str:
+    """Return the accuracy, and below it the gain over zero-shot that decides about the mark."""
     from pareja.analysis.verdicts import by_interval
 
-    marks = {"above": "*", "below": "°", "not_shown": " "}
-    return (
-        interval(scores.balanced) + marks[by_interval(scores.gain) if scores.gain else "not_shown"]
-    )
+    if scores.gain is None:
+        return interval(scores.balanced)
+    mark = {"above": "*", "below": "°", "not_shown": " "}[by_interval(scores.gain)]
+    return f"{interval(scores.balanced)} \n{interval(scores.gain)}{mark}"
 
 
 def _numbers(given: str) -> Sequence[int]:

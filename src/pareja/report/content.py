@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from pareja.analysis.verdicts import corrected, expected_by_chance, smallest_p
+from pareja.analysis.verdicts import ALPHA, corrected, expected_by_chance, smallest_p
 from pareja.report import results
 from pareja.report.document import (
     Block,
@@ -228,6 +228,7 @@ def _method(frame: Frame) -> Section:
                 "method.numbers",
                 resamples=words.integer(result.resamples),
                 permutations=words.integer(result.permutations),
+                alpha=words.number(ALPHA),
             )
         ),
         *_formulas(
@@ -300,6 +301,7 @@ def _limits(frame: Frame) -> Section:
             "limits.many_tests",
             tests=words.count("test", len(tests)),
             expected=words.number(expected_by_chance(len(tests)), 1),
+            alpha=words.number(ALPHA),
             threshold=words.number(threshold, 4),
             passed=words.integer(passed),
         ),

@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 
 from pareja.analysis.significance import Estimate
-from pareja.analysis.verdicts import by_interval, expected_by_chance, of_agreement
+from pareja.analysis.verdicts import ALPHA, expected_by_chance, of_agreement
 from pareja.report.document import (
     Block,
     Bullets,
@@ -24,6 +24,7 @@ from pareja.report.document import (
     joined,
     plain,
 )
+from pareja.report.verdicts import beside_guessing
 from pareja.tasks.compare import Difference, Dispute, ModelComparison, Variant
 from pareja.words.spans import Inline, Span
 from pareja.words.wording import Wording
@@ -95,8 +96,6 @@ class _Writer:
         words, comparison = self.words, self.comparison
         best = max(self._variants, key=lambda variant: variant.scores.top1.value)
         commonest = int(np.bincount(comparison.truth).argmax())
-        guessing = max(best.scores.majority, best.scores.chance_top1)
-        side = by_interval(best.scores.top1, guessing)
         yield joined(
             [
                 words(
@@ -108,7 +107,7 @@ class _Writer:
                     majority_label=comparison.labels[commonest],
                     majority=words.number(best.scores.majority),
                 ),
-                words(f"models.best_{side}"),
+                words(f"models.best_{beside_guessing(best.scores)}"),
             ]
         )
         if len(comparison.models) == 1:
@@ -171,6 +170,7 @@ class _Writer:
                 "models.no_correction",
                 n=words.integer(len(tests)),
                 expected=words.number(expected_by_chance(len(tests))),
+                alpha=words.number(ALPHA),
             )
             rows = []
             for found in tests:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from pareja.analysis.categories import CategoryScores
+from pareja.analysis.classification import ClassificationScores
 from pareja.analysis.comparison import Comparison
 from pareja.analysis.modality import DualScores, PromptScores
 from pareja.analysis.retrieval import Direction
 from pareja.analysis.significance import PermutationTest
-from pareja.analysis.verdicts import Outcome, apart, correlated, of_agreement, of_test
+from pareja.analysis.verdicts import Outcome, apart, by_interval, correlated, of_agreement, of_test
 from pareja.report.readings import DIRECTIONS, Reading
 from pareja.tasks.study import EncoderResult, StudyResult
 
@@ -60,6 +61,17 @@ def extremes(categories: Iterable[CategoryScores]) -> tuple[CategoryScores, Cate
     """Return the category with the highest and the one with the lowest R@1, picture to caption."""
     ordered = sorted(categories, key=lambda scores: -scores.image_to_text.value)
     return ordered[0], ordered[-1]
+
+
+def beside_guessing(scores: ClassificationScores) -> Outcome | Literal["rarer"]:
+    """Return where an accuracy lies beside guessing at random and saying the commonest label.
+
+    ``"rarer"``: below the commonest label's share, but not below guessing at random.
+    """
+    if by_interval(scores.top1, scores.chance_top1) == "below":
+        return "below"
+    side = by_interval(scores.top1, scores.majority)
+    return "rarer" if side == "below" else side
 
 
 def geometry_tests(encoder: EncoderResult) -> dict[str, PermutationTest]:

@@ -19,6 +19,7 @@ from pareja.analysis.classification import (
     compare_classifiers,
 )
 from pareja.analysis.comparison import Agreement
+from pareja.analysis.verdicts import of_agreement
 from pareja.classifiers.classification import Loss
 from pareja.classifiers.prompts import template_sets
 from pareja.classifiers.zero_shot import activations
@@ -202,6 +203,7 @@ def comparison_page(
         least=least,
         sets=template_sets(),
         compared=compared,
+        of_agreement=of_agreement,
         shown=compared.disputes[:_DISPUTES] if compared else (),
         matrix=compared is not None and len(compared.labels) <= _LARGEST_MATRIX,
     )
