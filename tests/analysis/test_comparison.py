@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pareja.analysis import Comparison, compare
+from pareja.analysis.comparison import hit_agreement
 from pareja.analysis.significance import Floats
 from pareja.errors import AnalysisError
 
@@ -122,3 +125,24 @@ def test_bad_input() -> None:
         quick(np.eye(2), np.eye(3)[:, :2], [0, 1])
     with pytest.raises(AnalysisError, match="image_categories"):
         compare("a", "b", np.eye(2), np.eye(2), [0, 1], ["x"])
+
+
+def test_hits_on_several_captions_change_places_by_picture() -> None:
+    gains = np.array([3, 2, 3, -1, 2, 0, 1, 3])
+    pictures = np.repeat(np.arange(8), 3)
+    hits_a = (np.arange(3)[None, :] < gains[:, None]).astype(float).ravel()
+    hits_b = (np.arange(3)[None, :] < -gains[:, None]).astype(float).ravel()
+    found = hit_agreement(hits_a, hits_b, pictures, 99, 0)
+    every = np.array(list(product([-1, 1], repeat=8))) @ gains
+    exact = 2 * np.mean(every >= gains.sum())
+    assert found.p_value == pytest.approx(exact, abs=0.01)
+    # As independent captions, 14 against 1 would be ten times as telling.
+    assert found.p_value > 10 * stats.binomtest(1, 15).pvalue
+
+
+def test_captions_written_twice_prove_no_more() -> None:
+    a, b = np.array([1.0] * 5 + [0.0] * 5), np.array([0.0] * 5 + [0.0] * 5)
+    once = hit_agreement(a, b, np.arange(10), 99, 0).p_value
+    twice = hit_agreement(np.repeat(a, 5), np.repeat(b, 5), np.repeat(np.arange(10), 5), 99, 0)
+    assert once == pytest.approx(2 / 32)
+    assert twice.p_value == pytest.approx(once, abs=0.01)

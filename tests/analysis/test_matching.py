@@ -144,3 +144,9 @@ def test_draws_are_refused_when_there_are_none() -> None:
         matching(np.eye(3), [0, 1, 2], permutations=0)
     with pytest.raises(AnalysisError, match="resamples"):
         matching(np.eye(3), [0, 1, 2], resamples=0)
+
+
+@pytest.mark.parametrize("level", [0.1, 1 / 3, -7.0, 0.0])
+def test_equal_similarities_are_ties_and_no_finding(level: float) -> None:
+    scores = matching(np.full((9, 9), level), np.arange(9), permutations=999, resamples=99)
+    assert scores.test.p_value == 1

@@ -29,6 +29,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "pareja"
         (0.049, 0.1, "above"),
         (0.049, -0.1, "below"),
         (0.05, 0.1, "not_shown"),
+        # Prints as 0.050.
+        (0.0499, 0.1, "not_shown"),
         (float("nan"), 0.1, "not_shown"),
         (0.001, 0.0, "not_shown"),
     ],
@@ -39,7 +41,15 @@ def test_a_test_has_three_outcomes(p_value: float, effect: float, outcome: str) 
 
 @pytest.mark.parametrize(
     ("low", "high", "outcome"),
-    [(0.1, 0.3, "above"), (-0.3, -0.1, "below"), (0.0, 0.3, "not_shown"), (-0.1, 0.3, "not_shown")],
+    [
+        (0.1, 0.3, "above"),
+        (-0.3, -0.1, "below"),
+        (0.0, 0.3, "not_shown"),
+        (-0.1, 0.3, "not_shown"),
+        # An end that prints as 0.00 excludes nothing.
+        (0.004, 0.3, "not_shown"),
+        (-0.3, -0.004, "not_shown"),
+    ],
 )
 def test_an_interval_has_three_outcomes(low: float, high: float, outcome: str) -> None:
     assert by_interval(Estimate((low + high) / 2, low, high)) == outcome

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from pareja.analysis.significance import Estimate
@@ -24,7 +25,7 @@ def test_both_languages_say_the_same_things() -> None:
 def test_english_numbers() -> None:
     words = Wording("en")
     assert words.number(-0.004) == "0.00"
-    assert words.number(-1.25, 1) == "−1.2"
+    assert words.number(-1.25, 1) == "−1.3"
     assert words.number(float("nan")) == "n/a"
     assert words.interval(Estimate(0.5, -0.25, 0.75)).split("\N{NO-BREAK SPACE}") == [
         "0.50",
@@ -127,3 +128,10 @@ def test_formulas_are_explained_in_both_languages() -> None:
         for key in load_formulas():
             assert f"formula.{key}" in words
             assert f"explained.{key}" in words
+
+
+def test_halves_print_alike_on_whichever_side_a_sum_ends() -> None:
+    words = Wording("en")
+    below, above = np.nextafter(0.125, 0), np.nextafter(0.125, 1)
+    assert {words.number(x) for x in (0.125, below, above)} == {"0.13"}
+    assert words.number(-0.125) == "\N{MINUS SIGN}0.13"

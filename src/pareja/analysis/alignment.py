@@ -230,7 +230,7 @@ def _projected_anew(
         own[draw] = similarity[owner, np.arange(len(owner))].sum()
         total[draw] = similarity.sum()
     null = mean_difference(own, total, *similarity.shape)
-    return permutation_test(statistic, null, two_sided=True)
+    return permutation_test(statistic, null, two_sided=True, scale=1.0)
 
 
 def _picture_means(captions: Floats, slots: Indices) -> Floats:

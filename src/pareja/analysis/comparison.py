@@ -40,7 +40,8 @@ class Agreement:
     difference
         R@1 of a minus R@1 of b, paired bootstrap over pictures.
     p_value
-        Exact McNemar test (two-sided binomial on the discordant queries); 1 where none is.
+        Two-sided; 1 where no query is discordant. With one query a picture McNemar's exact test, a
+        binomial on the discordant queries; with several, its like over pictures.
     """
 
     both: float
@@ -230,7 +231,13 @@ def _rank_correlation(a: Floats, b: Floats, weights: Iterable[Floats], units: in
 
 
 def hit_agreement(
-    hits_a: Floats, hits_b: Floats, pictures: Indices, resamples: int, seed: int
+    hits_a: Floats,
+    hits_b: Floats,
+    pictures: Indices,
+    resamples: int,
+    seed: int,
+    *,
+    permutations: int = 9999,
 ) -> Agreement:
     """Count the hits and misses of two systems, and test whether one has more hits.
 
@@ -242,19 +249,40 @@ def hit_agreement(
         The picture of each query, ``(n_queries,)``: what the bootstrap draws.
     resamples, seed
         Of that bootstrap.
+    permutations
+        How often signs are drawn where a picture has several queries.
     """
     only_a, only_b = float(hits_a @ (1 - hits_b)), float((1 - hits_a) @ hits_b)
-    most, least = max(only_a, only_b), min(only_a, only_b)
-    # P(X >= most) of a fair binomial on most + least queries.
-    tail = float(betainc(most, least + 1, 0.5)) if most > 0 else 1.0
+    _, units, queries = np.unique(pictures, return_inverse=True, return_counts=True)
+    if queries.max() > 1:
+        p_value = _by_signs(summed(units, hits_a - hits_b), permutations, seed)
+    else:
+        p_value = _mcnemar(only_a, only_b)
     return Agreement(
         both=float(hits_a @ hits_b),
         only_a=only_a,
         only_b=only_b,
         neither=float((1 - hits_a) @ (1 - hits_b)),
         difference=_difference(pictures, hits_a - hits_b, resamples, seed),
-        p_value=min(1.0, 2 * tail),
+        p_value=p_value,
     )
+
+
+def _mcnemar(only_a: float, only_b: float) -> float:
+    most, least = max(only_a, only_b), min(only_a, only_b)
+    # P(X >= most) of a fair binomial on most + least queries.
+    return min(1.0, 2 * float(betainc(most, least + 1, 0.5))) if most > 0 else 1.0
+
+
+def _by_signs(gains: Floats, permutations: int, seed: int) -> float:
+    """Test whether gains have a side: each picture's could as well be the other system's.
+
+    With gains of 1 and -1 alone this is McNemar's test.
+    """
+    sizes, counts = np.unique(np.abs(gains[gains != 0]), return_counts=True)
+    # The signs of gains of the same size sum to a binomial.
+    plus = np.random.default_rng(seed).binomial(counts, 0.5, size=(permutations, len(counts)))
+    return permutation_p_value(float(gains.sum()), (2 * plus - counts) @ sizes, two_sided=True)
 
 
 def _difference(pictures: Indices, gains: Floats, resamples: int, seed: int) -> Estimate:

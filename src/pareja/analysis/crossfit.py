@@ -316,7 +316,7 @@ class CrossFit:
             own[draw] = np.vdot(left_own, matched)
             total[draw] = np.vdot(left_sums, sums)
         null = mean_difference(own, total, len(blocks.image_block), len(blocks.caption_slot))
-        return permutation_test(statistic, null, two_sided=True)
+        return permutation_test(statistic, null, two_sided=True, scale=1.0)
 
 
 def relative(images: Side, captions: Side) -> CrossFit:

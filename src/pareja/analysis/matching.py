@@ -126,7 +126,12 @@ def matching(
             difference, _difference_draws(sums, owners, counts), n_images
         ),
         auc=share_interval(auc_value, auc_draws, n_images),
-        test=permutation_test(difference, _paired_anew(sums, n_captions, pairings), two_sided=True),
+        test=permutation_test(
+            difference,
+            _paired_anew(sums, n_captions, pairings),
+            two_sided=True,
+            scale=float(np.abs(matrix).max()),
+        ),
     )
 
 

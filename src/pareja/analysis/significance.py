@@ -230,7 +230,9 @@ def paired_difference(gains: Floats, queries: Floats, resamples: int, seed: int)
     return percentile_interval(value, np.clip(draws, -1, 1), units)
 
 
-def permutation_p_value(statistic: float, null: Floats, *, two_sided: bool = False) -> float:
+def permutation_p_value(
+    statistic: float, null: Floats, *, two_sided: bool = False, scale: float = 0.0
+) -> float:
     """Return ``(C + 1) / (permutations + 1)``.
 
     Parameters
@@ -242,6 +244,9 @@ def permutation_p_value(statistic: float, null: Floats, *, two_sided: bool = Fal
     two_sided
         False: C counts the permutations that reach at least the observed value. True: twice the
         smaller of both tails, at most 1.
+    scale
+        For a difference, the size of what was subtracted: where nothing is left but rounding
+        errors of such numbers, all pairings are level.
 
     Returns
     -------
@@ -253,7 +258,7 @@ def permutation_p_value(statistic: float, null: Floats, *, two_sided: bool = Fal
     >>> permutation_p_value(2.0, np.array([0.0, 1.0, 2.0]))
     0.5
     """
-    slack = _SLACK * max(abs(statistic), float(np.abs(null).max()))
+    slack = _SLACK * max(abs(statistic), float(np.abs(null).max()), scale)
     above = (int(np.count_nonzero(null >= statistic - slack)) + 1) / (null.size + 1)
     if not two_sided:
         return above
@@ -261,7 +266,9 @@ def permutation_p_value(statistic: float, null: Floats, *, two_sided: bool = Fal
     return min(1.0, 2 * min(above, below))
 
 
-def permutation_test(statistic: float, null: Floats, *, two_sided: bool = False) -> PermutationTest:
+def permutation_test(
+    statistic: float, null: Floats, *, two_sided: bool = False, scale: float = 0.0
+) -> PermutationTest:
     """Test a statistic that is large when the pairing matters.
 
     Parameters
@@ -272,6 +279,8 @@ def permutation_test(statistic: float, null: Floats, *, two_sided: bool = False)
         The same under random pairings, shape ``(permutations,)``.
     two_sided
         Whether a statistic far below chance counts as much as one far above.
+    scale
+        For a difference, the size of what was subtracted.
 
     Returns
     -------
@@ -281,7 +290,7 @@ def permutation_test(statistic: float, null: Floats, *, two_sided: bool = False)
     low, high = np.quantile(null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return PermutationTest(
         statistic=statistic,
-        p_value=permutation_p_value(statistic, null, two_sided=two_sided),
+        p_value=permutation_p_value(statistic, null, two_sided=two_sided, scale=scale),
         null_mean=float(null.mean()),
         null_low=float(low),
         null_high=float(high),

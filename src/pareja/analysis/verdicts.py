@@ -9,6 +9,9 @@ One rule holds everywhere:
   numbers that have no test between them differ where their intervals leave a gap, which asks for
   more than a test would.
 
+Both are read as they are printed, p to three decimals and intervals to two, so that whoever reads
+a verdict can see it in the numbers beside it.
+
 Every verdict has three outcomes, because a number far below its reference is as much of a finding
 as one far above it: captions that were swapped look like that.
 """
@@ -33,8 +36,8 @@ Outcome = Literal["above", "below", "not_shown"]
 
 
 def significant(p_value: float) -> bool:
-    """Return whether a p-value is below 0.05; False for NaN."""
-    return bool(p_value < ALPHA)
+    """Return whether a p-value, to three decimals, is below 0.05; False for NaN."""
+    return round(float(p_value), 3) < ALPHA
 
 
 def by_test(p_value: float, effect: float) -> Outcome:
@@ -65,16 +68,16 @@ def by_interval(estimate: Estimate, reference: float = 0.0) -> Outcome:
     estimate
         The number with its interval.
     reference
-        What it is held against.
+        What it is held against; an end that prints like it excludes nothing.
 
     Examples
     --------
     >>> by_interval(Estimate(0.2, 0.1, 0.3)), by_interval(Estimate(0.2, 0.1, 0.3), 0.15)
     ('above', 'not_shown')
     """
-    if estimate.low > reference:
+    if _printed(estimate.low) > _printed(reference):
         return "above"
-    return "below" if estimate.high < reference else "not_shown"
+    return "below" if _printed(estimate.high) < _printed(reference) else "not_shown"
 
 
 def of_test(test: PermutationTest) -> Outcome:
@@ -101,7 +104,12 @@ def of_agreement(agreement: Agreement) -> Outcome:
 
 def apart(first: Estimate, second: Estimate) -> bool:
     """Return whether two intervals leave a gap between them."""
-    return bool(first.low > second.high or second.low > first.high)
+    higher, lower = (first, second) if first.low > second.low else (second, first)
+    return _printed(higher.low) > _printed(lower.high)
+
+
+def _printed(value: float) -> float:
+    return round(float(value), 2)
 
 
 def correlated(estimate: Estimate, p_value: float) -> Outcome | Literal["undefined"]:
@@ -123,7 +131,7 @@ def calibrated(ece: Estimate, reliability: Reliability) -> Literal["honest", "ov
 
     The interval of the error begins at 0 where they would often do as badly.
     """
-    if round(ece.low, 2) == 0:
+    if by_interval(ece) != "above":
         return "honest"
     confidence, accuracy = mean_confidence(reliability)
     return "over" if confidence > accuracy else "under"

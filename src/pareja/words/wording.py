@@ -106,7 +106,8 @@ class Wording:
         """Return a number with a fixed count of decimals, a true minus sign and no ``-0``."""
         if not math.isfinite(value):
             return self._words["number.none"]
-        text = f"{value:.{digits}f}"
+        # Sums that should be 0.125 end on either side of it: both are to print as 0.13.
+        text = f"{value * (1 + 1e-12):.{digits}f}"
         if float(text) == 0:
             text = text.lstrip("-")
         return text.replace(".", self._words["number.decimal"]).replace("-", "−")
