@@ -130,10 +130,10 @@ def test_related_spaces_are_bridged_but_not_by_the_baseline(n: int) -> None:
     found = by_name(images, captions, np.arange(n), permutations=99)
     for name in NAMES[1:]:
         assert found[name].image_to_text.recall[1].value > 0.7
-        assert found[name].matching.test.p_value == 0.01
+        assert found[name].matching.test.p_value == 0.02
         assert np.abs(found[name].similarity).max() <= 1
     assert found["random_projection"].image_to_text.recall[1].value < 0.2
-    assert found["random_projection"].matching.test.p_value > 0.01
+    assert found["random_projection"].matching.test.p_value > 0.02
 
 
 @pytest.mark.parametrize("n", [12, 23])
