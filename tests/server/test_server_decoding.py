@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -77,3 +79,43 @@ def test_every_door_waits_for_the_same_memory(
             answer = client.post(path, json=body)
     assert answer.status_code == 503, answer.text
     assert answer.headers["retry-after"] == "5"
+
+
+_HELD_BY_THREADS = """
+import io, re, threading, time
+from pathlib import Path
+from PIL import Image
+from pareja.server.decoding import Decoder
+from pareja.server.settings import Limits
+
+stream = io.BytesIO()
+Image.new("RGBA", (3000, 3000)).save(stream, "PNG")
+decoder = Decoder(Limits())
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+def work(turn, go):
+    with turn:
+        for _ in range(2):
+            with decoder.upload(stream.getvalue(), "large"):
+                pass
+    go.wait()
+
+before, turn, done = resident(), threading.Lock(), threading.Barrier(7)
+for _ in range(6):
+    threading.Thread(target=work, args=(turn, done), daemon=True).start()
+while done.n_waiting < 6:
+    time.sleep(0.01)
+print(resident() - before)
+done.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
+def test_threads_that_decoded_keep_no_memory_of_it() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", _HELD_BY_THREADS], capture_output=True, text=True, check=True
+    )
+    # One picture is 36 MB, and its decoding takes more than a hundred.
+    assert int(ran.stdout) < 100

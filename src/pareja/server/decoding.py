@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ from threading import Condition
 from PIL import Image
 
 from pareja.datasets.images import decode_image, image_size
+from pareja.datasets.signatures import HEAD_BYTES, picture_format
 from pareja.server.data_urls import read_data_url
 from pareja.server.problems import Problem
 from pareja.server.settings import Limits
@@ -18,13 +21,18 @@ NETWORK_SIDE = 512
 """Side of the largest network input that uploads are decoded for, in pixels."""
 
 BYTES_PER_PIXEL = 16
-"""Most memory that decoding takes at once: the samples, their RGB, and copies of both, with the
-four bytes that Pillow gives a pixel of each."""
+"""Most memory that decoding a pixel takes: its samples, their RGB, and copies of both, each with
+the four bytes that Pillow gives a pixel. ``benchmarks/server_memory.py`` measures it."""
+
+BYTES_PER_TIFF_PIXEL = 40
+"""The same for TIFF, whose samples may be floats."""
 
 RETRY_AFTER = 5
 """Seconds after which a client that was sent away is asked to come back."""
 
 _ANY_SIZE = 1 << 62
+_M_MMAP_THRESHOLD = -3
+_LARGE_BLOCK = 2**20
 
 
 class MemoryBudget:
@@ -76,6 +84,25 @@ class MemoryBudget:
                 self._changed.notify_all()
 
 
+def memory_of(encoded: bytes, pixels: int) -> int:
+    """Return the bytes that decoding a picture file of so many pixels takes at most."""
+    is_tiff = picture_format(encoded[:HEAD_BYTES]) == "TIFF"
+    return pixels * (BYTES_PER_TIFF_PIXEL if is_tiff else BYTES_PER_PIXEL)
+
+
+def give_freed_memory_back() -> None:
+    """Have glibc return large blocks to the system as soon as they are freed, in all threads.
+
+    By default it keeps them for the thread that freed them once it has seen a few: every thread
+    that ever decoded a large picture would hold the memory of one, and no budget would count it.
+    Other C libraries have no such setting, and nothing changes there.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+
+
 class Decoder:
     """Decodes pictures for all routes of a server, within one budget of memory.
 
@@ -86,6 +113,7 @@ class Decoder:
     """
 
     def __init__(self, limits: Limits) -> None:
+        give_freed_memory_back()
         self._pixels = limits.pixels
         self.budget = MemoryBudget(limits.decoded_bytes, limits.patience)
 
@@ -115,7 +143,7 @@ class Decoder:
         if width * height > self._pixels:
             limit = f"{self._pixels / 1e6:.0f}"
             raise Problem(413, "pixels", name=name, width=width, height=height, limit=limit)
-        with self.budget.take(BYTES_PER_PIXEL * width * height):
+        with self.budget.take(memory_of(encoded, width * height)):
             yield decode_image(
                 encoded, network_side=NETWORK_SIDE, max_pixels=self._pixels, name=name
             )
@@ -144,5 +172,5 @@ class Decoder:
             If memory is short for too long; if the file is no picture, or damaged.
         """
         width, height = image_size(encoded, name=name)
-        with self.budget.take(BYTES_PER_PIXEL * width * height):
+        with self.budget.take(memory_of(encoded, width * height)):
             yield decode_image(encoded, network_side=side, name=name)
