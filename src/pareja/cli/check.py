@@ -51,7 +51,15 @@ def check(
     unfit for a classroom.
     """
     with opened_cache(cache and model is not None) as kept:
-        report = examine(dataset, profile, split, model, device, batch_size, kept)
+        report = examine(
+            dataset,
+            profile,
+            split=split,
+            model=model,
+            device=device,
+            batch_size=batch_size,
+            cache=kept,
+        )
     if as_json:
         print_json(report.to_json())
     else:
@@ -62,6 +70,7 @@ def check(
 def examine(
     location: str,
     profile: ProfileName,
+    *,
     split: str | None = None,
     model: str | None = None,
     device: Device | None = None,

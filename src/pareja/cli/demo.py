@@ -21,7 +21,7 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
     import pareja
     from pareja.report import write_folder
 
-    report = examine("pareja20", "course", "starter")
+    report = examine("pareja20", "course", model="starter")
     print_report(report)
     if not report.ok:
         raise typer.Exit(1)

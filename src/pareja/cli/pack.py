@@ -40,7 +40,7 @@ def pack(
 
     if out is not None and out.suffix.lower() != ".zip":
         fail(f"{out}: end its name in .zip.", status=2)
-    report = examine(dataset, profile, split)
+    report = examine(dataset, profile, split=split)
     if not report.ok:
         if as_json:
             print_json(report.to_json())

@@ -110,10 +110,12 @@ def retrieval_table(result: StudyResult) -> Table:
     from rich.table import Table
 
     dataset = result.dataset
+    compared = next((encoder.bridge for encoder in result.encoders if encoder.bridge), None)
     table = Table(
         title=f"{dataset.name}: {len(dataset)} pictures, {len(dataset.captions)} captions",
         caption="R@k: share of queries with a right answer among the first k [95 % interval].\n"
-        "AUC, p: is a picture closer to its own caption than to others?",
+        "AUC, p: is a picture closer to its own caption than to others?"
+        + (f"\nA pair is compared with other encoders by {compared}." if compared else ""),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,
@@ -125,7 +127,9 @@ def retrieval_table(result: StudyResult) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for encoder in result.encoders:
         rows: list[tuple[str, EncoderResult | Bridge]] = [(encoder.name, encoder)]
-        rows += [(f"  {bridge.name}", bridge) for bridge in encoder.bridges[1:]]
+        if encoder.bridges:
+            table.add_row(encoder.name)
+            rows = [(f"  {bridge.name}", bridge) for bridge in encoder.bridges]
         for name, scores in rows:
             to_text, to_image = scores.image_to_text.recall, scores.text_to_image.recall
             table.add_row(
