@@ -18,6 +18,7 @@ LAYERS = (
     "report",
     "words",
     "tasks",
+    "training",
     "search",
     "classifiers",
     "embedding",
@@ -44,6 +45,7 @@ LAZY = (
     "pareja.encoders.efficientnet_lite_network",
     "pareja.encoders.sentence_network",
     "pareja.server",
+    "pareja.training",
 )
 HEAVY = {
     "c2pa",
@@ -55,6 +57,7 @@ HEAVY = {
     "matplotlib",
     "openvino",
     "pandas",
+    "peft",
     "pyarrow",
     "sentence_transformers",
     "tokenizers",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pareja.tasks.learning import fewshot, learn
     from pareja.tasks.moderation import moderate
     from pareja.tasks.study import study
+    from pareja.tasks.tuning import tune
 
 _HOMES = {
     "Collection": "search",
@@ -54,6 +55,7 @@ _HOMES = {
     "open": "search.collection",
     "pack": "tasks.checks",
     "study": "tasks.study",
+    "tune": "tasks.tuning",
 }
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "open",
     "pack",
     "study",
+    "tune",
 ]
 
 

@@ -29,6 +29,7 @@ from pareja.cli import (
     search,
     serve,
     study,
+    tune,
 )
 from pareja.cli.console import fail, warn
 from pareja.errors import ParejaError
@@ -58,6 +59,7 @@ for command in (
     classify.classify,
     fewshot.fewshot,
     moderate.moderate,
+    tune.tune,
 ):
     app.command()(command)
 app.add_typer(models.models_app, name="models")

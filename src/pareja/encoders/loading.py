@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.protocols import (
@@ -16,6 +16,10 @@ from pareja.encoders.protocols import (
     TextEncoder,
 )
 from pareja.errors import EncoderError, ModelUnavailableError
+
+if TYPE_CHECKING:
+    from pareja.encoders.checkpoint import Checkpoint
+    from pareja.encoders.towers import NetworkDualEncoder
 
 
 def load(
@@ -73,16 +77,23 @@ def load(
     if halves := pair_halves(name):
         return _load_pair(name, halves, device, precision)
     from pareja.encoders import hub
+    from pareja.encoders.adapters import CONFIG as ADAPTER
+    from pareja.encoders.checkpoint import Checkpoint
     from pareja.encoders.opening import open_folder
 
     folder = Path(name).expanduser()
     if card is None and name and folder.is_dir():
+        if (folder / ADAPTER).is_file():
+            return _load_adapted(Checkpoint(folder, name, name), device, precision)
         return open_folder(folder, name, device=device, precision=precision)
     if card is None and (
         not isinstance(given, str) or name.startswith((".", "/", "~")) or name.count("/") > 1
     ):
         raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
     local = hub.snapshot(name)
+    if (local.folder / ADAPTER).is_file():
+        adapter = Checkpoint(local.folder, name, local.repository, local.commit)
+        return _load_adapted(adapter, device, precision)
     return open_folder(
         local.folder,
         name,
@@ -92,6 +103,19 @@ def load(
         device=device,
         precision=precision,
     )
+
+
+def _load_adapted(
+    adapter: Checkpoint, device: str | None, precision: str | None
+) -> NetworkDualEncoder:
+    """Load the model that an adapter was trained on, with the adapter in it."""
+    from pareja.encoders.adapters import adapted, base_of
+    from pareja.encoders.towers import NetworkDualEncoder
+
+    base = load(base_of(adapter), device=device, precision=precision)
+    if not isinstance(base, NetworkDualEncoder):
+        raise adapter.error("what the adapter was trained on is no dual encoder of transformers")
+    return adapted(base, adapter)
 
 
 def require_images(encoder: AnyEncoder) -> ImageEncoder:

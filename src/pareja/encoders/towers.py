@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -145,11 +146,14 @@ class NetworkDualEncoder(NetworkImageEncoder, NetworkTextEncoder):
     read_logit_terms
         Returns what cosine similarities are multiplied by, and what is added then, to get logits;
         called when they are first needed.
+    folder
+        Where its files are.
     """
 
     loss: Literal["softmax", "sigmoid"]
     read_logit_terms: Callable[[], tuple[float, float]] = field(repr=False)
     kind: Literal["dual"] = "dual"
+    folder: Path | None = field(default=None, repr=False)
 
     @cached_property
     def logit_terms(self) -> tuple[float, float]:
@@ -228,4 +232,5 @@ def dual_encoder(
         precision=what,
         loss=loss,
         read_logit_terms=partial(checkpoint.logit_terms, highest_scale),
+        folder=checkpoint.folder,
     )

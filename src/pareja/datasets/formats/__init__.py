@@ -20,6 +20,7 @@ from pareja.datasets.formats.places import split_named
 from pareja.datasets.formats.reading import OnMissing, Reading
 from pareja.datasets.formats.webdataset import read_webdataset
 from pareja.datasets.records import Dataset
+from pareja.datasets.shapes import is_shapes, load_shapes
 from pareja.errors import DatasetError
 
 __all__ = ["OnMissing", "load_dataset", "only_split"]
@@ -42,6 +43,7 @@ def load_dataset(
     location
         One of
 
+        - the name of a dataset of drawn pictures, as ``shapes:2000`` (`pareja.datasets.shapes`),
         - the name of a bundled dataset, ``pareja20`` or ``commons200`` (a folder of that name is
           ``./pareja20``),
         - a folder or a zip of pictures: in the imagefolder layout, with a table or a JSON file of
@@ -128,6 +130,8 @@ def _read(location: str | Path, reading: Reading, limit: int | None, split: str 
     if isinstance(location, str):
         if location in BUNDLED:
             return read_tree(FolderTree(bundled_path(location)), location, reading)
+        if is_shapes(location):
+            return load_shapes(location, limit)
         if location.startswith(HUB_SCHEME):
             return read_hub(location, reading, limit, split)
     try:

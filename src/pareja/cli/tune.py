@@ -1,0 +1,219 @@
+"""``pareja tune``: adapt an encoder to one's own pictures, and say what that changed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pareja.cli.console import (
+    CacheOption,
+    DatasetArgument,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    SeedOption,
+    fail,
+    interval,
+    opened_cache,
+    print_json,
+    progress_bars,
+    stdout,
+    warn_of_skipped,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pareja.embedding.pipeline import Progress
+    from pareja.tasks.tuning import Measured, Tuned
+
+
+class Way(StrEnum):
+    """The methods of `pareja.training.methods`, which --help must not import."""
+
+    lora = "lora"
+    full = "full"
+    projection = "projection"
+
+
+class Learned(StrEnum):
+    """What pictures are paired with."""
+
+    caption = "caption"
+    label = "label"
+    category = "category"
+
+
+class Towers(StrEnum):
+    """Whose weights are trained."""
+
+    both = "both"
+    image = "image"
+    text = "text"
+
+
+def tune(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder of the adapted encoder.")],
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="The dual encoder that is adapted.")
+    ] = None,
+    from_scratch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of -m: a JSON file that says how large the networks of a new encoder "
+            "are. It learns from nothing but the dataset."
+        ),
+    ] = None,
+    method: Annotated[
+        Way | None,
+        typer.Option(
+            help="lora: low-rank changes of the attention; full: every weight; projection: the "
+            "last matrix alone.  [default: lora; full from scratch]"
+        ),
+    ] = None,
+    truth: Annotated[
+        Learned, typer.Option(help="What pictures are paired with.")
+    ] = Learned.caption,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Measure on this dataset instead of a part of the one learned from."),
+    ] = None,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(help="A dataset on which to measure what was forgotten; may be repeated."),
+    ] = None,
+    towers: Annotated[Towers, typer.Option(help="Whose weights are trained.")] = Towers.both,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="Train only the last so many blocks.")
+    ] = None,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of low-rank changes.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pictures, at most.")] = 20,
+    batch_size: Annotated[
+        int, typer.Option(min=2, help="Pairs that are told apart from each other.")
+    ] = 64,
+    chunk: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pairs in the networks at once, to save memory; same gradients."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="[default: 2e-4; 1e-3 from scratch]")
+    ] = None,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many epochs without gain; 0 never stops.")
+    ] = 5,
+    seed: SeedOption = 0,
+    device: DeviceOption = None,
+    cache: CacheOption = True,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Adapt an encoder to your pictures, and measure it before and after on pictures held out.
+
+    The result is a folder that -m takes in every command. Stopped training goes on with the same
+    command.
+    """
+    if (model is None) == (from_scratch is None):
+        fail("give either --model or --from-scratch", status=2)
+    from tempfile import TemporaryDirectory
+
+    from pareja.tasks.tuning import new_encoder, tune, tuned_to_json
+    from pareja.training.loop import Schedule
+    from pareja.training.lora import Rank
+
+    usual = (Way.lora, 2e-4) if from_scratch is None else (Way.full, 1e-3)
+    schedule = Schedule(
+        epochs=epochs,
+        batch_size=batch_size,
+        chunk=chunk,
+        learning_rate=learning_rate or usual[1],
+        patience=patience,
+        seed=seed,
+    )
+    with TemporaryDirectory(prefix="pareja-new-") as new, opened_cache(cache) as memory:
+        if from_scratch is not None:
+            new_encoder(from_scratch, dataset, Path(new), seed=seed)
+        with progress_bars() as show:
+
+            def progress(what: str, done: int, of: int, loss: float | None) -> None:
+                title = what if loss is None else f"{what} · loss {loss:.3f}"
+                show(title, _at(done, of))
+
+            result = tune(
+                model or new,
+                dataset,
+                method=(method or usual[0]).value,
+                truth=truth.value,
+                test=test,
+                others=other or (),
+                towers=towers.value,
+                rank=Rank(rank=rank, alpha=2.0 * rank, blocks=blocks),
+                schedule=schedule,
+                device=device,
+                folder=out,
+                force=force,
+                cache=memory or False,
+                progress=progress,
+            )
+    warn_of_skipped(result.skipped)
+    if as_json:
+        print_json(tuned_to_json(result))
+        return
+    print_tuned(result)
+
+
+def _at(done: int, of: int) -> Progress:
+    from pareja.embedding.pipeline import Progress
+
+    return Progress(done, of, 0, 0.0, None)
+
+
+def print_tuned(result: Tuned) -> None:
+    """Print what was learned and forgotten."""
+    from rich import box
+    from rich.table import Table
+
+    console = stdout()
+    parts = ", ".join(f"{count} {name}" for name, count in result.parts.items())
+    best = f"epoch {result.best} of {len(result.history) - 1} kept"
+    if not result.best:
+        best = f"none of {len(result.history) - 1} epochs was better than the start, which is kept"
+    console.print(f"{result.base.name}, {result.method}: {parts} pictures; {best}", soft_wrap=True)
+    if result.best and result.share < 1:
+        console.print(f"{result.share:.0%} of the change kept, chosen on the validation part")
+    if result.stopped:
+        console.print(f"stopped early: {result.stopped}", style="yellow")
+    table = Table(
+        caption="R@1, or accuracy among labels, on pictures that were not learned from "
+        "[95 % interval]; p by McNemar's test.",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for heading in ("pictures", "", "before", "after", "difference", "p", ""):
+        table.add_column(heading, justify="left" if heading in ("", "pictures") else "right")
+    measured = ([result.test] if result.test else []) + list(result.others)
+    for one in measured:
+        _rows(table, one)
+    console.print(table)
+    console.print(str(result.folder), soft_wrap=True)
+
+
+def _rows(table: Table, measured: Measured) -> None:
+    from pareja.analysis.verdicts import of_agreement
+
+    said = {"above": "better", "below": "worse", "not_shown": "within chance"}
+    for measure, change in measured.changes.items():
+        table.add_row(
+            f"{measured.name} ({measured.pictures})",
+            measure.replace("_to_", "→").replace("image", "picture"),
+            interval(change.before),
+            interval(change.after),
+            interval(change.agreement.difference),
+            f"{change.agreement.p_value:.2g}",
+            said[of_agreement(change.agreement)],
+        )

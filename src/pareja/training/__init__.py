@@ -1,0 +1,1 @@
+"""Training: adapting an encoder to somebody's own pictures, and measuring what that changed."""

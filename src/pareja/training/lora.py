@@ -1,0 +1,165 @@
+"""Low-rank adapters (Hu et al. 2022) in the blocks of a dual encoder, by way of PEFT."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from pareja.encoders.adapters import CONFIG, WEIGHTS, wrapped
+from pareja.errors import EncoderError
+from pareja.training.cuts import blocks_of
+
+Towers = Literal["both", "image", "text"]
+
+# The names of the linear layers in transformers' CLIP, SigLIP, MetaCLIP 2 and AIMv2.
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+_MLP = ("fc1", "fc2", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class Rank:
+    """What an adapter looks like.
+
+    Parameters
+    ----------
+    rank, alpha
+        The change of a weight is ``alpha / rank * B A``, B and A of this rank.
+    dropout
+        Share of an adapter's inputs that is dropped while training, in [0, 1).
+    blocks
+        How many of the last blocks are adapted; None adapts all.
+    mlp
+        Whether the two-layer networks behind the attention are adapted too.
+    dora
+        Whether the length of each weight's columns is learned apart (Liu et al. 2024).
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    blocks: int | None = None
+    mlp: bool = False
+    dora: bool = False
+
+
+def adapt(module: torch.nn.Module, rank: Rank) -> tuple[torch.nn.Module, int]:
+    """Put adapters into a network; nothing else of it is trained.
+
+    Parameters
+    ----------
+    module
+        One tower of transformers' classes.
+    rank
+        What the adapters look like.
+
+    Returns
+    -------
+    module, below
+        The network, and how many of its blocks lie below the first that is adapted.
+
+    Raises
+    ------
+    EncoderError
+        If the network has no blocks with attention.
+    """
+    import peft
+
+    try:
+        name, blocks = blocks_of(module)
+    except LookupError:
+        raise EncoderError(
+            "this network has no blocks with attention, so there is nothing for low-rank adapters. "
+            "Use method='head'."
+        ) from None
+    below = 0 if rank.blocks is None else max(0, len(blocks) - rank.blocks)
+    kinds = _ATTENTION + (_MLP if rank.mlp else ())
+    # Only inside the blocks: the attention that pools SigLIP's patches reads its weights without
+    # calling its layers, so that an adapter on them would be trained and never heard.
+    targets = [
+        f"{name}.{inner}"
+        for inner, layer in blocks.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+        and inner.rpartition(".")[2] in kinds
+        and int(inner.partition(".")[0]) >= below
+    ]
+    if not targets:
+        raise EncoderError(
+            "the attention of this network has other names than those of transformers' CLIP, "
+            "SigLIP, MetaCLIP 2 and AIMv2. Use method='head' or method='full'."
+        )
+    config = peft.LoraConfig(
+        r=rank.rank,
+        lora_alpha=rank.alpha,  # type: ignore[arg-type]  # peft divides by it, and wants no int
+        lora_dropout=rank.dropout,
+        use_dora=rank.dora,
+        target_modules=targets,
+        bias="none",
+    )
+    module.requires_grad_(False)
+    return wrapped(module, config), below
+
+
+def save_adapter(folder: Path, modules: Sequence[torch.nn.Module], base: str) -> None:
+    """Write one folder in PEFT's layout for the adapters of both towers.
+
+    Parameters
+    ----------
+    folder
+        Where; it exists.
+    modules
+        What `adapt` returned; others hold no adapters and are passed over.
+    base
+        What the adapter's configuration names as its base.
+    """
+    import peft
+
+    weights: dict[str, torch.Tensor] = {}
+    configs = []
+    for module in modules:
+        if isinstance(module, peft.PeftModel):
+            weights |= peft.get_peft_model_state_dict(module)
+            configs.append(module.peft_config["default"].to_dict())
+    targets = sorted({target for each in configs for target in each["target_modules"]})
+    _write(folder, {**configs[0], "target_modules": targets}, weights, base)
+
+
+def save_changes(folder: Path, changes: Mapping[str, torch.Tensor], base: str) -> None:
+    """Write changes of whole matrices as an adapter in PEFT's layout.
+
+    A change W of ``(out, in)`` is the low-rank product B A of full rank, with B the identity and A
+    the change itself, so that whatever reads adapters reads it.
+
+    Parameters
+    ----------
+    folder
+        Where; it exists.
+    changes
+        By the names of their layers in the model; all have as many rows.
+    base
+        What the adapter's configuration names as its base.
+    """
+    import peft
+
+    rank = len(next(iter(changes.values())))
+    config = peft.LoraConfig(r=rank, lora_alpha=rank, target_modules=sorted(changes), bias="none")
+    weights: dict[str, torch.Tensor] = {}
+    for name, change in changes.items():
+        weights[f"base_model.model.{name}.lora_A.weight"] = change
+        weights[f"base_model.model.{name}.lora_B.weight"] = torch.eye(rank)
+    _write(folder, config.to_dict(), weights, base)  # type: ignore[no-untyped-call]
+
+
+def _write(
+    folder: Path, config: dict[str, Any], weights: Mapping[str, torch.Tensor], base: str
+) -> None:
+    from safetensors.torch import save_file
+
+    save_file({key: value.contiguous() for key, value in weights.items()}, folder / WEIGHTS)
+    config |= {"base_model_name_or_path": base, "inference_mode": True}
+    text = json.dumps(config, indent=2, sort_keys=True, default=str)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,229 @@
+"""How an encoder is adapted: which weights are trained, and in which layout they are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pareja.encoders.adapters import NOTES
+from pareja.encoders.backends.network import Modality, Network
+from pareja.encoders.protocols import Pixels
+from pareja.encoders.towers import NetworkDualEncoder
+from pareja.errors import EncoderError
+from pareja.training.cuts import blocks_of
+from pareja.training.lora import Rank, Towers, adapt, save_adapter, save_changes
+from pareja.training.material import token_rows
+from pareja.training.sides import Side, feature_reader, picture_reader, text_reader
+from pareja.training.whole import write_model
+
+Method = Literal["lora", "full", "projection"]
+"""Which weights are trained: low-rank changes of the attention, all, or the last matrix."""
+
+METHODS: tuple[Method, ...] = get_args(Method)
+
+# In transformers' CLIP, SigLIP, MetaCLIP 2 and AIMv2.
+_BEFORE_THE_BLOCKS = (".embeddings", ".pre_layrnorm")
+
+_PROJECTIONS: Mapping[Modality, str] = {"image": "visual_projection", "text": "text_projection"}
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """An encoder ready to be trained.
+
+    Parameters
+    ----------
+    image, text
+        Its towers over the pictures and texts that are given.
+    save
+        Writes what was trained to a folder that exists, with the logits' scale and bias.
+    """
+
+    image: Side
+    text: Side
+    save: Callable[[Path, tuple[float, float]], None]
+
+
+def begin(
+    encoder: NetworkDualEncoder,
+    pixels: Pixels,
+    texts: tuple[str, ...],
+    method: Method,
+    *,
+    towers: Towers = "both",
+    rank: Rank | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> Adaptation:
+    """Make the networks of an encoder trainable.
+
+    Parameters
+    ----------
+    encoder
+        What is adapted. It stays as it is: its networks are built anew.
+    pixels
+        Prepared pictures, ``(n, side, side, 3)``.
+    texts
+        Distinct texts.
+    method
+        Which weights are trained.
+    towers
+        Whose weights are trained.
+    rank
+        What low-rank adapters look like, and from which block on weights are trained.
+    device
+        ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    seed
+        Of the weights that low-rank adapters begin with.
+
+    Raises
+    ------
+    EncoderError
+        If the networks have no such weights.
+    """
+    rank = rank or Rank()
+    inputs = token_rows(encoder.tokeniser, texts)
+    readers = {
+        "image": picture_reader(pixels, encoder.preprocessing),
+        "text": text_reader({name: inputs[name] for name in encoder.text_network.inputs}),
+    }
+    counts = {"image": len(pixels), "text": len(texts)}
+    sides: dict[str, Side] = {}
+    modules: dict[str, torch.nn.Module] = {}
+    for network in (encoder.image_network, encoder.text_network):
+        name = network.modality
+        module, below = network.build(), 0
+        wanted = towers in ("both", name)
+        if wanted and method == "lora":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                module, below = adapt(module, rank)
+        elif wanted and method == "full":
+            below = _free(module, rank.blocks)
+        whole = Side(module, readers[name], counts[name], below=below, device=device)
+        modules[name] = module
+        if wanted and method == "projection":
+            whole = _projection(whole, network, device)
+            modules[name] = whole.module
+        elif not wanted:
+            whole = _frozen(whole, device)
+        sides[name] = whole
+
+    def save(folder: Path, terms: tuple[float, float]) -> None:
+        if method == "full":
+            write_model(folder, encoder, modules.values(), terms)
+            return
+        changes = {
+            _PROJECTIONS[cast(Modality, name)]: module.change()
+            for name, module in modules.items()
+            if isinstance(module, _Matrix)
+        }
+        if changes:
+            save_changes(folder, changes, _repository(encoder))
+        else:
+            save_adapter(folder, list(modules.values()), _repository(encoder))
+        _write_notes(folder, encoder, method, terms)
+
+    return Adaptation(sides["image"], sides["text"], save)
+
+
+def _free(module: torch.nn.Module, last: int | None) -> int:
+    """Let all weights of a network be trained, or those of its last blocks; return the cut."""
+    module.requires_grad_(True)
+    if last is None:
+        return 0
+    _, blocks = blocks_of(module)
+    below = max(0, len(blocks) - last)
+    if below:
+        blocks[:below].requires_grad_(False)
+        for name, part in module.named_modules():
+            if name.endswith(_BEFORE_THE_BLOCKS):
+                part.requires_grad_(False)
+    return below
+
+
+class _Identity(torch.nn.Module):
+    """What is left to run of a tower that is not trained."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+
+class _Matrix(torch.nn.Module):
+    """What is left to run where only the last matrix is trained."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(weight.clone())
+        self._start = weight.clone()
+
+    def change(self) -> torch.Tensor:
+        """Return what was added to the matrix."""
+        return self.weight.detach().cpu() - self._start.cpu()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features @ self.weight.T
+
+
+def _frozen(side: Side, device: str) -> Side:
+    """Embed every row once; nothing is left to train."""
+    features = side.embed_all(np.arange(side.rows))
+    return Side(_Identity(), feature_reader(features), side.rows, device=device)
+
+
+def _projection(side: Side, network: Network, device: str) -> Side:
+    """Compute what goes into the last matrix once; that matrix is left to train."""
+    name = _PROJECTIONS[network.modality]
+    layer = dict(side.module.named_modules()).get(name)
+    if not isinstance(layer, torch.nn.Linear):
+        raise EncoderError(
+            f"this model has no {name}: its {network.modality} network ends otherwise. Use "
+            "method='lora'."
+        )
+    seen: list[NDArray[np.float32]] = []
+    hook = layer.register_forward_pre_hook(
+        lambda _, args: seen.append(args[0].detach().float().cpu().numpy())
+    )
+    side.embed_all(np.arange(side.rows))
+    hook.remove()
+    return Side(
+        _Matrix(layer.weight.detach()),
+        feature_reader(np.concatenate(seen)),
+        side.rows,
+        device=device,
+    )
+
+
+def _name(encoder: NetworkDualEncoder) -> str:
+    """Return what loads the encoder again from anywhere: its name, or its folder's whole path."""
+    folder = Path(encoder.name).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else encoder.name
+
+
+def _repository(encoder: NetworkDualEncoder) -> str:
+    """Return what PEFT calls the base: the repository on the hub, or the folder."""
+    local = Path(encoder.name).expanduser().is_dir()
+    return _name(encoder) if local else encoder.fingerprint.model
+
+
+def _write_notes(
+    folder: Path, encoder: NetworkDualEncoder, method: Method, terms: tuple[float, float]
+) -> None:
+    notes = {
+        "base": {
+            "name": _name(encoder),
+            "repository": _repository(encoder),
+            "fingerprint": encoder.fingerprint.digest,
+        },
+        "method": method,
+        "logit_scale": terms[0],
+        "logit_bias": terms[1],
+    }
+    (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,135 @@
+"""The two towers while they are trained: rows of inputs in, embeddings with gradients out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+
+from pareja.training.cuts import Cut
+
+if TYPE_CHECKING:
+    from pareja.encoders.preprocessing import Preprocessing
+    from pareja.encoders.protocols import Pixels
+
+KEPT_IN_MEMORY = 2 * 2**30
+"""Bytes of hidden states that are kept in memory; more go to a file that is removed at the end."""
+
+_AT_ONCE = 64
+
+
+class Side:
+    """One tower and all that it is to read, in numbered rows.
+
+    Parameters
+    ----------
+    module
+        Takes named tensors and returns ``(n, dim)``.
+    read
+        Returns the inputs of some rows; ``hollow`` where hidden states are known already and only
+        the shape of the largest input matters.
+    rows
+        How many rows there are.
+    below
+        How many of the network's blocks are left as they are, and computed once.
+    device
+        Where it runs.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        read: Callable[[NDArray[np.intp], bool], dict[str, torch.Tensor]],
+        rows: int,
+        *,
+        below: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.module = module.to(device)
+        self.rows = rows
+        self.device = device
+        self._read = read
+        self._cut = Cut(module, below)
+        self._hidden: NDArray[np.float32] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def trained(self) -> list[tuple[str, torch.nn.Parameter]]:
+        """Return the parameters that are trained, with their names."""
+        return [pair for pair in self.module.named_parameters() if pair[1].requires_grad]
+
+    def prepare(self) -> None:
+        """Compute what lies below the cut for every row; nothing where nothing is cut."""
+        if not self._cut.below or self._hidden is not None:
+            return
+        for rows in self._stretches(np.arange(self.rows)):
+            hidden = self._cut.hidden(self._inputs(rows, hollow=False)).float().cpu().numpy()
+            if self._hidden is None:
+                self._hidden = self._room((self.rows, *hidden.shape[1:]))
+            self._hidden[rows] = hidden
+
+    def _room(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        size = int(np.prod(shape, dtype=np.int64)) * 4
+        if size <= KEPT_IN_MEMORY:
+            return np.empty(shape, np.float32)
+        self._folder = tempfile.TemporaryDirectory(prefix="pareja-tune-")
+        file = Path(self._folder.name) / "hidden.npy"
+        return np.lib.format.open_memmap(file, "w+", np.float32, shape)
+
+    def embed(self, rows: NDArray[np.intp]) -> torch.Tensor:
+        """Return the embeddings of some rows, length 1, ``(n, dim)``, with gradients."""
+        hidden = None
+        if self._hidden is not None:
+            hidden = torch.from_numpy(self._hidden[rows]).to(self.device)
+        raw = self._cut.above(self._inputs(rows, hollow=hidden is not None), hidden)
+        return functional.normalize(raw.float(), dim=-1)
+
+    @torch.no_grad()
+    def embed_all(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the embeddings of any number of rows, without gradients."""
+        self.module.eval()
+        parts = [self.embed(some).cpu().numpy() for some in self._stretches(rows)]
+        return np.concatenate(parts)
+
+    def _inputs(self, rows: NDArray[np.intp], *, hollow: bool) -> dict[str, torch.Tensor]:
+        return {name: value.to(self.device) for name, value in self._read(rows, hollow).items()}
+
+    @staticmethod
+    def _stretches(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+        for start in range(0, len(rows), _AT_ONCE):
+            yield rows[start : start + _AT_ONCE]
+
+
+def picture_reader(pixels: Pixels, preprocessing: Preprocessing) -> Callable[..., dict[str, Any]]:
+    """Return what reads prepared pictures, ``(n, side, side, 3)``, as ``pixel_values``."""
+
+    def read(rows: NDArray[np.intp], hollow: bool) -> dict[str, torch.Tensor]:
+        if hollow:
+            side = preprocessing.side
+            return {"pixel_values": torch.zeros(1, 3, side, side).expand(len(rows), -1, -1, -1)}
+        return {"pixel_values": torch.from_numpy(preprocessing.normalise(pixels[rows]))}
+
+    return read
+
+
+def text_reader(inputs: dict[str, NDArray[np.int64]]) -> Callable[..., dict[str, Any]]:
+    """Return what reads token ids (and masks), each ``(n, length)``."""
+
+    def read(rows: NDArray[np.intp], hollow: bool) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(array[rows]) for name, array in inputs.items()}
+
+    return read
+
+
+def feature_reader(features: NDArray[np.float32]) -> Callable[..., dict[str, Any]]:
+    """Return what reads rows of features that a frozen encoder has made, ``(n, width)``."""
+
+    def read(rows: NDArray[np.intp], hollow: bool) -> dict[str, torch.Tensor]:
+        return {"features": torch.from_numpy(features[rows])}
+
+    return read

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import pareja
+from pareja.datasets import load_dataset
+from pareja.encoders.towers import NetworkDualEncoder
+from pareja.errors import DatasetError, EncoderError, OutputError
+from pareja.tasks.tuning import Tuned, new_encoder, tune, tuned_to_json
+from pareja.training.loop import Schedule
+from pareja.training.lora import Rank
+from pareja.training.methods import METHODS, Method
+from pareja.training.scratch import Plan, make_checkpoint
+from pareja.training.whole import merge
+
+SMALL = Plan(side=24, patch=8, width=32, heads=4, image_blocks=3, text_blocks=2, dim=16)
+QUICK = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="module", params=["clip", "siglip"])
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    texts = [r.caption for name in ("shapes:200", "shapes-new:100") for r in load_dataset(name)]
+    make_checkpoint(folder, replace(SMALL, family=request.param), texts, seed=1)
+    return folder
+
+
+def tuned(base: Path, method: Method = "lora", **changes: Any) -> Tuned:
+    options = {"schedule": QUICK, "resamples": 50, "cache": False, "rank": Rank(rank=2)}
+    return tune(base, "shapes:40", method=method, **{**options, **changes})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tuned_encoder_is_another_space_and_loads_from_its_folder(
+    base: Path, method: Method, tmp_path: Path
+) -> None:
+    if method == "projection" and "siglip" in (base / "config.json").read_text():
+        with pytest.raises(EncoderError, match="no visual_projection"):
+            tuned(base, method)
+        return
+    result = tuned(base, method)
+    assert result.parts == {"train": 28, "validation": 6, "test": 6}
+    assert result.encoder.image_fingerprint != result.base.image_fingerprint
+    json.dumps(tuned_to_json(result), allow_nan=False)
+    saved = pareja.load(result.save(tmp_path / "mine"), device="cpu", precision="float32")
+    texts = ["a red star above a blue ring", "a green square left of a black cross"]
+    np.testing.assert_allclose(
+        saved.encode_texts(texts),  # type: ignore[union-attr]
+        result.encoder.encode_texts(texts),
+        atol=1e-5,
+    )
+    if result.best:
+        before = result.base.encode_texts(texts)
+        assert np.abs(result.encoder.encode_texts(texts) - before).max() > 1e-4
+
+
+def test_a_merged_adapter_is_a_plain_model_with_the_same_embeddings(
+    base: Path, tmp_path: Path
+) -> None:
+    import transformers
+
+    result = tuned(base)
+    assert isinstance(result.encoder, NetworkDualEncoder)
+    merge(result.encoder, tmp_path)
+    plain = pareja.load(tmp_path, device="cpu", precision="float32")
+    texts = ["a red star above a blue ring"]
+    np.testing.assert_allclose(
+        plain.encode_texts(texts),  # type: ignore[union-attr]
+        result.encoder.encode_texts(texts),
+        atol=1e-5,
+    )
+    assert plain.logit_terms == pytest.approx(result.encoder.logit_terms, rel=1e-5)  # type: ignore[union-attr]
+    _, loading = transformers.AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not loading["missing_keys"]
+    assert not loading["unexpected_keys"]
+
+
+def test_only_the_towers_that_are_asked_for_change(base: Path) -> None:
+    result = tuned(base, towers="text", schedule=replace(QUICK, epochs=3, patience=0))
+    picture = load_dataset("shapes:1").records[0].source
+    before, after = (
+        pareja.embed(picture.read(), encoder, cache=False).vectors
+        for encoder in (result.base, result.encoder)
+    )
+    np.testing.assert_allclose(before, after, atol=1e-6)
+
+
+def test_an_adapter_is_refused_on_another_state_of_its_base(base: Path, tmp_path: Path) -> None:
+    result = tuned(base, folder=tmp_path / "mine")
+    notes = json.loads((result.folder / "pareja.json").read_text())
+    other = tmp_path / "other"
+    other.mkdir()
+    texts = [record.caption for record in load_dataset("shapes:200")]
+    make_checkpoint(other, replace(SMALL, family="clip"), texts, seed=2)
+    notes["base"]["name"] = str(other)
+    (result.folder / "pareja.json").write_text(json.dumps(notes))
+    with pytest.raises(EncoderError, match="was trained on"):
+        pareja.load(result.folder)
+
+
+def test_labels_are_learned_from_prompts_and_measured_as_accuracy(base: Path) -> None:
+    result = tuned(base, truth="category", test="shapes:12:1")
+    assert result.test is not None
+    assert set(result.test.changes) == {"accuracy"}
+    assert result.test.changes["accuracy"].chance == pytest.approx(1 / 6)
+
+
+def test_what_is_forgotten_is_measured_on_other_pictures(base: Path) -> None:
+    result = tuned(base, others=["shapes-new:10"])
+    (other,) = result.others
+    assert (other.name, other.pictures) == ("shapes-new:10", 10)
+    assert set(other.changes) == {"image_to_text", "text_to_image"}
+
+
+def test_training_that_was_begun_with_other_settings_is_not_gone_on_with(
+    base: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine"
+    (tmp_path / "mine.training").mkdir()
+    (tmp_path / "mine.training" / "identity").write_text("of something else")
+    with pytest.raises(OutputError, match="with other settings"):
+        tuned(base, folder=out)
+    assert not out.exists()
+
+
+def test_what_cannot_be_learned_from_says_so(base: Path) -> None:
+    with pytest.raises(EncoderError, match="no weights that can be trained"):
+        tune("starter", "shapes:40")
+    with pytest.raises(DatasetError, match="too few to learn"):
+        tune(base, "shapes:5")
+    same = load_dataset("shapes:20")
+    records = tuple(replace(record, captions=("the same",)) for record in same)
+    with pytest.raises(DatasetError, match="all pictures have the same caption"):
+        tune(base, replace(same, records=records))
+
+
+def test_a_new_encoder_is_made_from_a_plan(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps({"side": 24, "width": 32, "image_blocks": 2, "dim": 16}))
+    (tmp_path / "new").mkdir()
+    new_encoder(plan, "shapes:30", tmp_path / "new")
+    encoder = pareja.load(tmp_path / "new", device="cpu")
+    assert encoder.encode_texts("a red star").shape == (16,)  # type: ignore[union-attr]
+    plan.write_text(json.dumps({"side": 25}))
+    with pytest.raises(EncoderError, match="side must be a multiple of patch"):
+        new_encoder(plan, "shapes:30", tmp_path / "new")
+    plan.write_text(json.dumps({"sides": 24}))
+    with pytest.raises(EncoderError, match="no plan of an encoder"):
+        new_encoder(plan, "shapes:30", tmp_path / "new")
+
+
+def test_the_seed_decides_the_weights(base: Path) -> None:
+    texts = ["a red star above a blue ring"]
+    torch.manual_seed(5)
+    first = tuned(base).encoder.encode_texts(texts)
+    torch.manual_seed(6)
+    np.testing.assert_array_equal(tuned(base).encoder.encode_texts(texts), first)

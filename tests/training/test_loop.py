@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pareja.datasets import load_dataset
+from pareja.encoders.towers import NetworkDualEncoder
+from pareja.training.loop import Pairs, Schedule, Trained, Trainer, interpolated
+from pareja.training.lora import Rank
+from pareja.training.material import caption_texts, prepared_pixels
+from pareja.training.methods import METHODS, Method, begin
+
+COUNT = 24
+
+
+def trainer(
+    encoder: NetworkDualEncoder, method: Method = "lora", blocks: int | None = None, **changes: Any
+) -> tuple[Trainer, Pairs]:
+    dataset = load_dataset(f"shapes:{COUNT}")
+    texts = caption_texts(dataset)
+    pixels, _, _ = prepared_pixels([record.source for record in dataset], encoder)
+    torch.manual_seed(0)
+    adapted = begin(encoder, pixels, texts.texts, method, rank=Rank(rank=2, blocks=blocks))
+    schedule = Schedule(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, **changes})
+    made = Trainer(adapted.image, adapted.text, "softmax", (10.0, 0.0), schedule)
+    return made, Pairs(texts.owned, np.arange(len(texts.texts)))
+
+
+def fit(made: tuple[Trainer, Pairs], **options: Any) -> Trained:
+    one, pairs = made
+    steps = iter(range(1000))
+    return one.fit(pairs, np.arange(COUNT), lambda: float(next(steps)), **options)
+
+
+def gradients(made: tuple[Trainer, Pairs]) -> dict[str, torch.Tensor]:
+    one, pairs = made
+    pictures = np.arange(8)
+    texts = np.array([pairs.texts[int(i)][0] for i in pictures])
+    one.image.prepare()
+    one.text.prepare()
+    one.backward(pictures, texts, pairs.same(pictures, texts))
+    return {name: value.grad.clone() for name, value in one.named.items() if value.grad is not None}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_chunks_give_the_gradients_of_the_whole_batch(
+    method: Method, untrained: NetworkDualEncoder
+) -> None:
+    whole = gradients(trainer(untrained, method))
+    chunked = gradients(trainer(untrained, method, chunk=3))
+    assert whole
+    assert whole.keys() == chunked.keys()
+    for name, gradient in whole.items():
+        torch.testing.assert_close(chunked[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_what_lies_below_the_first_trained_block_is_computed_once(
+    untrained: NetworkDualEncoder,
+) -> None:
+    cut, pairs = trainer(untrained, blocks=1)
+    torch.manual_seed(0)
+    plain, _ = trainer(untrained, blocks=1)
+    plain.image._cut.below = plain.text._cut.below = 0
+    rows = np.arange(COUNT)
+    cut.image.prepare()
+    cut.text.prepare()
+    assert cut.image._hidden is not None
+    assert plain.image._hidden is None
+    np.testing.assert_allclose(cut.image.embed_all(rows), plain.image.embed_all(rows), atol=1e-5)
+    texts = np.arange(len(pairs.meaning))
+    np.testing.assert_allclose(cut.text.embed_all(texts), plain.text.embed_all(texts), atol=1e-5)
+    assert {name for name, _ in cut.image.trained()} == {name for name, _ in plain.image.trained()}
+
+
+def test_the_loss_falls_and_the_scale_moves(untrained: NetworkDualEncoder) -> None:
+    found = fit(trainer(untrained, "full", epochs=30, learning_rate=3e-3, patience=0))
+    assert found.history[-1].loss < 0.9 * found.history[1].loss
+    assert found.history[-1].scale != found.history[0].scale
+    assert found.stopped is None
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_rest(untrained: NetworkDualEncoder) -> None:
+    one, pairs = trainer(untrained, epochs=9, patience=2)
+    scores = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.1])
+    found = one.fit(pairs, np.arange(COUNT), lambda: next(scores))
+    assert (found.best, found.stopped, len(found.history)) == (1, "patience", 4)
+    for name, value in found.state.items():
+        torch.testing.assert_close(one.named[name].detach(), value)
+
+
+def test_training_that_was_stopped_goes_on_to_the_same_weights(
+    untrained: NetworkDualEncoder, tmp_path: Path
+) -> None:
+    whole = fit(trainer(untrained, epochs=3))
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(done: int, of: int, loss: float) -> None:
+        if done == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(trainer(untrained, epochs=3), folder=tmp_path, on_step=kill)
+    one, pairs = trainer(untrained, epochs=3)
+    steps = iter(range(2, 1000))
+    again = one.fit(pairs, np.arange(COUNT), lambda: float(next(steps)), folder=tmp_path)
+    assert [entry.loss for entry in again.history[1:]] == [e.loss for e in whole.history[1:]]
+    for name, value in whole.state.items():
+        assert torch.equal(again.state[name], value), name
+
+
+def test_an_interruption_keeps_the_best_so_far(untrained: NetworkDualEncoder) -> None:
+    def interrupt(done: int, of: int, loss: float) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    found = fit(trainer(untrained, epochs=5), on_step=interrupt)
+    assert (found.best, found.stopped) == (1, "interrupted")
+
+
+def test_a_loss_that_is_no_number_ends_training_and_names_the_step(
+    untrained: NetworkDualEncoder,
+) -> None:
+    one, pairs = trainer(untrained, epochs=5)
+    true_loss = one.loss_of
+    calls = iter(range(100))
+
+    def broken(*arguments: Any) -> torch.Tensor:
+        loss = true_loss(*arguments)
+        return loss * math.nan if next(calls) == 4 else loss
+
+    one.loss_of = broken  # type: ignore[method-assign, assignment]
+    scores = iter(range(100))
+    found = one.fit(pairs, np.arange(COUNT), lambda: float(next(scores)))
+    assert (found.best, found.stopped) == (1, "not a number at step 5")
+    assert all(torch.isfinite(value).all() for value in found.state.values())
+
+
+def test_half_of_a_low_rank_change_is_half_of_its_product(untrained: NetworkDualEncoder) -> None:
+    found = fit(trainer(untrained))
+    half = interpolated(found, 0.5)
+    pairs_of = [name for name in found.state if ".lora_B." in name]
+    assert pairs_of
+    for b in pairs_of:
+        a = b.replace("lora_B", "lora_A")
+        whole = found.state[b] @ found.state[a]
+        torch.testing.assert_close(half[b] @ half[a], whole / 2)
+
+
+def test_equal_texts_of_two_pictures_are_right_for_both() -> None:
+    pairs = Pairs((np.array([0]), np.array([0, 1]), np.array([2])), np.arange(3))
+    same = pairs.same(np.array([0, 1, 2]), np.array([0, 1, 2]))
+    assert same.tolist() == [
+        [True, False, False],
+        [True, True, False],
+        [False, False, True],
+    ]
