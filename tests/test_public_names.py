@@ -31,6 +31,7 @@ NAMES = [
     "open",
     "pack",
     "study",
+    "tune",
 ]
 
 
