@@ -56,7 +56,7 @@ def show(result: SearchResult, collection: Collection | None = None, *, lang: La
     Parameters
     ----------
     result
-        As `Collection.search` returns it.
+        The answer of `Collection.search`: hits with their pictures, best first.
     collection
         Where it was searched: pictures in archives are then shown too, and those that were judged
         for these words are marked. A picture that cannot be read is a crossed-out frame.

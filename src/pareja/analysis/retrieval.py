@@ -131,8 +131,10 @@ def placement(similarity: Floats, owner: Indices, direction: Direction) -> Place
 
     Parameters
     ----------
-    similarity, owner
-        As `pareja.analysis.validation.checked_similarity` returns them.
+    similarity
+        ``(n_images, n_captions)``, finite, higher is closer.
+    owner
+        The picture of each caption, ``(n_captions,)``.
     direction
         Pictures are queries, those without captions left out; or captions are.
 

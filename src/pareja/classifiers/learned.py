@@ -88,8 +88,10 @@ class Nearest:
 
     Parameters
     ----------
-    keys, values
-        As `Cache` has them.
+    keys
+        Embeddings of the examples, ``(m, dim)``.
+    values
+        Their labels, one-hot, ``(m, k)``.
     count
         How many vote, at least 1.
     """

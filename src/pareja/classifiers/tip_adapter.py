@@ -62,8 +62,10 @@ def tip_adapter_f(shots: Shots, *, weight: float, beta: float, anchor: float) ->
     ----------
     shots
         What to learn from.
-    weight, beta
-        As `tip_adapter` takes them.
+    weight
+        How much the examples count beside the words, above 0.
+    beta
+        How fast an example's say falls with its distance, above 0.
     anchor
         How firmly the keys are held where they were, above 0.
 

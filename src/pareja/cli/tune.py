@@ -162,7 +162,7 @@ def tune(
     if as_json:
         print_json(tuned_to_json(result))
         return
-    print_tuned(result)
+    print_tuned(result, "a new encoder" if model is None else result.base.name)
 
 
 def _at(done: int, of: int) -> Progress:
@@ -171,8 +171,8 @@ def _at(done: int, of: int) -> Progress:
     return Progress(done, of, 0, 0.0, None)
 
 
-def print_tuned(result: Tuned) -> None:
-    """Print what was learned and forgotten."""
+def print_tuned(result: Tuned, base: str) -> None:
+    """Print what an encoder learned and forgot."""
     from rich import box
     from rich.table import Table
 
@@ -181,21 +181,21 @@ def print_tuned(result: Tuned) -> None:
     best = f"epoch {result.best} of {len(result.history) - 1} kept"
     if not result.best:
         best = f"none of {len(result.history) - 1} epochs was better than the start, which is kept"
-    console.print(f"{result.base.name}, {result.method}: {parts} pictures; {best}", soft_wrap=True)
+    console.print(f"{base}, {result.method}: {parts} pictures; {best}", soft_wrap=True)
     if result.best and result.share < 1:
         console.print(f"{result.share:.0%} of the change kept, chosen on the validation part")
     if result.stopped:
         console.print(f"stopped early: {result.stopped}", style="yellow")
     table = Table(
-        caption="R@1, or accuracy among labels, on pictures that were not learned from "
-        "[95 % interval]; p by McNemar's test.",
+        caption="R@1, or accuracy among labels, on pictures that were not learned from; the\n"
+        "difference with its 95 % interval, p by McNemar's test.",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
     )
-    for heading in ("pictures", "", "before", "after", "difference", "p", ""):
-        table.add_column(heading, justify="left" if heading in ("", "pictures") else "right")
+    for heading in ("", "before", "after", "difference", "p", ""):
+        table.add_column(heading, justify="right" if heading else "left", overflow="fold")
     measured = ([result.test] if result.test else []) + list(result.others)
     for one in measured:
         _rows(table, one)
@@ -207,12 +207,12 @@ def _rows(table: Table, measured: Measured) -> None:
     from pareja.analysis.verdicts import of_agreement
 
     said = {"above": "better", "below": "worse", "not_shown": "within chance"}
+    table.add_row(f"{measured.name} ({measured.pictures})")
     for measure, change in measured.changes.items():
         table.add_row(
-            f"{measured.name} ({measured.pictures})",
-            measure.replace("_to_", "→").replace("image", "picture"),
-            interval(change.before),
-            interval(change.after),
+            "  " + measure.replace("_to_", "→"),
+            f"{change.before.value:.2f}",
+            f"{change.after.value:.2f}",
             interval(change.agreement.difference),
             f"{change.agreement.p_value:.2g}",
             said[of_agreement(change.agreement)],

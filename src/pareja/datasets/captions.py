@@ -95,7 +95,7 @@ def repeats_file_name(caption: str, file_name: str) -> bool:
 
 
 def odd_characters(caption: str) -> str | None:
-    """Say what kind of characters in a caption nobody typed, or None.
+    """Name characters in a caption that a broken encoding or a control code left; None without.
 
     Examples
     --------

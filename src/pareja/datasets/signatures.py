@@ -48,7 +48,7 @@ _OTHER_PATTERNS = [
 
 
 def picture_format(head: bytes) -> str | None:
-    """Return the format of a picture, or None where it is none that can be read.
+    """Return the format of a picture, or None for a format that cannot be read.
 
     Parameters
     ----------

@@ -179,8 +179,34 @@ def embed_sources(
 ) -> Embedded:
     """Embed pictures whose place is known, decoding them in parallel while the model runs.
 
-    Takes the parameters of `stream_images`, raises what it raises, and returns everything at
-    once: no vectors where no picture decodes.
+    Parameters
+    ----------
+    sources
+        Files, or the sources of a dataset's records.
+    encoder
+        What embeds them.
+    batch_size
+        Pictures that the model gets at once; 32 by default.
+    workers
+        Decoding threads; by default one a core.
+    cache
+        Embeddings of earlier runs; new ones are stored in it batch by batch.
+    on_error
+        ``"skip"`` leaves out and names a picture that does not decode, ``"raise"`` stops.
+    progress
+        Called after each batch, in the caller's thread.
+
+    Returns
+    -------
+    Embedded
+        ``(n, dim)`` vectors; none where no picture decodes.
+
+    Raises
+    ------
+    ImageError
+        For the first picture that does not decode, with ``on_error="raise"``.
+    OutputError
+        If the cache cannot be read or written.
     """
     batches = list(
         stream_images(

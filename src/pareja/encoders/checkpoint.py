@@ -161,10 +161,14 @@ class Checkpoint:
             Tokens that the network reads at most.
         binding
             Whether that counts although the tokenizer's own limit is lower.
-        pad_to_max, cleaning, prefix
-            As `Tokeniser` has them.
+        pad_to_max
+            Whether every text is padded to the limit, not to the longest of its batch.
         pad_id
-            As there; by default that of the tokenizer's own padding token.
+            Fills up the shorter texts; by default that of the tokenizer's own padding token.
+        cleaning
+            What is done to a text before: nothing, lower case, or SigLIP's canonical form.
+        prefix
+            Put before every text.
 
         Raises
         ------

@@ -61,8 +61,10 @@ def open_dual(
         A folder whose ``config.json`` has a ``model_type`` of `FAMILIES`.
     layers
         What sentence-transformers puts after both towers.
-    device, precision
-        As `pareja.encoders.backends.choose` takes them.
+    device
+        ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
+    precision
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
 
     Raises
     ------

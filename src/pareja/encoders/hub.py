@@ -1,4 +1,4 @@
-"""Models that come from the Hugging Face hub: what is here, what a download would take, and it.
+"""Models from the Hugging Face hub: find those that are here, and download others.
 
 Everything goes through ``huggingface_hub``, into its own cache, so that other programs on this
 machine find what was downloaded. What it does not do itself is added here: a file that was

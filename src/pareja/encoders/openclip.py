@@ -39,8 +39,10 @@ def open_openclip(
     ----------
     checkpoint
         A folder with an ``open_clip_config.json`` and a ``tokenizer.json``.
-    device, precision
-        As `pareja.encoders.backends.choose` takes them.
+    device
+        ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
+    precision
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
 
     Raises
     ------

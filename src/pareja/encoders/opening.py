@@ -42,8 +42,10 @@ def open_folder(
         Of the repository; by default the files are hashed.
     text_prefix
         Put before every text where the folder's own files name no prompt.
-    device, precision
-        As `pareja.encoders.backends.choose` takes them.
+    device
+        ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
+    precision
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
 
     Raises
     ------

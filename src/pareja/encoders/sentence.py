@@ -40,8 +40,10 @@ def open_text_encoder(
         What that lists.
     prefix
         Put before every text if the folder names no default prompt of its own.
-    device, precision
-        As `pareja.encoders.backends.choose` takes them.
+    device
+        ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
+    precision
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
 
     Raises
     ------

@@ -197,8 +197,10 @@ def dual_encoder(
         What is done to the vectors that its towers give, for the fingerprint.
     highest_scale
         Where the factor of its logits is cut off.
-    device, precision
-        As `pareja.encoders.backends.choose` takes them.
+    device
+        ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
+    precision
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
     """
     fingerprint = Fingerprint(
         model=checkpoint.model,

@@ -59,8 +59,10 @@ def open_image_encoder(
     ----------
     checkpoint
         A folder whose ``config.json`` has a ``model_type`` of `POOLINGS`.
-    device, precision
-        As `pareja.encoders.backends.choose` takes them.
+    device
+        ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
+    precision
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
 
     Raises
     ------

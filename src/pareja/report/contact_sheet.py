@@ -103,7 +103,7 @@ def _legend(labelled: Labelled, words: Wording) -> list[str]:
 
 
 def _fits(label: str | None, truth: str, labelled: Labelled) -> bool:
-    """Return whether a label is right; None is where the truth is none of the labels."""
+    """Return whether a label is right; None is right where no label is the true one."""
     names = distinct([truth], several=labelled.result.multi_label)
     true = {name.casefold() for name in names}
     if label is None:

@@ -112,8 +112,8 @@ class Frame:
     def key(self, kind: str, slot: int) -> str:
         """Return the name of an encoder's figure: of its file, its anchor and its ids.
 
-        An encoder may be named by a path, by owner/repo or by two of them; a file and an anchor may
-        not, and paths are too long for either. Its place keeps apart what is cut to the same.
+        Names of encoders may be paths, with characters and lengths that a file name cannot have:
+        they are reduced and cut. The slot keeps two names apart that become the same.
         """
         name = re.sub(r"[^a-z0-9]+", "-", self.result.encoders[slot].name.lower())
         return f"{kind}-{slot + 1}-{name[-_KEY_LENGTH:].strip('-')}".strip("-")

@@ -76,8 +76,10 @@ def write_document(
         The figures that it names.
     pictures
         Thumbnails, in the dataset's order.
-    out, formats
-        As `write_report` takes them.
+    out
+        An existing folder.
+    formats
+        Which of ``"html"``, ``"md"`` and ``"pdf"`` are written.
 
     Returns
     -------

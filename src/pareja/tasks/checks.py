@@ -154,9 +154,8 @@ def check_with_encoder(
     Returns
     -------
     CheckReport
-        As `pareja.datasets.checks.check_dataset` returns it; with the codes of captions that
-        match another picture better than their own, and of pictures that
-        `pareja.tasks.moderation.flag` flags.
+        Every problem that was found, those of captions that match another picture better than
+        their own and of pictures that the moderation prompts flag included.
     """
     embedded = embed_dataset(
         dataset, encoder, batch_size=batch_size, cache=cache, progress=progress

@@ -209,8 +209,12 @@ def try_split(
     ----------
     method, shots, split
         How, from how many examples, and which.
-    images, answers, prior
-        As `learning_curves` takes them. Labels of tests are not looked at.
+    images
+        Embeddings of all pictures, ``(n, dim)``.
+    answers
+        Index of each picture's label, ``(n,)``; those of tests are not looked at.
+    prior
+        Zero-shot logits, ``(n, k)``; zeros where no words are known.
     """
     chosen = split.examples(shots)
     learned = learn(method, images[chosen], answers[chosen], prior[chosen])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.datasets.duplicates import near_duplicates, perceptual_hash
+from pareja.datasets.duplicates import Looks, looks, near_duplicates
 from pareja.datasets.formats.places import split_named
 from pareja.datasets.images import decode_image
 from pareja.datasets.records import Dataset
@@ -50,15 +50,18 @@ def groups_of(dataset: Dataset) -> Indices:
     Where more than half of the pictures would be near duplicates of each other (drawings of one
     kind), the hash cannot tell these pictures apart, and only equal bytes count.
     """
-    hashes, seen = [], []
+    found: list[Looks] = []
+    seen: list[int] = []
     for i, record in enumerate(dataset):
         try:
-            hashes.append(perceptual_hash(decode_image(record.source)))
-            seen.append(i)
+            look = looks(decode_image(record.source))
         except ImageError:
             continue
+        if look is not None:
+            found.append(look)
+            seen.append(i)
     groups = np.arange(len(dataset))
-    for first, second, _ in near_duplicates(hashes):
+    for first, second, _ in near_duplicates(found):
         a, b = groups[seen[first]], groups[seen[second]]
         groups[groups == max(a, b)] = min(a, b)
     if len(groups) and np.bincount(groups).max() > len(groups) / 2:

@@ -22,8 +22,10 @@ class Reading:
         With ``"keep"`` nothing stops: every wrong row is noted, so that a check can report all of
         them at once. Otherwise a wrong row is an error; ``"skip"`` passes over rows without a
         picture.
-    notes, missing
-        As `pareja.datasets.records.Dataset` has them.
+    notes
+        What was noticed, in the order of reading.
+    missing
+        ``(where, file_name)`` of the rows whose picture does not exist.
     """
 
     on_missing: OnMissing = "error"

@@ -40,7 +40,7 @@ class OpenVinoTower:
     network
         What to run. Its ``build`` is called only to convert it.
     precision
-        As `pareja.encoders.backends.choose` returned it.
+        What the network computes in, ``"float32"`` or ``"bfloat16"``.
 
     Raises
     ------

@@ -16,8 +16,10 @@ class TorchTower:
     ----------
     network
         What to build.
-    device, precision
-        As `pareja.encoders.backends.choose` returned them.
+    device
+        ``"cuda"``, ``"mps"`` or ``"cpu"``.
+    precision
+        What the network computes in, ``"float32"`` or ``"bfloat16"``.
     """
 
     def __init__(self, network: Network, device: Device, precision: Precision) -> None:
