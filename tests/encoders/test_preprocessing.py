@@ -184,3 +184,16 @@ def test_one_number_stands_for_three_channels() -> None:
     config = CONFIGS["siglip"] | {"image_mean": 0.25, "image_std": [0.1, 0.2, 0.3]}
     made = Preprocessing.from_config(config)
     assert (made.mean, made.std) == ((0.25, 0.25, 0.25), (0.1, 0.2, 0.3))
+
+
+def test_a_fingerprint_tells_pixels_of_pillow_13_from_those_of_12(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = Preprocessing(224, "shortest", 224)
+    monkeypatch.setattr("PIL.__version__", "12.2.0")
+    before = one.identity()
+    monkeypatch.setattr("PIL.__version__", "13.0.1")
+    after = one.identity()
+    assert before != after
+    monkeypatch.setattr("PIL.__version__", "13.2.0")
+    assert one.identity() == after
