@@ -6,7 +6,6 @@ import importlib
 import json
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,16 +228,17 @@ def adapter_beside(path: Path) -> None:
     altered("clip", path)
 
 
-def adapter_alone(path: Path) -> None:
-    path.mkdir()
-
-
-@pytest.mark.parametrize("lay", [adapter_beside, adapter_alone])
-def test_an_adapter_is_refused_with_or_without_peft(
-    lay: Callable[[Path], None], tmp_path: Path
-) -> None:
+def test_an_adapter_alone_asks_for_its_base(tmp_path: Path) -> None:
     path = tmp_path / "tuned"
-    lay(path)
+    path.mkdir()
+    write_json(path / "adapter_config.json", peft_type="LORA", base_model_name_or_path="my/base")
+    with pytest.raises(EncoderError, match="my/base is not on this machine"):
+        opened(path)
+
+
+def test_an_adapter_beside_whole_weights_is_refused_with_or_without_peft(tmp_path: Path) -> None:
+    path = tmp_path / "tuned"
+    adapter_beside(path)
     write_json(path / "adapter_config.json", peft_type="LORA", base_model_name_or_path="my/base")
     with pytest.raises(
         EncoderError, match=r"is of an adapter of PEFT for 'my/base'.*merge_and_unl"

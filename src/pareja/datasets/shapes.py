@@ -192,7 +192,7 @@ def load_shapes(name: str, limit: int | None = None) -> Dataset:
     --------
     >>> dataset = load_shapes("shapes:3")
     >>> dataset.records[0].caption, dataset.records[0].label
-    ('a green triangle below a red cross', 'green triangle')
+    ('an orange triangle right of a purple cross', 'orange triangle')
     """
     match = _NAME.fullmatch(name)
     if not match or not 1 <= int(match[2]) <= MOST:

@@ -238,8 +238,9 @@ class Checkpoint:
             if part.name == "adapter_config.json" and len(part.parts) <= 2:
                 base = self.optional_json(str(part)).get("base_model_name_or_path")
                 raise self.error(
-                    f"{part} is of an adapter of PEFT for {base!r}, and only whole models are "
-                    "read. Merge the two with PEFT's merge_and_unload and save the result; to use "
+                    f"{part} is of an adapter of PEFT for {base!r} beside a whole model, and "
+                    "nothing says whether the weights hold it already. "
+                    "Merge the two with PEFT's merge_and_unload and save the result; to use "
                     "the model without its adapter, move that file away"
                 )
 

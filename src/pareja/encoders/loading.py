@@ -77,22 +77,22 @@ def load(
     if halves := pair_halves(name):
         return _load_pair(name, halves, device, precision)
     from pareja.encoders import hub
-    from pareja.encoders.adapters import CONFIG as ADAPTER
     from pareja.encoders.checkpoint import Checkpoint
     from pareja.encoders.opening import open_folder
 
     folder = Path(name).expanduser()
     if card is None and name and folder.is_dir():
-        if (folder / ADAPTER).is_file():
-            return _load_adapted(Checkpoint(folder, name, name), device, precision)
+        adapter = Checkpoint(folder, name, name)
+        if _is_adapter(adapter):
+            return _load_adapted(adapter, device, precision)
         return open_folder(folder, name, device=device, precision=precision)
     if card is None and (
         not isinstance(given, str) or name.startswith((".", "/", "~")) or name.count("/") > 1
     ):
         raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
     local = hub.snapshot(name)
-    if (local.folder / ADAPTER).is_file():
-        adapter = Checkpoint(local.folder, name, local.repository, local.commit)
+    adapter = Checkpoint(local.folder, name, local.repository, local.commit)
+    if _is_adapter(adapter):
         return _load_adapted(adapter, device, precision)
     return open_folder(
         local.folder,
@@ -103,6 +103,13 @@ def load(
         device=device,
         precision=precision,
     )
+
+
+def _is_adapter(checkpoint: Checkpoint) -> bool:
+    """Whether a folder holds an adapter alone; beside whole weights it is refused elsewhere."""
+    from pareja.encoders.adapters import CONFIG
+
+    return checkpoint.has(CONFIG) and not checkpoint.has("config.json", "modules.json")
 
 
 def _load_adapted(
