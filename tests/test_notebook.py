@@ -138,7 +138,7 @@ def test_the_model_of_a_collection_is_its_first(
         return colours
 
     collection._encoders._loaded.clear()
-    monkeypatch.setattr("pareja.search.encoding.load", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     notebook.search(collection)
     notebook.search(collection, model="another")
     assert asked == ["colours", "another"]

@@ -25,7 +25,7 @@ def _colours_for_every_model(monkeypatch: pytest.MonkeyPatch, colours: ColourEnc
         assert given in ("starter", "colours", colours)
         return colours
 
-    monkeypatch.setattr("pareja.search.encoding.load", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     monkeypatch.setattr("pareja.embedding.cache._SETTLED_NS", 0)
 
 
@@ -157,7 +157,7 @@ def test_the_device_reaches_the_encoder(
         asked.append(device)
         raise ModelUnavailableError("only asked")
 
-    monkeypatch.setattr("pareja.search.encoding.load", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     assert pareja(*command, "--device", "cpu").status == 1
     assert asked == ["cpu"]
     wrong = pareja(*command, "--device", "toaster")

@@ -41,7 +41,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder) -> list[obje
         asked.append(given)
         return colours
 
-    monkeypatch.setattr("pareja.search.encoding.load", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     return asked
 
 
@@ -209,7 +209,7 @@ def test_an_encoder_that_changed_is_noticed(
         "image_fingerprint",
         property(lambda self: Fingerprint(self.name, "2", f"{self.image_side}", "mean")),
     )
-    monkeypatch.setattr("pareja.search.encoding.load", lambda *_, **__: changed)
+    monkeypatch.setattr("pareja.encoders.load", lambda *_, **__: changed)
     with pytest.raises(FingerprintMismatchError, match=r"embedded by colours@.* is colours@.* now"):
         shelf.search("red")
 
@@ -220,7 +220,7 @@ def test_an_encoder_that_cannot_be_loaded_is_named(
     def refuse(*_: object, **__: object) -> None:
         raise ModelUnavailableError("colours is not on this machine.")
 
-    monkeypatch.setattr("pareja.search.encoding.load", refuse)
+    monkeypatch.setattr("pareja.encoders.load", refuse)
     with pytest.raises(CollectionError, match=r"were embedded by colours, which cannot be loaded"):
         shelf.search("red")
 
@@ -247,7 +247,7 @@ def test_the_folder_of_a_model_is_remembered_from_any_folder(
         loaded.append(given)
         return tuned
 
-    monkeypatch.setattr("pareja.search.encoding.load", load)
+    monkeypatch.setattr("pareja.encoders.load", load)
     with pareja.open(tmp_path / "index") as shelf:
         assert stems(shelf.search("red", k=1)) == ["red"]
         assert stems(shelf.search("red", "./my-model", k=1)) == ["red"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pareja import encoders
 from pareja.embedding.natural import Model
-from pareja.encoders import ImageEncoder, load, require_images
+from pareja.encoders import ImageEncoder, require_images
 from pareja.errors import CollectionError, EncoderError, FingerprintMismatchError
 from pareja.search.catalogue import Catalogue
 from pareja.search.spaces import Space, is_model_folder, origin_of
@@ -86,13 +87,13 @@ class Encoders:
 
     def _load(self, model: Model, device: str | None) -> ImageEncoder:
         if not isinstance(model, str | os.PathLike):
-            encoder = require_images(load(model, device=device))
+            encoder = require_images(encoders.load(model, device=device))
             # It answers from now on where none is named.
             self._loaded[origin_of(encoder), None] = encoder
             return encoder
         key = os.fspath(model), device
         if key not in self._loaded:
-            self._loaded[key] = require_images(load(model, device=device))
+            self._loaded[key] = require_images(encoders.load(model, device=device))
         return self._loaded[key]
 
 
