@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,19 +79,52 @@ def test_no_picture_and_one_have_no_duplicates() -> None:
 
 @given(
     stack=hnp.arrays(np.uint64, (7, 4), elements=st.sampled_from([0, 1, 3, 7, 2**64 - 1])),
+    colours=st.lists(st.sampled_from(["grey", "red", "blue"]), min_size=7, max_size=7),
     threshold=st.integers(0, 256),
-    strip_bytes=st.sampled_from([1, 500, 2**20]),
+    sizes=st.tuples(st.integers(1, 8), st.integers(1, 8), st.integers(1, 3)),
 )
-def test_the_nearest_earlier_picture_is_found_whatever_the_strip(
-    stack: np.ndarray, threshold: int, strip_bytes: int
+def test_the_nearest_earlier_picture_is_found_whatever_the_blocks(
+    stack: np.ndarray, colours: list[str], threshold: int, sizes: tuple[int, int, int]
 ) -> None:
     expected = []
     for later in range(1, len(stack)):
-        distance, earlier = min((bits(stack[i], stack[later]), i) for i in range(later))
-        if distance <= threshold:
+        near = [
+            (distance, earlier)
+            for earlier in range(later)
+            if (distance := bits(stack[earlier], stack[later])) <= threshold
+            and ("grey" in (pair := {colours[earlier], colours[later]}) or len(pair) == 1)
+        ]
+        if near:
+            distance, earlier = min(near)
             expected.append((earlier, later, distance))
-    grey = np.zeros(128, np.float32)
-    pictures = [Looks(row, grey) for row in stack]
+    chroma = {"grey": np.zeros(128), "red": np.eye(128)[0], "blue": np.eye(128)[1]}
+    pictures = [
+        Looks(row, chroma[colour].astype(np.float32))
+        for row, colour in zip(stack, colours, strict=True)
+    ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "_STRIP_BYTES", strip_bytes)
+        for name, size in zip(("_ROWS", "_COLUMNS", "_ASKED"), sizes, strict=True):
+            patch.setattr(duplicates, name, size)
         assert near_duplicates(pictures, threshold=threshold) == expected
+
+
+def test_colours_of_a_few_are_compared_where_all_pictures_are_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = []
+
+    class Counted:
+        def __init__(self, colours: np.ndarray) -> None:
+            self.colours = colours
+
+        def __getitem__(self, key: Any) -> np.ndarray:
+            compared.append(np.size(key))
+            return np.asarray(self.colours[key])
+
+    first_alike: Any = duplicates._first_alike
+    monkeypatch.setattr(
+        duplicates, "_first_alike", lambda colours, *rest: first_alike(Counted(colours), *rest)
+    )
+    alike = Looks(np.zeros(4, np.uint64), np.eye(128, dtype=np.float32)[0])
+    assert len(near_duplicates([alike] * 500)) == 499
+    assert sum(compared) < 100 * 500

@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pareja.datasets import language
 from pareja.datasets.formats import load_dataset
-from pareja.datasets.language import POOL_SIZE, common_foreign_language, foreign_language
+from pareja.datasets.language import (
+    POOL_MOST,
+    POOL_SIZE,
+    common_foreign_language,
+    foreign_language,
+)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +84,18 @@ def test_any_text_is_judged_without_an_error(captions: list[str]) -> None:
     common_foreign_language(captions)
     for caption in captions:
         foreign_language(caption)
+
+
+def test_of_many_captions_an_even_sample_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[str] = []
+
+    def judge(text: str) -> tuple[str, float, float]:
+        judged.append(text)
+        return ("Spanish", 0.9, 0.0) if text.startswith("un") else ("English", 0.9, 0.9)
+
+    monkeypatch.setattr(language, "_judge", judge)
+    # The last tenth is English, and would be missed if the first captions were taken.
+    captions = ["un gato"] * 9 * POOL_MOST + ["a cat"] * POOL_MOST
+    assert common_foreign_language(captions) == "Spanish"
+    assert len(judged) == POOL_MOST
+    assert judged.count("a cat") == POOL_MOST / 10

@@ -19,6 +19,19 @@ def test_a_hand_worked_picture() -> None:
     assert sharpness(Image.fromarray(pixels)) == pytest.approx(20 / 9 * 255**2)
 
 
+def test_tiles_are_those_that_numpy_splits() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (75, 101)).astype(np.uint8)
+    grey = pixels.astype(float)
+    inner = grey[1:-1, 1:-1]
+    around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    tiles = [
+        tile.var()
+        for band in np.array_split(around - 4 * inner, 8, axis=0)
+        for tile in np.array_split(band, 8, axis=1)
+    ]
+    assert sharpness(Image.fromarray(pixels)) == pytest.approx(np.mean(sorted(tiles)[-4:]))
+
+
 def test_one_colour_and_even_shades_have_none() -> None:
     assert sharpness(Image.new("RGB", (50, 50), "teal")) == 0.0
     shades = np.tile(np.arange(0, 200, 2, dtype=np.uint8), (50, 1))

@@ -320,3 +320,23 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
         except MetadataError as error:
             said = str(error)
         assert "\n" not in said
+
+
+def test_a_note_is_compared_with_few_others() -> None:
+    compared = 0
+
+    class Counted(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str(self) == str(other)
+
+    reading = Reading("keep")
+    for _ in range(2):
+        for number in range(500):
+            reading.note("caption_repeated", f"{number}.jpg", Counted(f"row {number}"))
+    assert len(reading.notes) == 500
+    assert compared < 2_000

@@ -8,13 +8,14 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
+from pareja.datasets import load_dataset
 from pareja.embedding import Embedded
 from pareja.encoders import EncoderPair, Fingerprint
 from pareja.errors import (
@@ -322,6 +323,70 @@ def test_pictures_in_a_zip_are_found_and_read(
     assert collection.count() == 8
     archive.unlink()
     assert collection.count() == 8
+
+
+def test_an_archive_is_listed_once_for_all_its_pictures(
+    collection: Collection,
+    tmp_path: Path,
+    colour_folder: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = tmp_path / "album.zip"
+    red, blue = (colour_folder / "images" / f"{name}.png" for name in ("red", "blue"))
+
+    def write(picture: Path) -> None:
+        with zipfile.ZipFile(archive, "w") as target:
+            # A row without its picture is skipped, and must not keep others from being read.
+            target.writestr("metadata.csv", "file_name,caption\na.png,x\nb.png,y\ngone.png,z\n")
+            target.write(picture, "a.png")
+            target.write(colour_folder / "images" / "green.png", "b.png")
+
+    write(red)
+    collection.index([archive], colours)
+    listed = []
+
+    def counted(location: str, **options: Any) -> Any:
+        listed.append(location)
+        return load_dataset(location, **options)
+
+    monkeypatch.setattr("pareja.search.members.load_dataset", counted)
+    ids = [picture.id for picture in collection.pictures()]
+    assert [collection.read(ids[0]) for _ in range(5)] == [red.read_bytes()] * 5
+    assert collection.read(ids[1]) == (colour_folder / "images" / "green.png").read_bytes()
+    assert listed == [str(archive)]
+    write(blue)
+    assert collection.read(ids[0]) == blue.read_bytes()
+    assert listed == [str(archive)] * 2
+
+
+def test_copies_are_looked_at_once_and_not_once_for_each_copy(
+    collection: Collection,
+    tmp_path: Path,
+    colour_folder: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for number in range(100):
+        shutil.copy(colour_folder / "images" / "red.png", copies / f"{number:03}.png")
+    looked_at = []
+    exists = os.path.lexists
+
+    def counted(path: Any) -> bool:
+        looked_at.append(path)
+        return exists(path)
+
+    monkeypatch.setattr("pareja.search.catalogue.os.path.lexists", counted)
+    report = collection.index([copies], colours)
+    assert (report.added, report.duplicates) == (1, 99)
+    for number in range(100):
+        shutil.copy(copies / f"{number:03}.png", copies / f"again-{number:03}.png")
+    (copies / "000.png").unlink()
+    report = collection.index([copies], colours)
+    assert (report.moved, report.duplicates, report.unchanged) == (1, 99, 99)
+    assert len(looked_at) < 300
 
 
 def test_a_file_is_read_from_where_it_is(indexed: Collection, colour_folder: Path) -> None:

@@ -34,8 +34,10 @@ _PLAIN = 3.0
 # Chroma, of 128, below which a picture is grey and can be a grey copy of any colours.
 _GREY = 4.0
 
-# Pairs are compared in strips of rows that take about this many bytes.
-_STRIP_BYTES = 32 * 2**20
+# Hashes are compared in blocks that fit into a processor's cache, which is four times as fast.
+_ROWS, _COLUMNS = 64, 4096
+# Of each picture so many neighbours are asked for their colours at a time, the nearest first.
+_ASKED = 64
 
 
 @dataclass(frozen=True)
@@ -103,23 +105,42 @@ def near_duplicates(
         return []
     words = np.ascontiguousarray(np.stack([picture.hash for picture in pictures]).T)
     colours = np.stack([picture.colours for picture in pictures])
-    grey = np.asarray(~colours.any(axis=1))
     number = len(pictures)
-    strip = max(1, _STRIP_BYTES // (8 * number))
     found = []
-    for start in range(0, number, strip):
-        end = min(start + strip, number)
-        distance = np.zeros((end - start, end), np.uint16)
-        for word in words:
-            distance += np.bitwise_count(word[start:end, None] ^ word[None, :end])
+    for start in range(0, number, _ROWS):
+        end = min(start + _ROWS, number)
+        distance = _distances(words, start, end)
         itself_or_after = np.arange(end) >= np.arange(start, end)[:, None]
         distance[itself_or_after] = HASH_BITS + 1
         for row in np.flatnonzero((distance <= threshold).any(axis=1)):
-            later = start + int(row)
             near = np.flatnonzero(distance[row] <= threshold)
-            alike = colours[near] @ colours[later] >= SAME_COLOURS
-            near = near[alike | grey[near] | grey[later]]
-            if near.size:
-                earlier = int(near[distance[row, near].argmin()])
+            near = near[np.argsort(distance[row, near], kind="stable")]
+            later = start + int(row)
+            earlier = _first_alike(colours, near, later)
+            if earlier is not None:
                 found.append((earlier, later, int(distance[row, earlier])))
     return found
+
+
+def _distances(words: NDArray[np.uint64], start: int, end: int) -> NDArray[np.uint16]:
+    """Count in how many bits pictures from `start` to `end` differ from all before `end`."""
+    distances = np.zeros((end - start, end), np.uint16)
+    for left in range(0, end, _COLUMNS):
+        block = distances[:, left : left + _COLUMNS]
+        for word in words:
+            block += np.bitwise_count(word[start:end, None] ^ word[left : left + block.shape[1]])
+    return distances
+
+
+def _first_alike(
+    colours: NDArray[np.float32], candidates: NDArray[np.intp], picture: int
+) -> int | None:
+    """Return the first candidate that has the colours of a picture, or may be a grey copy."""
+    grey = not colours[picture].any()
+    for start in range(0, len(candidates), _ASKED):
+        asked = candidates[start : start + _ASKED]
+        others = colours[asked]
+        alike = (others @ colours[picture] >= SAME_COLOURS) | ~others.any(axis=1) | grey
+        if alike.any():
+            return int(asked[alike.argmax()])
+    return None

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.datasets import load_dataset
 from pareja.datasets.images import read_file
 from pareja.encoders.protocols import Embeddings, Fingerprint, ImageEncoder
 from pareja.errors import CollectionError
@@ -15,6 +14,7 @@ from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Picture, PictureClassifier, Shows
 from pareja.search.database import Database
 from pareja.search.labels import LabelFilters, PictureLabels
+from pareja.search.members import Members
 from pareja.search.vectors.stores import VectorStores
 
 
@@ -36,6 +36,7 @@ class Contents:
         self._database = database
         self._catalogue = catalogue
         self._stores = stores
+        self._members = Members()
         self._filters = LabelFilters(database, catalogue, stores)
 
     def revision(self) -> int:
@@ -123,10 +124,10 @@ class Contents:
         location, name, member = self._catalogue.where(picture_id)
         if not member:
             return read_file(self.picture(picture_id).path)
-        for record in load_dataset(location):
-            if record.file_name == name:
-                return record.source.read()
-        raise CollectionError(f"{name} is not in {location} any more. Index that again.")
+        source = self._members.find(location, name)
+        if source is None:
+            raise CollectionError(f"{name} is not in {location} any more. Index that again.")
+        return source.read()
 
     def embeddings(
         self, space: ImageEncoder | Fingerprint | str, ids: Sequence[int] | None = None

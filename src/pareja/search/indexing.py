@@ -106,6 +106,7 @@ class Indexer(Remover):
     cache: Memory | None = None
     tally: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    _looked_at: set[int] = field(default_factory=set)
 
     def run(
         self,
@@ -229,6 +230,10 @@ class Indexer(Remover):
             return "added"
         if known is not None:
             return "unchanged"
+        if picture_id in self._looked_at:
+            # Looking at all other copies for each copy would cost their number squared.
+            return "duplicates"
+        self._looked_at.add(picture_id)
         vanished = self.catalogue.vanished_files(picture_id)
         self.catalogue.forget_files(vanished)
         return "moved" if vanished else "duplicates"

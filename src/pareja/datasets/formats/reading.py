@@ -31,11 +31,13 @@ class Reading:
     on_missing: OnMissing = "error"
     notes: list[Note] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
+    _made: set[Note] = field(default_factory=set, repr=False)
 
     def note(self, code: str, path: str, message: str) -> None:
         """Keep a note; the same one only once."""
         made = Note(code, path, message)
-        if made not in self.notes:
+        if made not in self._made:
+            self._made.add(made)
             self.notes.append(made)
 
     def refuse(self, error: MetadataError) -> None:

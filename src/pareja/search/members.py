@@ -1,0 +1,65 @@
+"""Pictures inside archives and tables, whose contents are listed once and not for each picture."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+
+from pareja.datasets import load_dataset
+from pareja.datasets.records import Source
+from pareja.embedding.cache import Stamp
+
+_KEPT = 4
+_SHARDS = (".tar", ".parquet")
+
+
+class Members:
+    """Finds pictures by their names in datasets that are no plain folders.
+
+    The last few datasets are kept, and listed again when one of their files has changed. May be
+    used by several threads.
+    """
+
+    def __init__(self) -> None:
+        self._listed: OrderedDict[str, tuple[tuple[Stamp, ...], Mapping[str, Source]]] = (
+            OrderedDict()
+        )
+        self._lock = Lock()
+
+    def find(self, location: str, name: str) -> Source | None:
+        """Return where a picture's bytes are; None if the dataset has no such picture any more.
+
+        Parameters
+        ----------
+        location
+            The archive, table, folder of shards or address of the dataset.
+        name
+            The picture's name in it.
+
+        Raises
+        ------
+        DatasetError
+            If the dataset cannot be read any more.
+        """
+        # Held while a dataset is listed: a page of thumbnails asks for one dataset many times.
+        with self._lock:
+            now = _stamps(Path(location))
+            before, sources = self._listed.pop(location, (None, {}))
+            if before != now:
+                dataset = load_dataset(location, on_missing="keep")
+                sources = {record.file_name: record.source for record in dataset}
+            if all(stamp.settled for stamp in now):
+                self._listed[location] = now, sources
+                while len(self._listed) > _KEPT:
+                    self._listed.popitem(last=False)
+        return sources.get(name)
+
+
+def _stamps(path: Path) -> tuple[Stamp, ...]:
+    """Return what tells whether a dataset has changed; nothing where it is on no disk."""
+    files = (
+        [file for file in path.rglob("*") if file.suffix in _SHARDS] if path.is_dir() else [path]
+    )
+    return tuple(stamp for file in sorted(files) if (stamp := Stamp.of(file)) is not None)
