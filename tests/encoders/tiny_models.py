@@ -8,6 +8,7 @@ import math
 import shutil
 import tempfile
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,23 @@ def _siglip_model(path: Path, size: int) -> None:
         "image_std": [0.5] * 3,
     }
     (path / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+def sentencepiece_model() -> bytes:
+    """Make a file of sentencepiece, whose numbers of pieces are those of the tiny SigLIP."""
+    proto: Any = import_module("transformers.convert_slow_tokenizer").import_protobuf()
+    model = proto.ModelProto()
+    vocabulary = json.loads((folder("siglip") / "tokenizer.json").read_text())["model"]["vocab"]
+    kinds = {"<pad>": 3, "</s>": 3, "<unk>": 2}
+    for piece, score in vocabulary:
+        model.pieces.add(piece=piece, score=score, type=kinds.get(piece, 1))
+    model.trainer_spec.model_type = 1
+    model.trainer_spec.unk_id = 2
+    model.normalizer_spec.add_dummy_prefix = True
+    model.normalizer_spec.remove_extra_whitespaces = True
+    model.normalizer_spec.escape_whitespaces = True
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _siglip(path: Path) -> None:

@@ -12,7 +12,9 @@ from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.sentence_modules import Layer, described, output_dim
 from pareja.encoders.tokenisation import Cleaning
+from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
+from pareja.encoders.weights import load_network, require_weights
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +78,7 @@ def open_dual(
     model_type = config["model_type"]
     family = FAMILIES[model_type]
     text, vision = config.get("text_config") or {}, config.get("vision_config") or {}
-    checkpoint.check_weights()
+    require_weights(checkpoint)
     preprocessing = checkpoint.preprocessing()
     if preprocessing.side != vision.get("image_size", family.side):
         raise checkpoint.error(
@@ -85,8 +87,8 @@ def open_dual(
         )
     length = text.get("max_position_embeddings", family.length)
     padded = not family.causal
-    tokeniser = checkpoint.tokeniser(
-        length, pad_to_max=padded, cleaning=_cleaning(checkpoint) if padded else "none"
+    tokeniser = read_tokeniser(
+        checkpoint, length, pad_to_max=padded, cleaning=_cleaning(checkpoint) if padded else "none"
     )
     if family.projection is None:
         dim = text.get("projection_size") or text.get("hidden_size", family.hidden)
@@ -108,9 +110,15 @@ def open_dual(
 
 def _cleaning(checkpoint: Checkpoint) -> Cleaning:
     """Which form of a text SigLIP (no punctuation) and SigLIP 2 (lower case) were trained on."""
-    settings = checkpoint.optional_json("tokenizer_config.json")
-    first = str(settings.get("tokenizer_class", "")).startswith("SiglipTokenizer")
-    return "canonical" if first else "lower"
+    named = checkpoint.optional_json("tokenizer_config.json").get("tokenizer_class")
+    if named is None and checkpoint.has("spiece.model"):  # SigLIP 2 has none
+        return "canonical"
+    if named is None:
+        raise checkpoint.error(
+            "tokenizer_config.json has no tokenizer_class, so that it may be SigLIP, which reads "
+            "texts without punctuation, or SigLIP 2. Name SiglipTokenizer or Siglip2Tokenizer there"
+        )
+    return "canonical" if str(named).startswith("SiglipTokenizer") else "lower"
 
 
 def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.nn.Module]:
@@ -144,7 +152,7 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
         "_init_weights": fill,
         "_keys_to_ignore_on_load_unexpected": [rf"^({'|'.join(_PARTS[other])}|logit_)"],
     }
-    return partial(checkpoint.load, changes)
+    return partial(load_network, checkpoint, changes)
 
 
 def _with_layers(

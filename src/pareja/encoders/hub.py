@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pareja.encoders.catalogue import find_card, suggestions
-from pareja.encoders.checkpoint import WEIGHTS, require
+from pareja.encoders.checkpoint import require
+from pareja.encoders.tokenizer_files import VOCABULARIES
 from pareja.encoders.transfer import RemoteFile, download, explained, stored_at
+from pareja.encoders.weights import WEIGHTS
 from pareja.errors import EncoderError, ModelUnavailableError, OutputError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ Progress = Callable[[str, int, int], None]
 # What Git allows in the name of a branch, without the parts that would lead out of a folder.
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w-][\w.-]*(/[\w-][\w.-]*)*)?")
 _MARKERS = ("config.json", "modules.json", "open_clip_config.json")
-_TOKENIZER_FILES = {"vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
+_TOKENIZER_FILES = {*VOCABULARIES, "merges.txt"}
 # Other folders hold the same weights for other runtimes (onnx/, openvino/); these are the parts
 # of a sentence-transformers model.
 _PARTS = re.compile(r"^\d+_\w+/[^/]+$")

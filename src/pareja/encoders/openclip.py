@@ -16,7 +16,9 @@ from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from pareja.encoders.tokenisation import Cleaning
+from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
+from pareja.encoders.weights import refuse_broken, require_weights, unreadable
 from pareja.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def open_openclip(
     """
     if find_spec("open_clip") is None:
         raise MissingDependencyError("open_clip_torch", f"to load {checkpoint.name}", "open-clip")
-    checkpoint.check_weights()
+    require_weights(checkpoint)
     described = checkpoint.read_json("open_clip_config.json")
     model, pictures = described["model_cfg"], described.get("preprocess_cfg", {})
     side = model["vision_cfg"].get("image_size", 224)
@@ -80,7 +82,8 @@ def open_openclip(
         )
     # Padded to full length, as in training: some of the text networks are not causal. open_clip's
     # own tokenizer pads with zeros.
-    tokeniser = checkpoint.tokeniser(
+    tokeniser = read_tokeniser(
+        checkpoint,
         text.get("context_length", 77),
         binding=True,
         pad_to_max=True,
@@ -122,10 +125,10 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
                 f"local-dir:{checkpoint.folder}", load_weights=True, precision="fp32"
             )
         except Exception as error:  # what open_clip raises here is not documented
-            raise checkpoint.unreadable(error) from error
+            raise unreadable(checkpoint, error) from error
         if modality == "text":
             del model.visual
-        checkpoint.refuse_broken(model.state_dict())
+        refuse_broken(checkpoint, model.state_dict())
         return Tower(model).eval().requires_grad_(False)
 
     return build

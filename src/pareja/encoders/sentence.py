@@ -13,7 +13,9 @@ from pareja.encoders.backends.network import Network
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.sentence_modules import Modules, described, output_dim, pooling_modes
+from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkTextEncoder
+from pareja.encoders.weights import load_network, require_weights
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +54,7 @@ def open_text_encoder(
     """
     require("torch", "transformers", purpose=f"to load {checkpoint.name}")
     transformer, layers = modules.network, modules.layers
-    transformer.check_weights()
+    require_weights(transformer)
     prompt = modules.prompts.get(modules.prompt or "", prefix)
     pooling = layers[0] if layers and layers[0].kind == "Pooling" else None
     if pooling is None:
@@ -62,7 +64,8 @@ def open_text_encoder(
         raise checkpoint.error("its pooling leaves the prompt out, which is not supported")
     modes = pooling_modes(pooling)
     own_limit = modules.settings["max_seq_length"]
-    tokeniser = transformer.tokeniser(
+    tokeniser = read_tokeniser(
+        transformer,
         min(_positions(transformer.config), own_limit or 10**6),
         binding=own_limit is not None,
         cleaning="lower" if modules.settings["do_lower_case"] else "none",
@@ -83,7 +86,7 @@ def open_text_encoder(
     def build() -> torch.nn.Module:
         from pareja.encoders.sentence_network import SentenceNetwork
 
-        return SentenceNetwork(transformer.load(), layers).eval()
+        return SentenceNetwork(load_network(transformer), layers).eval()
 
     where, what = choose(device, precision)
     return NetworkTextEncoder(

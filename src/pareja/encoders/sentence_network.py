@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from pareja.encoders.sentence_modules import Layer, pooling_modes
+from pareja.encoders.weights import read_tensors
 
 
 class SentenceNetwork(torch.nn.Module):
@@ -110,7 +111,7 @@ def _dense(layer: Layer) -> torch.nn.Module:
     linear = torch.nn.Linear(
         settings["in_features"], settings["out_features"], bias=settings.get("bias", True)
     )
-    weights = checkpoint.read_weights()
+    weights = read_tensors(checkpoint)
     try:
         linear.load_state_dict({key.removeprefix("linear."): weights[key] for key in weights})
     except RuntimeError as error:

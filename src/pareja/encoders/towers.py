@@ -22,6 +22,7 @@ from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
 from pareja.encoders.tokenisation import Tokeniser
+from pareja.encoders.weights import read_logit_terms
 
 if TYPE_CHECKING:
     import torch
@@ -233,6 +234,6 @@ def dual_encoder(
         device=where,
         precision=what,
         loss=loss,
-        read_logit_terms=partial(checkpoint.logit_terms, highest_scale),
+        read_logit_terms=partial(read_logit_terms, checkpoint, highest_scale),
         folder=checkpoint.folder,
     )

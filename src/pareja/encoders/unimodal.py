@@ -20,6 +20,7 @@ from pareja.encoders.backends.network import Network
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.towers import NetworkImageEncoder
+from pareja.encoders.weights import load_network, require_weights
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ def open_image_encoder(
         If a file is missing or makes no sense.
     """
     require("torch", "transformers", purpose=f"to load {checkpoint.name}")
-    checkpoint.check_weights()
+    require_weights(checkpoint)
     pooling = POOLINGS[checkpoint.config["model_type"]]
     preprocessing = checkpoint.preprocessing()
     fingerprint = Fingerprint(
@@ -84,7 +85,7 @@ def open_image_encoder(
         return pooling.pool(super(type(self), self).forward(pixel_values))
 
     def build() -> torch.nn.Module:
-        return checkpoint.load({"forward": forward})
+        return load_network(checkpoint, {"forward": forward})
 
     where, what = choose(device, precision)
     return NetworkImageEncoder(
