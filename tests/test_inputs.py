@@ -225,11 +225,12 @@ def test_texts() -> None:
     assert find_texts(np.array(["a", "b"])) == (["a", "b"], False)
     wrong: list[tuple[Any, str]] = [
         ([], "texts is empty"),
-        (3, "texts is of type int"),
-        (b"a cat", "texts is of type bytes"),
-        (["a", 3], r"texts\[1\] is of type int"),
-        ({"a": 1}, "texts is of type dict"),
-        (None, "texts is None"),
+        (3, "texts: expected a text or a list of them, got 3"),
+        (b"a cat", "texts: expected a text or a list of them, got b'a cat'"),
+        (["a", 3], r"texts\[1\]: expected a text, got 3"),
+        ({"a": 1}, "texts: expected a text or a list of them, got {'a': 1}"),
+        (None, "texts: expected a text or a list of them, got None"),
+        (io.StringIO("a cat"), "texts: expected a text or a list of them, got <_io.String"),
     ]
     for given, message in wrong:
         with pytest.raises(InputError, match=message):

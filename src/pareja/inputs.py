@@ -21,6 +21,7 @@ from pareja.datasets.formats.archives import ZipTree
 from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture, printable
 from pareja.datasets.images import MAX_FILE_BYTES, as_png, image_size
 from pareja.datasets.records import Dataset, Record, Source
+from pareja.encoders.bases import is_list, one_or_many
 from pareja.errors import DatasetError, ImageError, InputError
 
 Picture: TypeAlias = (
@@ -35,8 +36,6 @@ _TAKEN = (
     "a path, a dataset's name, bytes, an open file, a PIL image, a uint8 array (height, width, 3), "
     "a record or a dataset"
 )
-
-_NO_LISTS = (str, bytes, bytearray, memoryview, os.PathLike, Dataset, Mapping, AbstractSet)
 
 
 @dataclass(frozen=True)
@@ -225,17 +224,10 @@ def find_texts(given: str | Iterable[str], parameter: str = "texts") -> tuple[li
     InputError
         If there is none, or something else was given; the message says where.
     """
-    if isinstance(given, str):
-        return [str(given)], True
-    if not _is_list(given):
-        raise InputError(f"{parameter} is {_kind(given)}. Give a text or a list of texts.")
-    texts = list(given)
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"{parameter}[{position}] is {_kind(text)}. Give texts alone.")
+    texts, one = one_or_many(given, str, parameter, "text")
     if not texts:
         raise InputError(f"{parameter} is empty. Give at least one text.")
-    return [str(text) for text in texts], False
+    return [str(text) for text in texts], one
 
 
 @dataclass(frozen=True)
@@ -272,13 +264,9 @@ def _several(given: object, parameter: str) -> list[object] | None:
         return None
     if isinstance(given, Mapping | AbstractSet):
         raise InputError(f"{parameter} is {_kind(given)}, which has no order. Give a list.")
-    return list(cast(Iterable[object], given)) if _is_list(given) else None
-
-
-def _is_list(given: object) -> bool:
-    if isinstance(given, np.ndarray):
-        return given.ndim > 0
-    return isinstance(given, Iterable) and not isinstance(given, _NO_LISTS) and not _reads(given)
+    if isinstance(given, Dataset) or not is_list(given):
+        return None
+    return list(cast(Iterable[object], given))
 
 
 def _reads(given: object) -> bool:

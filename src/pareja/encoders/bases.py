@@ -6,17 +6,19 @@ from one of these bases or from both, and embeds lists.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from PIL import Image
 
 from pareja.encoders.protocols import Embeddings, Pixels
-from pareja.errors import EncoderError
+from pareja.errors import EncoderError, InputError
 
 _AT_ONCE = 32
+_NO_LISTS = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Set)
 Item = TypeVar("Item")
 
 
@@ -60,7 +62,7 @@ class ImageEncoderBase(ABC):
 
         Raises
         ------
-        TypeError
+        InputError
             If something is no RGB picture.
         EncoderError
             If the network gives numbers that are not finite.
@@ -102,7 +104,7 @@ class TextEncoderBase(ABC):
 
         Raises
         ------
-        TypeError
+        InputError
             If something is no text.
         EncoderError
             If the network gives numbers that are not finite.
@@ -130,7 +132,7 @@ def one_or_many(
 
     Raises
     ------
-    TypeError
+    InputError
         If it is neither, or one of them is of another kind.
 
     Examples
@@ -140,13 +142,27 @@ def one_or_many(
     """
     if isinstance(given, kind):
         return [given], True
-    if isinstance(given, str | bytes | Mapping | Set) or not isinstance(given, Iterable):
-        raise TypeError(f"{parameter}: expected a {called} or a list of them, got {given!r:.60}")
-    listed = list(given)
+    if not is_list(given):
+        raise InputError(f"{parameter}: expected a {called} or a list of them, got {given!r:.60}")
+    listed = list(cast(Iterable[Item], given))
     for place, item in enumerate(listed):
         if not isinstance(item, kind):
-            raise TypeError(f"{parameter}[{place}]: expected a {called}, got {item!r:.60}")
+            raise InputError(f"{parameter}[{place}]: expected a {called}, got {item!r:.60}")
     return listed, False
+
+
+def is_list(given: object) -> bool:
+    """Whether something is several things in an order, and not one, as a text or an open file.
+
+    Examples
+    --------
+    >>> is_list(["a", "b"]), is_list("ab"), is_list({"a", "b"})
+    (True, False, False)
+    """
+    if isinstance(given, np.ndarray):
+        return given.ndim > 0
+    one = isinstance(given, _NO_LISTS) or callable(getattr(given, "read", None))
+    return isinstance(given, Iterable) and not one
 
 
 def finite(rows: Embeddings, name: str, what: str) -> Embeddings:
@@ -170,7 +186,7 @@ def finite(rows: Embeddings, name: str, what: str) -> Embeddings:
 def _refuse_ambiguous(image: Image.Image, where: str) -> None:
     """Refuse a picture that becomes RGB in more than one way, which reading a file settles."""
     if image.mode not in ("RGB", "L", "1", "P") or "transparency" in image.info:
-        raise TypeError(
+        raise InputError(
             f"{where}: expected an RGB picture, got one of mode {image.mode}"
             f"{' with transparency' if 'transparency' in image.info else ''}. Read its file with "
             "pareja.decode_image, or convert it yourself."
