@@ -13,7 +13,8 @@ import pareja
 from pareja.datasets import load_dataset
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import DatasetError, EncoderError, OutputError
-from pareja.tasks.tuning import Tuned, new_encoder, tune, tuned_to_json
+from pareja.tasks.tuning import Tuned, new_encoder, tune
+from pareja.tasks.tuning_export import tuned_to_json
 from pareja.training.loop import Schedule
 from pareja.training.lora import Rank
 from pareja.training.methods import METHODS, Method
@@ -115,7 +116,7 @@ def test_labels_are_learned_from_prompts_and_measured_as_accuracy(base: Path) ->
 def test_what_is_forgotten_is_measured_on_other_pictures(base: Path) -> None:
     result = tuned(base, others=["shapes-new:10"])
     (other,) = result.others
-    assert (other.name, other.pictures) == ("shapes-new:10", 10)
+    assert (other.name, len(other.dataset)) == ("shapes-new:10", 10)
     assert set(other.changes) == {"image_to_text", "text_to_image"}
 
 

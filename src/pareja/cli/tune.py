@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pareja.embedding.pipeline import Progress
-    from pareja.tasks.tuning import Measured, Tuned
+    from pareja.tasks.tuning import Tuned
+    from pareja.tasks.tuning_measures import Measured
 
 
 class Way(StrEnum):
@@ -120,7 +121,8 @@ def tune(
         fail("give either --model or --from-scratch", status=2)
     from tempfile import TemporaryDirectory
 
-    from pareja.tasks.tuning import new_encoder, tune, tuned_to_json
+    from pareja.tasks.tuning import new_encoder, tune
+    from pareja.tasks.tuning_export import tuned_to_json
     from pareja.training.loop import Schedule
     from pareja.training.lora import Rank
 
@@ -207,7 +209,7 @@ def _rows(table: Table, measured: Measured) -> None:
     from pareja.analysis.verdicts import of_agreement
 
     said = {"above": "better", "below": "worse", "not_shown": "within chance"}
-    table.add_row(f"{measured.name} ({measured.pictures})")
+    table.add_row(f"{measured.name} ({len(measured.dataset)})")
     for measure, change in measured.changes.items():
         table.add_row(
             "  " + measure.replace("_to_", "→"),

@@ -265,6 +265,23 @@ def label(drawn: _Drawn) -> str:
     return f"{drawn.colour.en} {drawn.form.en}"
 
 
+def label_es(name: str) -> str:
+    """Return a label's Spanish name with its article: of ``"red star"``, ``"una estrella roja"``.
+
+    Raises
+    ------
+    KeyError
+        If no drawn form has that name.
+    """
+    for kind in DOMAINS.values():
+        for form in FORMS:
+            for colour in kind.colours:
+                drawn = _Drawn(form, colour, 0.0, 0.0, 0.0)
+                if label(drawn) == name:
+                    return _spanish(drawn)
+    raise KeyError(name)
+
+
 def caption(scene: Scene, lang: str) -> str:
     """Return what a scene shows in one sentence, in English (``en``) or Spanish (``es``)."""
     one, other = scene.first, scene.second

@@ -10,93 +10,35 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from importlib.util import find_spec
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.analysis.classification import classification, compare_classifiers
-from pareja.analysis.comparison import Agreement, hit_agreement
-from pareja.analysis.retrieval import Direction, placement, retrieval
-from pareja.analysis.significance import Estimate
-from pareja.analysis.similarity import cosine_similarity
 from pareja.classifiers.prompts import DEFAULT_TEMPLATES, PLACE, checked_templates
-from pareja.classifiers.zero_shot import activations, embed_labels
-from pareja.datasets.records import Dataset
-from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.natural import Cache, Model, opened
-from pareja.embedding.pipeline import embed_dataset, embed_sources
 from pareja.encoders import load
 from pareja.encoders.loading import require_dual
 from pareja.encoders.protocols import AnyEncoder, DualEncoder
 from pareja.encoders.towers import NetworkDualEncoder
-from pareja.errors import EncoderError, MissingDependencyError, OutputError
+from pareja.errors import EncoderError, MissingDependencyError
 from pareja.files import staged_directory
 from pareja.inputs import Pictures, find_dataset
-from pareja.tasks.evaluation import Truth, choices, true_labels
+from pareja.tasks.evaluation import true_labels
+from pareja.tasks.tuning_measures import Learned, Measured, measure
 
 if TYPE_CHECKING:
     from pareja.training.loop import Epoch, Schedule
     from pareja.training.lora import Rank, Towers
     from pareja.training.methods import Method
 
-Learned = Literal["caption", "label", "category"]
-"""What pictures are paired with: their captions, or a prompt for their label or category."""
-
 SHARES = (1.0, 0.75, 0.5, 0.25)
 """How much of the change may be kept; validation chooses, and the largest wins a tie."""
 
 OnProgress = Callable[[str, int, int, float | None], None]
 """Called with what is done (``"pictures"``, ``"steps"``), how many of it, of how many, the loss."""
-
-Measure = Literal["image_to_text", "text_to_image", "accuracy"]
-
-DIRECTIONS: tuple[Direction, ...] = ("image_to_text", "text_to_image")
-
-
-@dataclass(frozen=True)
-class Change:
-    """One measure before and after, on the same queries.
-
-    Parameters
-    ----------
-    before, after
-        Share of queries whose right answer comes first, in [0, 1].
-    chance
-        What a random order gives.
-    agreement
-        Hits after (a) beside hits before (b): the paired difference with its interval, and
-        McNemar's test.
-    """
-
-    before: Estimate
-    after: Estimate
-    chance: float
-    agreement: Agreement
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One set of pictures before and after.
-
-    Parameters
-    ----------
-    name
-        Of the dataset.
-    pictures
-        How many.
-    changes
-        R@1 as ``"image_to_text"`` and ``"text_to_image"``; or ``"accuracy"`` where pictures choose
-        among labels.
-    """
-
-    name: str
-    pictures: int
-    changes: Mapping[Measure, Change]
 
 
 @dataclass(frozen=True)
@@ -240,7 +182,8 @@ def tune(
     from pareja.training.material import caption_texts, label_texts, prepared_pixels
     from pareja.training.methods import begin
     from pareja.training.scoring import mean_reciprocal_rank, validation_rows
-    from pareja.training.splits import groups_of, split_pictures
+    from pareja.training.splits import split_pictures
+    from pareja.training.states import identity, states_folder
 
     start = time.perf_counter()
     base = _trainable(load(model), method)
@@ -251,9 +194,7 @@ def tune(
     device = _device(device)
     schedule, rank = schedule or Schedule(), rank or Rank()
     templates = checked_templates(templates)
-    split = split_pictures(
-        dataset, groups_of(dataset), test=0.0 if test else 0.15, seed=schedule.seed
-    )
+    split = split_pictures(dataset, test=0.0 if test else 0.15, seed=schedule.seed)
     if learned == "caption":
         texts = caption_texts(dataset)
     else:
@@ -308,7 +249,9 @@ def tune(
             out, states = room / "model", None
         else:
             room, out = None, Path(folder).expanduser().absolute()
-            states = _states(out, _identity(dataset, base, method, learned, rank, schedule, towers))
+            states = states_folder(
+                out, identity(dataset, base, method, learned, rank, schedule, towers)
+            )
         staged = stack.enter_context(staged_directory(out, force=force))
         trained = trainer.fit(
             pairs,
@@ -399,102 +342,6 @@ def new_encoder(plan: Path | str, dataset: Pictures, folder: Path, *, seed: int 
     make_checkpoint(folder, read_plan(plan), texts, seed)
 
 
-def measure(
-    dataset: Dataset,
-    before: DualEncoder,
-    after: DualEncoder,
-    *,
-    learned: Learned = "caption",
-    templates: Sequence[str] = DEFAULT_TEMPLATES,
-    resamples: int = 2000,
-    cache: EmbeddingCache | None = None,
-) -> Measured:
-    """Measure two states of an encoder on the same pictures.
-
-    Parameters
-    ----------
-    dataset
-        Pictures that were not learned from.
-    before, after
-        The two states.
-    learned
-        Captions: retrieval in both directions. Labels or categories: pictures choose among them.
-    templates
-        Prompts with ``{}`` for a label.
-    resamples
-        Of the bootstrap behind every interval.
-    cache
-        Embeddings of earlier runs.
-
-    Raises
-    ------
-    DatasetError
-        If no picture decodes or has a text.
-    """
-    if learned == "caption":
-        return _measure_captions(dataset, before, after, resamples, cache)
-    return _measure_labels(dataset, before, after, learned, templates, resamples, cache)
-
-
-def _measure_captions(
-    dataset: Dataset,
-    before: DualEncoder,
-    after: DualEncoder,
-    resamples: int,
-    cache: EmbeddingCache | None,
-) -> Measured:
-    dataset = replace(dataset, records=tuple(r for r in dataset if r.captions))
-    scores, placed = [], []
-    for encoder in (before, after):
-        embedded = embed_dataset(dataset, encoder, cache=cache)
-        similarity = cosine_similarity(embedded.images, embedded.captions)
-        owner = embedded.dataset.owner
-        both = retrieval(similarity, owner, resamples=resamples)
-        scores.append(dict(zip(DIRECTIONS, both, strict=True)))
-        placed.append({d: placement(similarity, owner, d) for d in DIRECTIONS})
-    changes: dict[Measure, Change] = {
-        d: Change(
-            before=scores[0][d].recall[1],
-            after=scores[1][d].recall[1],
-            chance=scores[0][d].chance_recall[1],
-            agreement=hit_agreement(
-                placed[1][d].hits(1), placed[0][d].hits(1), placed[0][d].pictures, resamples, 0
-            ),
-        )
-        for d in DIRECTIONS
-    }
-    return Measured(dataset.name, len(dataset), changes)
-
-
-def _measure_labels(
-    dataset: Dataset,
-    before: DualEncoder,
-    after: DualEncoder,
-    truth: Truth,
-    templates: Sequence[str],
-    resamples: int,
-    cache: EmbeddingCache | None,
-) -> Measured:
-    labels, answers = choices(dataset, truth)
-    asked = np.flatnonzero(answers >= 0)
-    sources = [dataset.records[i].source for i in asked]
-    scores = []
-    for encoder in (before, after):
-        images = embed_sources(sources, encoder, cache=cache)
-        prompts = embed_labels(labels, encoder, templates=templates, cache=cache)
-        logits = encoder.logits(cosine_similarity(images.vectors, prompts))
-        probabilities = activations(logits.astype(np.float64))["softmax"]
-        right = answers[asked][images.indices]
-        scores.append(classification(probabilities, right, labels, resamples=resamples))
-    change = Change(
-        before=scores[0].top1,
-        after=scores[1].top1,
-        chance=scores[0].chance_top1,
-        agreement=compare_classifiers(scores[1].correct, scores[0].correct, resamples=resamples),
-    )
-    return Measured(dataset.name, len(sources), {"accuracy": change})
-
-
 def _device(wanted: str | None) -> str:
     """Return where torch trains."""
     from pareja.encoders.backends import choose
@@ -512,76 +359,3 @@ def _trainable(encoder: AnyEncoder, method: str) -> NetworkDualEncoder:
         f"{encoder.name} has no weights that can be trained here. Name a dual encoder made of "
         "networks, as 'clip-vit-b32' or the folder of one."
     )
-
-
-def _identity(dataset: Dataset, base: NetworkDualEncoder, *settings: Any) -> str:
-    """Return what a training that goes on must agree in with the one that was begun."""
-    records = [(r.file_name, r.captions, r.label, r.category) for r in dataset]
-    described = repr((base.fingerprint.digest, records, settings))
-    return sha256(described.encode()).hexdigest()
-
-
-def _states(out: Path, identity: str) -> Path:
-    """Return the folder of a training's states, new or begun with the same settings."""
-    folder = out.with_name(f"{out.name}.training")
-    mark = folder / "identity"
-    if folder.exists():
-        known = mark.read_text() if mark.is_file() else ""
-        if known != identity:
-            raise OutputError(
-                f"{folder}: a training was begun there with other settings or another dataset. "
-                "Remove that folder, or write the result elsewhere."
-            )
-        return folder
-    try:
-        folder.mkdir(parents=True)
-        mark.write_text(identity)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
-    return folder
-
-
-def tuned_to_json(result: Tuned) -> dict[str, Any]:
-    """Return a result as plain values; numbers that are none are null."""
-    return {
-        "base": result.base.name,
-        "method": result.method,
-        "truth": result.learned,
-        "folder": str(result.folder),
-        "fingerprint": str(result.encoder.image_fingerprint),
-        "parts": dict(result.parts),
-        "epochs": [
-            {name: value if isfinite(value) else None for name, value in asdict(epoch).items()}
-            for epoch in result.history
-        ],
-        "best_epoch": result.best,
-        "share": result.share,
-        "stopped": result.stopped,
-        "test": result.test and _measured(result.test),
-        "others": [_measured(other) for other in result.others],
-        "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
-        "seconds": round(result.seconds, 3),
-    }
-
-
-def _measured(measured: Measured) -> dict[str, Any]:
-    return {
-        "name": measured.name,
-        "images": measured.pictures,
-        **{
-            measure: {
-                "before": change.before.value,
-                "before_ci": [change.before.low, change.before.high],
-                "after": change.after.value,
-                "after_ci": [change.after.low, change.after.high],
-                "chance": change.chance,
-                "difference": change.agreement.difference.value,
-                "difference_ci": [
-                    change.agreement.difference.low,
-                    change.agreement.difference.high,
-                ],
-                "p": change.agreement.p_value,
-            }
-            for measure, change in measured.changes.items()
-        },
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +73,7 @@ def groups_of(dataset: Dataset) -> Indices:
 
 def split_pictures(
     dataset: Dataset,
-    groups: Sequence[int] | Indices,
+    groups: Callable[[Dataset], Sequence[int] | Indices] = groups_of,
     *,
     validation: float = 0.15,
     test: float = 0.15,
@@ -86,7 +86,8 @@ def split_pictures(
     dataset
         If every record names its split (train, validation or test), that is the split.
     groups
-        Equal numbers stay together, ``(n,)``.
+        Returns a number for each picture, ``(n,)``; equal numbers stay together. It is not asked
+        where the dataset names its splits.
     validation, test
         Their shares of the pictures, in [0, 1); 0 leaves `test` empty.
     seed
@@ -106,12 +107,12 @@ def split_pictures(
             f"{dataset.name}: {count} pictures are too few to learn from some and measure on "
             f"others. At least {LEAST} are needed."
         )
-    groups = np.asarray(groups)
-    order = np.random.default_rng(seed).permutation(np.unique(groups))
+    numbers = np.asarray(groups(dataset))
+    order = np.random.default_rng(seed).permutation(np.unique(numbers))
     wanted = {"test": round(test * count), "validation": max(round(validation * count), 2)}
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for group in order:
-        members = np.flatnonzero(groups == group).tolist()
+        members = np.flatnonzero(numbers == group).tolist()
         part = next((p for p, n in wanted.items() if len(parts[p]) + len(members) <= n), "train")
         parts[part] += members
     if min(len(parts["train"]), len(parts["validation"])) < 2:
