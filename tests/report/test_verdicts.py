@@ -17,7 +17,8 @@ from pareja.report.content import build_document
 from pareja.report.document import Bullets, Paragraph
 from pareja.report.frame import Frame
 from pareja.report.verdicts import beside_guessing, p_values
-from pareja.tasks.study import EncoderResult, StudyResult
+from pareja.tasks.encoder_measures import EncoderResult
+from pareja.tasks.study import StudyResult
 from pareja.words.wording import Lang
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ def test_speed_is_measured_on_some_pictures_in_batches_of_the_asked_size(
             batches.append(len(pixels))
             return super().encode_pixels(pixels)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr("pareja.tasks.compare._TIMED_PICTURES", 5)
+    monkeypatch.setattr("pareja.tasks.cost._TIMED_PICTURES", 5)
     found = compare(labelled_colours, [Watched()], templates=TEMPLATES, resamples=50, batch_size=3)
     assert found.models[0].cost.timed == 5
     # The pictures, two to load the network, and those that are timed.

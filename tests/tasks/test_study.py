@@ -14,7 +14,8 @@ from pareja.analysis.retrieval import Direction
 from pareja.datasets import Dataset, load_dataset
 from pareja.encoders import EncoderPair
 from pareja.errors import DatasetError, EncoderError
-from pareja.tasks.study import CAPTION_TEMPLATES, StudyResult
+from pareja.tasks.encoder_measures import CAPTION_TEMPLATES
+from pareja.tasks.study import StudyResult
 from pareja.tasks.study import study as run_study
 from pareja.tasks.study_export import study_to_json, write_csv
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pareja.analysis.alignment import Bridge
-    from pareja.tasks.study import EncoderResult, StudyResult
+    from pareja.tasks.encoder_measures import EncoderResult
+    from pareja.tasks.study import StudyResult
 
 
 def study(

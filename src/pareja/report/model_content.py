@@ -25,7 +25,8 @@ from pareja.report.document import (
     plain,
 )
 from pareja.report.verdicts import beside_guessing
-from pareja.tasks.compare import Difference, Dispute, ModelComparison, Variant
+from pareja.tasks.compare import Difference, ModelComparison, Variant
+from pareja.tasks.disputes import Dispute
 from pareja.words.spans import Inline, Span
 from pareja.words.wording import Wording
 

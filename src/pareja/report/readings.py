@@ -10,7 +10,8 @@ from pareja.analysis.comparison import Comparison
 from pareja.analysis.matching import MatchingScores
 from pareja.analysis.retrieval import Direction, RetrievalScores
 from pareja.analysis.significance import Floats, PermutationTest
-from pareja.tasks.study import EncoderResult, StudyResult
+from pareja.tasks.encoder_measures import EncoderResult
+from pareja.tasks.study import StudyResult
 from pareja.words.wording import Wording
 
 DIRECTIONS: tuple[Direction, ...] = ("image_to_text", "text_to_image")

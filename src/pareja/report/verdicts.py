@@ -14,7 +14,8 @@ from pareja.analysis.retrieval import Direction
 from pareja.analysis.significance import PermutationTest
 from pareja.analysis.verdicts import Outcome, apart, by_interval, correlated, of_agreement, of_test
 from pareja.report.readings import DIRECTIONS, Reading
-from pareja.tasks.study import EncoderResult, StudyResult
+from pareja.tasks.encoder_measures import EncoderResult
+from pareja.tasks.study import StudyResult
 
 Ending = Literal["both", "one_image_to_text", "one_text_to_image", "neither", "opposed"]
 

@@ -31,7 +31,7 @@ from pareja.server.parameters import EngineHere
 from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import render, words_of
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_QUERY
-from pareja.tasks.compare import Dispute, disputes
+from pareja.tasks.disputes import Dispute, disputes
 from pareja.tasks.evaluation import Truth, distinct
 from pareja.words.pages import PageWording
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +23,16 @@ from pareja.analysis.similarity import cosine_similarity
 from pareja.classifiers.classification import Loss
 from pareja.classifiers.prompts import find_labels, read_templates
 from pareja.classifiers.zero_shot import activations, zero_shot
-from pareja.datasets.records import Dataset, Source
+from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.natural import Cache, Model, listed, loaded, opened
 from pareja.embedding.pipeline import Progress, embed_sources, text_vectors
 from pareja.encoders import require_dual
-from pareja.encoders.catalogue import find_card
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import DatasetError, EncoderError
 from pareja.inputs import Pictures, find_dataset, find_texts
+from pareja.tasks.cost import Cost, measured_cost
+from pareja.tasks.disputes import Dispute, disputes
 from pareja.tasks.evaluation import (
     Truth,
     choices,
@@ -43,33 +42,6 @@ from pareja.tasks.evaluation import (
     true_labels,
 )
 from pareja.tasks.results import FolderResult
-
-_TIMED_PICTURES = 64
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a model takes, measured on this machine when the comparison ran.
-
-    Parameters
-    ----------
-    pictures_per_second
-        From file to embedding, wall clock.
-    cpu_seconds
-        Seconds of one core for 1,000 pictures.
-    money
-        Price of these at the price of a core-hour that was given; None where none was.
-    size_mb
-        Of the weights, in MB (10^6 bytes); None where nobody says.
-    timed
-        How many pictures were timed; all of them can be decoded.
-    """
-
-    pictures_per_second: float
-    cpu_seconds: float
-    money: float | None
-    size_mb: float | None
-    timed: int
 
 
 @dataclass(frozen=True)
@@ -135,20 +107,6 @@ class Difference:
     a: Variant
     b: Variant
     agreement: Agreement
-
-
-@dataclass(frozen=True)
-class Dispute:
-    """A picture that two models take for different things.
-
-    ``image`` indexes the pictures; ``a`` and ``b`` are label and probability of each model.
-    """
-
-    image: int
-    model_a: str
-    model_b: str
-    a: tuple[str, float]
-    b: tuple[str, float]
 
 
 @dataclass(frozen=True)
@@ -323,7 +281,7 @@ def _compare(
         elif found.skipped:
             raise DatasetError("{}: {}; it could be read before.".format(*found.skipped[0]))
         progress(f"time · {encoder.name}", None)
-        cost = _timed(sources[:_TIMED_PICTURES], encoder, batch_size, price)
+        cost = measured_cost(sources, encoder, batch_size=batch_size, price=price)
         embedded.append((encoder, found.vectors, cost))
     measure = partial(
         _measure,
@@ -363,38 +321,6 @@ def _compare(
         resamples=resamples,
         seed=seed,
     )
-
-
-def _timed(
-    sources: Sequence[Source], encoder: DualEncoder, batch_size: int | None, price: float | None
-) -> Cost:
-    """Embed pictures by the clock, whatever a cache knows of them.
-
-    First the network is loaded and every file read once, so that no model waits for the disk on
-    behalf of the next.
-    """
-    embed_sources(sources[:2], encoder)
-    for source in sources:
-        source.read()
-    wall, cpu = time.perf_counter(), time.process_time()
-    embed_sources(sources, encoder, batch_size=batch_size)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    seconds = 1000 * cpu / len(sources)
-    card = find_card(encoder.name)
-    size = card.download_mb if card is not None else _weights_mb(Path(encoder.name))
-    return Cost(
-        pictures_per_second=len(sources) / max(wall, 1e-9),
-        cpu_seconds=seconds,
-        money=None if price is None else seconds / 3600 * price,
-        size_mb=size,
-        timed=len(sources),
-    )
-
-
-def _weights_mb(folder: Path) -> float | None:
-    """Return the size of the weights in a model's folder."""
-    sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
-    return sum(sizes) / 1e6 if sizes else None
 
 
 def _measure(
@@ -438,31 +364,3 @@ def _measure(
         text_to_image=ways[1],
         cost=cost,
     )
-
-
-class Answers(Protocol):
-    """A model's probabilities, ``(n_images, n_labels)``: as it was trained, and by a softmax."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def trained(self) -> NDArray[np.float64]: ...  # noqa: D102
-    @property
-    def softmax(self) -> NDArray[np.float64]: ...  # noqa: D102
-
-
-def disputes(
-    models: Sequence[Answers], labels: Sequence[str], truth: NDArray[np.intp]
-) -> tuple[Dispute, ...]:
-    """Return the pictures that two models take for different things, most telling first."""
-    found: list[tuple[bool, float, Dispute]] = []
-    for a, b in combinations(models, 2):
-        best_a, best_b = a.trained.argmax(axis=1), b.trained.argmax(axis=1)
-        for i in np.flatnonzero(best_a != best_b):
-            one_right = bool((best_a[i] == truth[i]) != (best_b[i] == truth[i]))
-            p_a, p_b = float(a.trained[i, best_a[i]]), float(b.trained[i, best_b[i]])
-            dispute = Dispute(
-                int(i), a.name, b.name, (labels[best_a[i]], p_a), (labels[best_b[i]], p_b)
-            )
-            found.append((not one_right, -float(a.softmax[i].max() * b.softmax[i].max()), dispute))
-    return tuple(dispute for *_, dispute in sorted(found, key=lambda item: item[:2]))

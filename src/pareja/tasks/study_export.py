@@ -14,7 +14,8 @@ from pareja.analysis.modality import DualScores
 from pareja.analysis.retrieval import Direction, RetrievalScores
 from pareja.analysis.significance import Estimate, Floats, PermutationTest
 from pareja.datasets.records import Dataset
-from pareja.tasks.study import EncoderResult, StudyResult
+from pareja.tasks.encoder_measures import EncoderResult
+from pareja.tasks.study import StudyResult
 
 
 def study_to_json(result: StudyResult, files: Mapping[str, str] | None = None) -> dict[str, Any]:

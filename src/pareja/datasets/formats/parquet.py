@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,19 @@ from pareja.datasets.formats.cells import Cell, joined, named_row
 from pareja.datasets.formats.class_names import with_class_names
 from pareja.datasets.formats.folders import FileSource, FolderTree, relative_name
 from pareja.datasets.formats.imagefolder import listed_records, tree_dataset
+from pareja.datasets.formats.parquet_columns import (
+    features_of,
+    holds_bytes,
+    is_list_type,
+    is_of_another,
+    path_columns,
+    picture_column,
+    without_number,
+)
 from pareja.datasets.formats.places import split_in_file_name, split_named
 from pareja.datasets.formats.reading import Reading
 from pareja.datasets.formats.rows import Row, with_split
 from pareja.datasets.records import Dataset
-from pareja.datasets.signatures import HEAD_BYTES, picture_format
 from pareja.errors import DatasetError, ImageError, MetadataError, MissingDependencyError
 
 _EMPTY_CELL = "the cell holds no bytes of a picture"
@@ -32,12 +39,6 @@ _PATH_ONLY = (
     '.map(embed_table_storage, batched=True).with_format(None).to_parquet("new.parquet")'
 )
 """``Dataset.to_parquet`` of the ``datasets`` library writes no bytes of pictures in files."""
-
-_PICTURE_NAME = re.compile(
-    r"(?:.*_)?(?:image|img|picture|photo|jpg|jpeg|png|webp|pixels?)s?(?:[_ ]?(?:bytes|data|\d+))?",
-    re.IGNORECASE,
-)
-_SAMPLE = 16
 
 # so that threads that start on the same part of a table read it once, and hold it once
 _reading = Lock()
@@ -122,7 +123,7 @@ def read_parquet(
         If pyarrow is not installed.
     """
     with open_parquet(paths[0]) as table:
-        column = _picture_column(paths[0], table, reading)
+        column = picture_column(paths[0], table, reading)
     if column is not None:
         cells = (cell for path in paths for cell in _cells(path, column, reading))
         records = with_class_names(joined(cells, reading, limit), {}, reading)
@@ -183,91 +184,6 @@ def open_parquet(path: Path | io.BytesIO, name: str | None = None) -> Iterator[A
         ) from error
 
 
-def _picture_column(path: Path, table: Any, reading: Reading) -> str | None:
-    """Return the column that holds the pictures: by content, then by type and name."""
-    schema = table.schema_arrow
-    features = _features(schema)
-    ranked: list[tuple[bool, bool, str]] = []
-    for field in schema:
-        if not _may_hold_picture(field.type):
-            continue
-        is_image = _feature_type(features.get(field.name)) == "Image"
-        content = _has_pictures(table, field.name)
-        if content or is_image or _is_struct(field.type) or _PICTURE_NAME.fullmatch(field.name):
-            ranked.append((not (content or is_image), not _is_struct(field.type), field.name))
-    if not ranked:
-        return None
-    chosen = min(ranked, key=lambda item: item[:2])[2]
-    number = re.search(r"\d+$", chosen)
-    for unsure, _, other in ranked:
-        if other != chosen and not unsure:
-            reading.note(
-                "column_not_read",
-                path.name,
-                f"The column {other!r} holds pictures too, and is not read; {chosen!r} is. A "
-                "dataset has one picture in each row."
-                + (" Captions with the other's number are not read either." if number else ""),
-            )
-    return chosen
-
-
-def _may_hold_picture(kind: Any) -> bool:
-    """Return whether a type is bytes, ``{bytes, path}``, or a list of one of these."""
-    from pyarrow import types
-
-    if _is_list(kind):
-        kind = kind.value_type
-    if types.is_struct(kind):
-        if kind.get_field_index("bytes") < 0:
-            return False
-        # without one picture's bytes, a writer may not know the type
-        return _is_bytes(kind.field("bytes").type) or bool(types.is_null(kind.field("bytes").type))
-    return _is_bytes(kind)
-
-
-def _holds_bytes(kind: Any) -> bool:
-    """Return whether there are bytes anywhere in a type, which are no text."""
-    from pyarrow import types
-
-    if _is_list(kind):
-        return _holds_bytes(kind.value_type)
-    if types.is_struct(kind):
-        return _may_hold_picture(kind) or any(
-            _holds_bytes(kind.field(i).type) for i in range(kind.num_fields)
-        )
-    return _is_bytes(kind)
-
-
-def _is_bytes(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
-
-
-def _is_list(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def _is_struct(kind: Any) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_struct(kind.value_type if _is_list(kind) else kind))
-
-
-def _has_pictures(table: Any, column: str) -> bool:
-    """Return whether one of a column's first cells begins like a picture."""
-    for batch in table.iter_batches(batch_size=_SAMPLE, columns=[column]):
-        for cell in batch.column(0).to_pylist():
-            for item in cell if isinstance(cell, list) else [cell]:
-                content = item.get("bytes") if isinstance(item, Mapping) else item
-                if isinstance(content, bytes) and picture_format(content[:HEAD_BYTES]):
-                    return True
-        return False
-    return False
-
-
 def _cells(path: Path, column: str, reading: Reading) -> Iterator[Cell]:
     """Yield what a file has of each picture; rows of lists with another number are refused."""
     split = split_in_file_name(path.name) or split_named(path.parent.name)
@@ -312,16 +228,16 @@ def _rows(name: str, table: Any, column: str | None) -> Iterator[Row]:
         field.name
         for field in schema
         if field.name != column
-        and not _holds_bytes(field.type)
-        and not (column and _is_of_another(field.name, column))
+        and not holds_bytes(field.type)
+        and not (column and is_of_another(field.name, column))
     ]
     classes = {
         label: list(feature["names"])
-        for label, feature in _features(schema).items()
+        for label, feature in features_of(schema).items()
         if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
     }
-    listed = column is not None and _is_list(schema.field(column).type)
-    projected = _path_columns(schema, column)
+    listed = column is not None and is_list_type(schema.field(column).type)
+    projected = path_columns(schema, column)
     own = re.search(r"\d+$", column) if column else None
     number = 0
     for group in range(table.num_row_groups):
@@ -332,7 +248,7 @@ def _rows(name: str, table: Any, column: str | None) -> Iterator[Row]:
             number += 1
             cells = {text: values[text] for text in texts}
             if own:
-                cells = {_without_number(text, own[0]): value for text, value in cells.items()}
+                cells = {without_number(text, own[0]): value for text, value in cells.items()}
             row = named_row(f"{name}:{number}", cells, classes)
             held = values.get(column) if column and projected else None
             added: dict[str, object] = {}
@@ -342,46 +258,6 @@ def _rows(name: str, table: Any, column: str | None) -> Iterator[Row]:
             if isinstance(held, Mapping):
                 added[_PATH] = held.get("path")
             yield replace(row, cells={**row.cells, **added}) if added else row
-
-
-def _path_columns(schema: Any, column: str | None) -> list[str]:
-    """Return what to read of the picture column for its path and number, without the bytes."""
-    if column is None:
-        return []
-    kind = schema.field(column).type
-    if _is_list(kind):
-        # its parts cannot be named in one way for every writer of lists
-        return [column]
-    has_path = _is_struct(kind) and kind.get_field_index("path") >= 0
-    return [f"{column}.path"] if has_path else []
-
-
-def _is_of_another(text: str, column: str) -> bool:
-    """Return whether a numbered text belongs to a picture of another number, as in Winoground."""
-    ours, theirs = re.search(r"\d+$", column), re.search(r"\d+$", text)
-    return bool(ours and theirs and ours[0] != theirs[0])
-
-
-def _without_number(text: str, number: str) -> str:
-    return re.sub(rf"[_ ]?{number}$", "", text)
-
-
-def _features(schema: Any) -> dict[str, Any]:
-    """Return what the ``datasets`` library noted in the file about its columns."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        return {}
-    return features if isinstance(features, dict) else {}
-
-
-def _feature_type(feature: Any) -> str | None:
-    if isinstance(feature, dict):
-        named = feature.get("_type")
-        if named in ("Sequence", "List", "LargeList"):
-            return _feature_type(feature.get("feature"))
-        return str(named) if named else None
-    return None
 
 
 def _beside(folder: Path, name: str) -> Path | None:
