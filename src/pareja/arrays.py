@@ -1,4 +1,4 @@
-"""Two rules about arrays that every layer keeps: unit vectors, and the threads of BLAS."""
+"""Rules about arrays that every layer keeps: unit vectors, even samples, the threads of BLAS."""
 
 from __future__ import annotations
 
@@ -51,6 +51,29 @@ def unit(vectors: NDArray[Real]) -> NDArray[Real]:
     lengths = np.linalg.norm(scaled, axis=-1, keepdims=True)
     directions: NDArray[Real] = scaled / np.where(lengths == 0, np.ones_like(lengths), lengths)
     return directions
+
+
+def evenly(total: int, most: int) -> NDArray[np.intp]:
+    """Return places that are spread evenly over a sequence.
+
+    Parameters
+    ----------
+    total
+        Length of the sequence.
+    most
+        How many places at most.
+
+    Returns
+    -------
+    ndarray
+        Rising, ``(min(total, most),)``; with two or more, the first and the last are among them.
+
+    Examples
+    --------
+    >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    return np.linspace(0, total - 1, min(total, most)).astype(np.intp)
 
 
 @contextmanager

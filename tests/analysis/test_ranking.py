@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from pareja.analysis.ranking import ranking
+from pareja.analysis.ranking import ndcg_difference, ranking
+from pareja.analysis.significance import paired_difference
 from pareja.errors import AnalysisError
 
 
@@ -81,3 +82,22 @@ def test_impossible_input_is_refused(
 def test_a_cutoff_of_nothing_is_refused() -> None:
     with pytest.raises(AnalysisError, match="cutoffs"):
         ranking([[True]], [1], cutoffs=[0])
+
+
+def test_two_systems_are_compared_query_by_query() -> None:
+    first = ranking([[True, False], [True, False], [False, True]], [1, 1, 1])
+    second = ranking([[False, True], [True, False], [False, True]], [1, 1, 1])
+    found = ndcg_difference(first, second, resamples=500, seed=3)
+    gains = np.array([1 - 1 / math.log2(3), 0, 0])
+    assert found.value == pytest.approx(gains.mean())
+    assert found == paired_difference(gains, np.ones(3), 500, 3)
+    back = ndcg_difference(second, first, resamples=500, seed=3)
+    assert back.value == pytest.approx(-found.value)
+
+
+def test_scores_of_other_queries_or_depths_are_not_compared() -> None:
+    one, two = ranking([[True]], [1]), ranking([[True], [True]], [1, 1])
+    with pytest.raises(AnalysisError, match="same queries"):
+        ndcg_difference(one, two)
+    with pytest.raises(AnalysisError, match="nDCG@3"):
+        ndcg_difference(one, ranking([[True]], [1], ndcg_at=3))

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pareja.analysis.ranking import ranking
 from pareja.datasets import load_dataset
 from pareja.errors import CollectionError, NoSuchPictureError
 from pareja.search import BundledQuery, Collection, bundled_queries
+from pareja.search.judging import differences
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -152,3 +155,37 @@ def test_the_ten_queries_of_commons200_have_answers_in_both_languages() -> None:
         assert query.labels | query.categories <= known
     with pytest.raises(CollectionError, match="commons200"):
         bundled_queries("pareja21")
+
+
+def test_the_first_encoder_is_compared_with_each_other(
+    collection: Collection, colours: ColourEncoder
+) -> None:
+    walls = ("red", "blue", "green")
+    collection.create_query_set("walls", walls)
+    for name in walls:
+        collection.judge(name, ids(collection)[name], True)
+    good = collection.evaluate(colours, "walls", resamples=200)
+    bad = replace(
+        good,
+        model="bad",
+        overall=ranking([[False]] * len(walls), [1] * len(walls), resamples=200),
+    )
+    assert good.overall.ndcg.value == 1
+    same, lower = differences([good, replace(good, model="same"), bad], resamples=200)
+    assert (same.a, same.b, same.estimate.value, same.better) == ("colours", "same", 0, None)
+    assert (lower.a, lower.b, lower.estimate.value) == ("colours", "bad", 1)
+    [higher] = differences([bad, good], resamples=200)
+    assert higher.estimate.value == -1
+    assert differences([good]) == differences([]) == []
+
+
+def test_encoders_are_not_compared_on_different_queries(
+    collection: Collection, colours: ColourEncoder
+) -> None:
+    collection.create_query_set("walls", ["red", "blue"])
+    collection.judge("red", ids(collection)["red"], True)
+    before = collection.evaluate(colours, "walls", resamples=20)
+    collection.judge("blue", ids(collection)["blue"], True)
+    after = collection.evaluate(colours, "walls", resamples=20)
+    with pytest.raises(CollectionError, match="same queries"):
+        differences([before, after])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
 
 ADDRESS = "http://127.0.0.1:8420"
+LoadBy = Callable[[Callable[[str], object]], None]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 
@@ -52,16 +53,29 @@ def collection(
 
 
 @pytest.fixture
-def make_app(collection: Collection, colours: ColourEncoder) -> Callable[..., FastAPI]:
+def load_by(monkeypatch: pytest.MonkeyPatch) -> LoadBy:
+    """Decide which encoder a name stands for."""
+
+    def decide(load: Callable[[str], object]) -> None:
+        def replaced(model: object, *, device: str | None = None) -> object:
+            return load(model) if isinstance(model, str) else model
+
+        monkeypatch.setattr("pareja.encoders.load", replaced)
+
+    return decide
+
+
+@pytest.fixture
+def make_app(
+    collection: Collection,
+    colours: ColourEncoder,
+    load_by: LoadBy,
+) -> Callable[..., FastAPI]:
     """Return applications for the collection, with the settings that a test wants."""
 
     def make(classifiers: Mapping[str, Classifier] | None = None, **settings: Any) -> FastAPI:
-        return create_app(
-            collection,
-            Settings(**settings),
-            load=lambda name: replace(colours, name=name),
-            classifiers=classifiers,
-        )
+        load_by(lambda name: replace(colours, name=name))
+        return create_app(collection, Settings(**settings), classifiers=classifiers)
 
     return make
 

@@ -21,6 +21,7 @@ from pareja.server import create_app
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
+    from tests.server.conftest import LoadBy
 
 HTMX = {"hx-request": "true"}
 COLOURS = ["red", "green", "blue"]
@@ -148,9 +149,14 @@ def bars(html: str) -> dict[str, tuple[float, float]]:
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_the_page_shows_both_probabilities_and_says_which_was_trained(
-    collection: Collection, colours: ColourEncoder, ids: dict[str, int], loss: Any
+    collection: Collection,
+    colours: ColourEncoder,
+    load_by: LoadBy,
+    ids: dict[str, int],
+    loss: Any,
 ) -> None:
-    app = create_app(collection, load=lambda name: replace(colours, name=name, loss=loss))
+    load_by(lambda name: replace(colours, name=name, loss=loss))
+    app = create_app(collection)
     client = TestClient(app, base_url="http://127.0.0.1:8420")
     page = client.get(f"/classify?labels=red,+green%0ablue&picture={ids['green']}").text
     shown = bars(page)

@@ -22,6 +22,7 @@ from pareja.server.learned import load_classifiers
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
+    from tests.server.conftest import LoadBy
 
 ADDRESS = "http://127.0.0.1:8420"
 
@@ -260,9 +261,14 @@ def table(html: str) -> tuple[list[tuple[str, str]], list[str], dict[str, list[f
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_several_labels_on_the_page_are_those_of_the_api(
-    collection: Collection, colours: ColourEncoder, ids: dict[str, int], loss: Any
+    collection: Collection,
+    colours: ColourEncoder,
+    load_by: LoadBy,
+    ids: dict[str, int],
+    loss: Any,
 ) -> None:
-    app = create_app(collection, load=lambda name: replace(colours, name=name, loss=loss))
+    load_by(lambda name: replace(colours, name=name, loss=loss))
+    app = create_app(collection)
     client = TestClient(app, base_url=ADDRESS)
     body = {"images": [{"id": ids["pink"]}], "labels": ["pink", "red", "green"]}
     answer = client.post("/v1/classify", json={**body, "multi_label": True}).json()["images"][0]
@@ -314,10 +320,11 @@ def test_a_classifier_of_another_model_is_refused_when_the_server_starts(
 
 
 def test_an_encoder_that_has_changed_since_is_refused(
-    collection: Collection, colours: ColourEncoder, walls: Classifier
+    collection: Collection, colours: ColourEncoder, load_by: LoadBy, walls: Classifier
 ) -> None:
     changed = replace(colours, name="colours, newer")
-    app = create_app(collection, load=lambda _: changed, classifiers={"walls": walls})
+    load_by(lambda _: changed)
+    app = create_app(collection, classifiers={"walls": walls})
     client = TestClient(app, base_url=ADDRESS)
     body = {"images": [{"image": data_url((30, 60, 210))}], "classifier": "walls"}
     response = client.post("/v1/classify", json=body)

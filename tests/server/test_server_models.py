@@ -21,6 +21,7 @@ from pareja.tasks.moderation import flag
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+    from tests.server.conftest import LoadBy
 
 ADDRESS = "http://127.0.0.1:8420"
 
@@ -46,7 +47,7 @@ class Blind(ColourEncoder):
 
 
 @pytest.fixture
-def labelled(tmp_path: Path, colours: ColourEncoder) -> TestClient:
+def labelled(tmp_path: Path, colours: ColourEncoder, load_by: LoadBy) -> TestClient:
     """Two pictures of each colour with that colour as their label, seen by two encoders."""
     folder = tmp_path / "labelled"
     folder.mkdir()
@@ -56,11 +57,12 @@ def labelled(tmp_path: Path, colours: ColourEncoder) -> TestClient:
             Image.new("RGB", (20 + n, 20), rgb).save(folder / f"{name}{n}.png")
             rows.append(f"{name}{n}.png,{name}")
     (folder / "metadata.csv").write_text("\n".join(rows))
-    collection = Collection.open(tmp_path / "labelled-index", create=True)
-    for encoder in (colours, Blue()):
-        collection.index([folder], encoder)
-    encoders = {"colours": Blind(), "blue": Blue()}
-    return TestClient(create_app(collection, load=encoders.__getitem__), base_url=ADDRESS)
+    with Collection.open(tmp_path / "labelled-index", create=True) as collection:
+        for encoder in (colours, Blue()):
+            collection.index([folder], encoder)
+    collection = Collection.open(tmp_path / "labelled-index")
+    load_by({"colours": Blind(), "blue": Blue()}.__getitem__)
+    return TestClient(create_app(collection), base_url=ADDRESS)
 
 
 def cells(page: str, model: str) -> list[str]:

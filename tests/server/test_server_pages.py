@@ -76,6 +76,8 @@ def test_both_languages_say_the_same_things() -> None:
 def test_every_wording_is_used_and_every_one_that_is_used_is_there() -> None:
     server = resources.files("pareja.server")
     files = [*server.iterdir(), *server.joinpath("templates").iterdir()]
+    # A part of a key is also how an answer says where its numbers come from.
+    files.append(resources.files("pareja.classifiers").joinpath("answers.py"))
     source = "\n".join(file.read_text("utf-8") for file in files if file.is_file())
     # A key stands in quotes, or is put together from a part before it and the rest of it.
     quoted = set(re.findall(r"""["']([\w.]+)(?=["'{])""", source))

@@ -22,6 +22,7 @@ from pareja.server.problems import named
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
+    from tests.server.conftest import LoadBy
 
 ADDRESS = "http://127.0.0.1:8420"
 SPANISH = {"accept": "text/html", "accept-language": "es"}
@@ -175,14 +176,15 @@ def test_of_several_kinds_the_one_that_was_meant_is_told(client: TestClient) -> 
 
 
 def test_what_only_the_servers_owner_can_mend_is_quoted(
-    collection: Collection, colours: ColourEncoder
+    collection: Collection, colours: ColourEncoder, load_by: LoadBy
 ) -> None:
     def load(name: str) -> Encoder:
         if name == "hues":
             raise ModelUnavailableError("hues is not on this machine; <b>fetch</b> it")
         return replace(colours, name=name)
 
-    client = TestClient(create_app(collection, load=load), base_url=ADDRESS)
+    load_by(load)
+    client = TestClient(create_app(collection), base_url=ADDRESS)
     quoted = f"{QUOTED}hues is not on this machine; &lt;b&gt;fetch&lt;/b&gt; it</span>"
     for path, status in (
         ("/?q=red&model=hues", 503),
@@ -211,10 +213,11 @@ def test_a_form_that_cannot_be_read_at_all(client: TestClient) -> None:
 
 
 def test_where_nothing_can_be_kept_nothing_is_asked_for(
-    collection: Collection, colours: ColourEncoder
+    collection: Collection, colours: ColourEncoder, load_by: LoadBy
 ) -> None:
     with Collection.open(collection.path, read_only=True) as sealed:
-        client = TestClient(create_app(sealed, load=lambda _: colours), base_url=ADDRESS)
+        load_by(lambda _: colours)
+        client = TestClient(create_app(sealed), base_url=ADDRESS)
         assert "/judgements" not in client.get("/?q=red").text
         page = client.get("/evaluation", headers=SPANISH)
         assert ("/query-sets" in page.text, "solo se puede leer" in page.text) == (False, True)

@@ -20,6 +20,7 @@ from pareja.server import create_app
 if TYPE_CHECKING:
     from playwright.sync_api import Page
     from tests.conftest import ColourEncoder
+    from tests.server.conftest import LoadBy
 
 ADDRESS = "http://127.0.0.1:8420"
 
@@ -77,7 +78,7 @@ def test_of_two_encoders_the_other_is_the_opponent(client: TestClient) -> None:
 def test_one_encoder_is_not_compared(colours: ColourEncoder, tmp_path: Path) -> None:
     with Collection.open(tmp_path / "one", create=True) as collection:
         index_wall(collection, colours, tmp_path / "walls", (30, 60, 210), "A blue wall")
-        client = TestClient(create_app(collection, load=lambda _: colours), base_url=ADDRESS)
+        client = TestClient(create_app(collection), base_url=ADDRESS)
         for path in ("/side-by-side", "/side-by-side?q=blue", "/side-by-side?q=blue&a=clip"):
             page = client.get(path).text
             assert "knows one encoder, and a comparison needs two" in page
@@ -92,11 +93,11 @@ def test_the_answer_that_there_is_is_shown(client: TestClient) -> None:
 
 
 def test_no_pictures_are_shared_where_one_has_no_answer(
-    make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder
+    make_app: Callable[..., FastAPI], load_by: LoadBy, colours: ColourEncoder
 ) -> None:
     app = make_app()
     pair = EncoderPair("hues", colours, replace(colours, name="words"))
-    monkeypatch.setattr(app.state.engine, "_load", lambda name: pair if name == "hues" else colours)
+    load_by(lambda name: pair if name == "hues" else colours)
     page = TestClient(app, base_url=ADDRESS).get("/side-by-side?q=red").text
     assert "which cannot be compared" in page
     assert "in both answers" not in page

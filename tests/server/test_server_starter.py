@@ -18,9 +18,7 @@ def test_photographs_are_found_by_words_in_two_languages(tmp_path: Path) -> None
     with Collection.open(tmp_path / "index", create=True) as collection:
         fish = sorted((pictures / "fish").iterdir())[:6]
         collection.index([*fish, pictures / "music"], encoder)
-        client = TestClient(
-            create_app(collection, load=lambda _: encoder), base_url="http://127.0.0.1:8420"
-        )
+        client = TestClient(create_app(collection), base_url="http://127.0.0.1:8420")
         for query, folder in (
             ("a fish in the sea", "fish"),
             ("un pez en el mar", "fish"),

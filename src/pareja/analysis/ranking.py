@@ -10,6 +10,7 @@ import numpy as np
 from pareja.analysis.significance import (
     Estimate,
     Floats,
+    paired_difference,
     ratio_draws,
     resample_counts,
     share_interval,
@@ -135,3 +136,34 @@ def ranking(
         ndcg_by_query=ndcg,
         reciprocal_rank_by_query=first,
     )
+
+
+def ndcg_difference(
+    a: RankingScores, b: RankingScores, *, resamples: int = 2_000, seed: int = 0
+) -> Estimate:
+    """Compare two systems on the same queries, by nDCG.
+
+    Parameters
+    ----------
+    a, b
+        Scores of the same queries in the same order, with the same ``ndcg_at``.
+    resamples, seed
+        Of the paired bootstrap over queries.
+
+    Returns
+    -------
+    Estimate
+        Mean nDCG of a minus that of b, in [-1, 1], with its interval (`paired_difference`).
+
+    Raises
+    ------
+    AnalysisError
+        If the number of queries, or of results that count, differs.
+    """
+    if (a.n_queries, a.ndcg_at) != (b.n_queries, b.ndcg_at):
+        raise AnalysisError(
+            f"nDCG@{a.ndcg_at} of {a.n_queries} queries and nDCG@{b.ndcg_at} of {b.n_queries} "
+            "cannot be compared. Score both systems on the same queries."
+        )
+    gains = a.ndcg_by_query - b.ndcg_by_query
+    return paired_difference(gains, np.ones(len(gains)), resamples, seed)

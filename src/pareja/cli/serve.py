@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +53,6 @@ def serve(
             raise MissingDependencyError(package, "to serve pages", "server")
     import uvicorn
 
-    from pareja.encoders import load
     from pareja.search import Collection
     from pareja.server import Settings, create_app
     from pareja.server.learned import load_classifiers
@@ -82,8 +80,8 @@ def serve(
                 create_app(
                     collection,
                     settings,
-                    load=partial(load, device=device),
                     classifiers=classifiers,
+                    device=device,
                 ),
                 log_level="warning",
                 access_log=False,

@@ -15,6 +15,7 @@ from pareja.search.database import Database
 
 if TYPE_CHECKING:
     from pareja.analysis.ranking import RankingScores
+    from pareja.analysis.significance import Estimate
 
 DEPTH = 20
 """How many results are looked at for the reciprocal rank."""
@@ -92,6 +93,67 @@ class QuerySetScores:
     queries: tuple[QueryScore, ...]
     overall: RankingScores
     left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher one encoder's nDCG is than another's, over the same queries.
+
+    Parameters
+    ----------
+    a, b
+        Names of the two.
+    estimate
+        Mean of a minus mean of b, in [-1, 1], with the interval of the paired bootstrap over
+        queries.
+    """
+
+    a: str
+    b: str
+    estimate: Estimate
+
+    @property
+    def better(self) -> str | None:
+        """Name of the better one; None where the interval holds 0."""
+        from pareja.analysis.verdicts import by_interval
+
+        sides = {"above": self.a, "below": self.b}
+        return sides.get(by_interval(self.estimate))
+
+
+def differences(
+    scores: Sequence[QuerySetScores], *, resamples: int = 2_000, seed: int = 0
+) -> list[Difference]:
+    """Compare the first encoder with each of the others, by nDCG.
+
+    Parameters
+    ----------
+    scores
+        Of one query set and the same judgements, one for each encoder.
+    resamples, seed
+        Of the bootstrap over queries.
+
+    Raises
+    ------
+    CollectionError
+        If they are about different queries.
+    """
+    from pareja.analysis.ranking import ndcg_difference
+
+    asked = [[query.query for query in each.queries] for each in scores]
+    if any(queries != asked[0] for queries in asked):
+        raise CollectionError(
+            "encoders can be compared on the same queries only. Evaluate them on one query set, "
+            "with no judgement in between."
+        )
+    return [
+        Difference(
+            scores[0].model,
+            other.model,
+            ndcg_difference(scores[0].overall, other.overall, resamples=resamples, seed=seed),
+        )
+        for other in scores[1:]
+    ]
 
 
 class Judgements:

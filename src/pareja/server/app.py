@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 
 from pareja.classifiers.learned import Classifier
 from pareja.embedding.pipeline import available_cores
-from pareja.encoders import AnyEncoder, load
 from pareja.errors import ParejaError
 from pareja.server import (
     api,
@@ -47,8 +46,8 @@ def create_app(
     collection: Collection,
     settings: Settings | None = None,
     *,
-    load: Callable[[str], AnyEncoder] = load,
     classifiers: Mapping[str, Classifier] | None = None,
+    device: str | None = None,
 ) -> FastAPI:
     """Return the application that serves a collection.
 
@@ -58,11 +57,11 @@ def create_app(
         Open, and open as long as the application runs; whoever opened it closes it.
     settings
         Address, token and limits; by default for loopback alone.
-    load
-        Turns the name of one of the collection's encoders into the encoder.
     classifiers
         Learned from examples, by names without a slash: filters of searches, and an alternative to
         labels that visitors write.
+    device
+        What encoders run on that are loaded here, as in `pareja.load`.
 
     Raises
     ------
@@ -77,7 +76,7 @@ def create_app(
             uvicorn.run(create_app(collection))
     """
     settings = settings or Settings()
-    engine = Engine(collection, settings, load, classifiers or {})
+    engine = Engine(collection, settings, classifiers or {}, device)
     app = FastAPI(
         lifespan=lambda _: _warmed(engine),
         title="pareja",

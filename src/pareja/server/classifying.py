@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, get_args
 
 import numpy as np
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pareja.classifiers.classification import SURE_ENOUGH, Classification
+from pareja.classifiers.answers import Answer, Column, by_examples, by_words
+from pareja.classifiers.classification import SURE_ENOUGH, Classification, Loss
 from pareja.classifiers.learned import Classifier
 from pareja.classifiers.prompts import PLACE, join_labels, split_labels, template_sets
 from pareja.classifiers.zero_shot import ZeroShot, zero_shot
 from pareja.encoders.protocols import Embeddings
-from pareja.server.answers import Answer, by_examples, by_words
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.engine import Addressed, Engine
 from pareja.server.pages import KeptUpload
@@ -110,6 +110,12 @@ def templates_of(given: str) -> tuple[str, ...]:
     return (given,)
 
 
+def heading(column: Column) -> str:
+    """Return the key of the wording above a column of probabilities."""
+    of_models = column.way in get_args(Loss)
+    return f"models.{column.way}_name" if of_models else f"classify.way_{column.way}"
+
+
 def classifier_of(
     engine: Engine,
     labels: Sequence[str],
@@ -158,6 +164,7 @@ def classify_page(
         chosen=chosen,
         hidden={name: value for name, value in vars(chosen).items() if name not in _PICTURES},
         answer=answer,
+        heading=heading,
         learned=learned,
         classifiers=[(name, engine.learned.get(name)) for name in engine.learned.names()],
         upload=upload,

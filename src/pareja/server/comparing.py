@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from numpy.typing import NDArray
 
-from pareja.analysis.classification import (
-    ClassificationScores,
-    classification,
-    compare_classifiers,
-)
-from pareja.analysis.comparison import Agreement
 from pareja.analysis.verdicts import of_agreement
-from pareja.classifiers.classification import Loss
+from pareja.arrays import evenly
 from pareja.classifiers.prompts import template_sets
-from pareja.classifiers.zero_shot import activations
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture
 from pareja.server.classifying import classifier_of, templates_of
@@ -31,7 +22,7 @@ from pareja.server.parameters import EngineHere
 from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import render, words_of
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_QUERY
-from pareja.tasks.disputes import Dispute, disputes
+from pareja.tasks.compare_embeddings import EmbeddingComparison, compare_embeddings
 from pareja.tasks.evaluation import Truth, distinct
 from pareja.words.pages import PageWording
 
@@ -47,36 +38,6 @@ _LARGEST_MATRIX = 20
 
 
 @dataclass(frozen=True)
-class ModelAnswers:
-    """What one encoder took the pictures for.
-
-    Parameters
-    ----------
-    name, loss
-        What it is, and how it was trained.
-    trained, softmax
-        Probabilities ``(n_images, n_labels)``: as it was trained to give them, and by a softmax.
-    scores
-        The former against the truth.
-    """
-
-    name: str
-    loss: Loss
-    trained: NDArray[np.float64]
-    softmax: NDArray[np.float64]
-    scores: ClassificationScores
-
-    @property
-    def confusions(self) -> list[tuple[str, str, float]]:
-        """The commonest mistakes: true label, what it was taken for, how often."""
-        wrong = self.scores.confusion - np.diag(np.diag(self.scores.confusion))
-        order = np.argsort(-wrong, axis=None, kind="stable")[:_CONFUSIONS]
-        labels = self.scores.labels
-        places = zip(*np.unravel_index(order, wrong.shape), strict=True)
-        return [(labels[a], labels[b], float(wrong[a, b])) for a, b in places if wrong[a, b] > 0]
-
-
-@dataclass(frozen=True)
 class Compared:
     """Encoders on the same pictures.
 
@@ -84,12 +45,8 @@ class Compared:
     ----------
     pictures, labels
         What was compared on.
-    models
-        The default first.
-    agreements
-        Every two of them, by name, and the test between them.
-    disputes
-        Pictures that two take for different things, most telling first.
+    found
+        How they compare, the default first.
     total
         How many pictures could have been compared on.
     problems
@@ -98,9 +55,7 @@ class Compared:
 
     pictures: tuple[Picture, ...]
     labels: tuple[str, ...]
-    models: tuple[ModelAnswers, ...]
-    agreements: tuple[tuple[str, str, Agreement], ...]
-    disputes: tuple[Dispute, ...]
+    found: EmbeddingComparison
     total: int
     problems: tuple[tuple[str, str], ...]
 
@@ -155,31 +110,20 @@ def compare_stored(
     # The tests between encoders are paired: only what all of them have seen can be compared.
     told = [(p, name) for p, name in told if all(p.id in rows for _, rows in ready)]
     total = len(told)
-    if total and ready:
-        kept = np.linspace(0, total - 1, min(total, MAX_COMPARED)).astype(int)
-        told = [told[i] for i in np.unique(kept)]
+    told = [told[i] for i in evenly(total, MAX_COMPARED)]
+    ready = ready if told else []
     answers = np.array([column[name.casefold()] for _, name in told], dtype=np.intp)
-    models = []
-    for classifier, rows in ready if told else []:
-        both = activations(classifier.logits(np.stack([rows[p.id] for p, _ in told])))
-        loss = classifier.encoder.loss
-        scores = classification(both[loss], answers, labels, resamples=_RESAMPLES)
-        models.append(
-            ModelAnswers(classifier.encoder.name, loss, both[loss], both["softmax"], scores)
-        )
+    found = compare_embeddings(
+        [classifier for classifier, _ in ready],
+        [np.stack([rows[p.id] for p, _ in told]) for _, rows in ready],
+        answers,
+        labels,
+        resamples=_RESAMPLES,
+    )
     return Compared(
         pictures=tuple(picture for picture, _ in told),
         labels=labels,
-        models=tuple(models),
-        agreements=tuple(
-            (
-                a.name,
-                b.name,
-                compare_classifiers(a.scores.correct, b.scores.correct, resamples=_RESAMPLES),
-            )
-            for a, b in combinations(models, 2)
-        ),
-        disputes=disputes(models, labels, answers),
+        found=found,
         total=total,
         problems=tuple(problems),
     )
@@ -204,6 +148,7 @@ def comparison_page(
         sets=template_sets(),
         compared=compared,
         of_agreement=of_agreement,
-        shown=compared.disputes[:_DISPUTES] if compared else (),
+        n_confusions=_CONFUSIONS,
+        shown=compared.found.disputes[:_DISPUTES] if compared else (),
         matrix=compared is not None and len(compared.labels) <= _LARGEST_MATRIX,
     )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pareja.analysis.projection import plane
 from pareja.classifiers.learned import Classifier
 from pareja.embedding import Embedded
-from pareja.encoders import AnyEncoder, require_both
+from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
 from pareja.errors import CollectionError, ParejaError
+from pareja.search.captions import CaptionMatch, best_and_worst, captioned
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
+from pareja.search.mapping import PictureMap, picture_map
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.decoding import Decoder
 from pareja.server.learned import LearnedClassifiers
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 DEFAULT_HITS = 10
 _FILTERS = {"minus", "category", "model", "k", "shows", "at_least"}
-MAX_MAPPED = 1_500
-"""Most pictures on a map; of more, evenly many are left out."""
 MAX_CAPTIONS = 2_000
 """Most captions that a picture is compared with."""
 
@@ -101,43 +97,6 @@ class Ask(Addressed):
         return len(self.chosen().keys() & _FILTERS)
 
 
-@dataclass(frozen=True)
-class CaptionMatch:
-    """A caption of the collection, the picture it belongs to, and how well it matches another."""
-
-    caption: str
-    picture: Picture
-    score: float
-
-
-@dataclass(frozen=True)
-class MapPoint:
-    """A picture and its place; both coordinates in [-1, 1]."""
-
-    picture: Picture
-    x: float
-    y: float
-
-
-@dataclass(frozen=True)
-class PictureMap:
-    """The pictures of a collection on a plane.
-
-    Parameters
-    ----------
-    points
-        The pictures that are shown.
-    total
-        How many there are.
-    explained
-        Share of the embeddings' variance that the plane keeps, in [0, 1].
-    """
-
-    points: tuple[MapPoint, ...]
-    total: int
-    explained: float
-
-
 @dataclass
 class _Kept:
     """Results that are expensive, with the revision of the collection that they are true of."""
@@ -155,18 +114,18 @@ class Engine:
         What is searched.
     settings
         Which encoder answers by default, and limits.
-    load
-        Turns an encoder's name into it.
     classifiers
         Learned from examples, by name.
+    device
+        What encoders run on that are loaded here, as in `pareja.load`.
     """
 
     def __init__(
         self,
         collection: Collection,
         settings: Settings,
-        load: Callable[[str], AnyEncoder],
         classifiers: Mapping[str, Classifier],
+        device: str | None = None,
     ) -> None:
         self.collection = collection
         self.settings = settings
@@ -175,7 +134,7 @@ class Engine:
         self.decoder = Decoder(settings.limits)
         self.thumbnails = Thumbnails(collection.read, self.decoder)
         self.uploads = Uploads(self.decoder)
-        self._load = load
+        self._device = device
         self._encoders: dict[str, SharedEncoder] = {}
         self._kept = _Kept()
         self._lock = Lock()
@@ -202,7 +161,8 @@ class Engine:
             raise Problem(404, "unknown_model", model=wanted[:80], models=named(names))
         with self._lock:
             if wanted not in self._encoders:
-                loaded, count = require_both(self._load(wanted)), self.metrics.count_batch
+                encoder = self.collection.encoder(wanted, device=self._device)
+                loaded, count = require_both(encoder), self.metrics.count_batch
                 self._encoders[wanted] = (
                     SharedDualEncoder(loaded, count)
                     if isinstance(loaded, DualEncoder)
@@ -373,23 +333,15 @@ class Engine:
         pictures, texts = self._caption_embeddings(encoder)
         if not pictures:
             return [], []
-        scores = texts @ self.embedding(picture.id, encoder)[0]
-        order = np.argsort(-scores, kind="stable")
-        matches = [
-            CaptionMatch(pictures[i].caption or "", pictures[i], float(scores[i])) for i in order
-        ]
-        n = min(n, len(matches) // 2 or 1)
-        return matches[:n], matches[::-1][:n]
+        return best_and_worst(pictures, texts, self.embedding(picture.id, encoder)[0], n)
 
     def _caption_embeddings(self, encoder: SharedEncoder) -> tuple[list[Picture], Embeddings]:
         revision = self.collection.revision()
         kept = self._kept.captions.get(encoder.name)
         if kept is None or kept[0] != revision:
-            distinct: dict[str, Picture] = {}
-            for picture in self.collection.pictures(limit=MAX_CAPTIONS):
-                if picture.caption:
-                    distinct.setdefault(picture.caption, picture)
-            kept = revision, list(distinct.values()), encoder.encode_texts(list(distinct))
+            pictures = captioned(self.collection.pictures(limit=MAX_CAPTIONS))
+            texts = [picture.caption or "" for picture in pictures]
+            kept = revision, pictures, encoder.encode_texts(texts)
             self._kept.captions[encoder.name] = kept
         return kept[1], kept[2]
 
@@ -399,22 +351,7 @@ class Engine:
         revision = self.collection.revision()
         kept = self._kept.maps.get(encoder.name)
         if kept is None or kept[0] != revision:
-            kept = revision, self._place(*self.collection.embeddings(encoder))
+            pictures = {picture.id: picture for picture in self.collection.pictures()}
+            kept = revision, picture_map(pictures, *self.collection.embeddings(encoder))
             self._kept.maps[encoder.name] = kept
         return kept[1]
-
-    def _place(self, ids: NDArray[np.int64], vectors: Embeddings) -> PictureMap:
-        if not len(ids):
-            return PictureMap((), 0, 1.0)
-        shown = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MAX_MAPPED)).astype(int))
-        rows = np.asarray(vectors, dtype=np.float64)[shown]
-        placed = plane(rows, rows, np.arange(len(rows)), shared=True)
-        extent = np.abs(placed.images).max(axis=0)
-        positions = placed.images / np.where(extent > 0, extent, 1.0)
-        by_id = {picture.id: picture for picture in self.collection.pictures()}
-        points = tuple(
-            MapPoint(by_id[int(ids[row])], round(float(x), 4), round(float(y), 4))
-            for row, (x, y) in zip(shown, positions, strict=True)
-            if int(ids[row]) in by_id
-        )
-        return PictureMap(points, len(ids), placed.explained[0])

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pareja.analysis.significance import Estimate, paired_difference
-from pareja.analysis.verdicts import by_interval
+from pareja.analysis.significance import Estimate
 from pareja.search.contracts import Picture
-from pareja.search.judging import QuerySetScores, spaced
+from pareja.search.judging import QuerySetScores, differences, spaced
 from pareja.server.engine import Ask, Engine
 from pareja.server.parameters import EngineHere
 from pareja.server.problems import Problem
@@ -41,29 +39,6 @@ router = APIRouter()
 SetName = Annotated[str, Query(max_length=MAX_QUERY, description="A query set.")]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How much higher one encoder's nDCG is than another's, over the same queries.
-
-    Parameters
-    ----------
-    a, b
-        Names of the two.
-    estimate
-        Mean of a minus mean of b, with the interval of the paired bootstrap over queries.
-    """
-
-    a: str
-    b: str
-    estimate: Estimate
-
-    @property
-    def better(self) -> str | None:
-        """Name of the better one; None where the interval holds 0."""
-        sides = {"above": self.a, "below": self.b}
-        return sides.get(by_interval(self.estimate))
-
-
 def measures(scores: QuerySetScores) -> dict[str, Estimate]:
     """Return an encoder's means over all queries, by the names that people know."""
     overall = scores.overall
@@ -72,23 +47,6 @@ def measures(scores: QuerySetScores) -> dict[str, Estimate]:
         f"nDCG@{overall.ndcg_at}": overall.ndcg,
         "MRR": overall.mrr,
     }
-
-
-def differences(scores: Sequence[QuerySetScores]) -> list[Difference]:
-    """Compare the first encoder with each of the others, by nDCG."""
-    return [
-        Difference(
-            scores[0].model,
-            other.model,
-            paired_difference(
-                scores[0].overall.ndcg_by_query - other.overall.ndcg_by_query,
-                other.overall.ndcg_by_query * 0 + 1,
-                _RESAMPLES,
-                0,
-            ),
-        )
-        for other in scores[1:]
-    ]
 
 
 def queries_of(engine: Engine, name: str) -> tuple[str, ...]:
@@ -145,7 +103,7 @@ def evaluation_page(
         models=models,
         scores=scores,
         measures=measures,
-        differences=differences(scores),
+        differences=differences(scores, resamples=_RESAMPLES),
         by_query=[{s.query: s for s in each.queries} for each in scores],
     )
 

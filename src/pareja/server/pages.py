@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, SearchResult
-from pareja.server.engine import Ask, Engine, MapPoint
+from pareja.search.mapping import MapPoint
+from pareja.server.engine import Ask, Engine
 from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, PictureId
 from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import LANG_COOKIE, THEME_COOKIE, is_partial, render, words_of

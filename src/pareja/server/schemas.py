@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Field
 
 from pareja.analysis.significance import Estimate
+from pareja.search.captions import CaptionMatch
 from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
 from pareja.server.data_urls import is_data_url
-from pareja.server.engine import DEFAULT_HITS, CaptionMatch
+from pareja.server.engine import DEFAULT_HITS
 from pareja.server.fields import OnlyWords, Sent
 from pareja.server.parameters import AT_LEAST, LARGEST_ID, SHOWS
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY, MAX_TEXT

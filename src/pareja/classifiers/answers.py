@@ -1,4 +1,4 @@
-"""What a picture was taken for, as the page shows it: probabilities side by side."""
+"""What one picture was taken for, with the probabilities of several ways side by side."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from pareja.classifiers.learned import Classifier
 from pareja.classifiers.zero_shot import ZeroShot, activations
 from pareja.encoders.protocols import Embeddings
 
-ACTIVATIONS = ("softmax", "sigmoid")
-
 Way = Literal["softmax", "sigmoid", "alone", "learned"]
 Note = Literal["trained", "from_logits", "against_others", "from_examples"]
 
@@ -27,9 +25,11 @@ class Column:
     Parameters
     ----------
     way
-        Which one.
+        Which one: of all labels by a softmax or each by a sigmoid, of each against texts about
+        something else (``alone``), or by what was learned from examples.
     note
-        Where the numbers come from: key of the words below the heading.
+        Where the numbers come from: the encoder was trained so (``trained``), they are computed
+        from its logits all the same, are against other texts, or come from examples.
     shares
         The probability of each label, in [0, 1].
     decides
@@ -40,11 +40,6 @@ class Column:
     note: Note
     shares: Mapping[str, float]
     decides: bool
-
-    @property
-    def heading(self) -> str:
-        """Key of the wording above it."""
-        return f"models.{self.way}_name" if self.way in ACTIVATIONS else f"classify.way_{self.way}"
 
 
 @dataclass(frozen=True)
