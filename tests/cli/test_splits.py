@@ -47,6 +47,16 @@ def test_pictures_of_one_split(pareja: Pareja, split_folders: str) -> None:
     assert "names single pictures, which have no splits" in one.err
 
 
+def test_embed_and_index_one_split(pareja: Pareja, split_folders: str) -> None:
+    told = pareja("embed", split_folders, "--split", "train", "-o", "train.npz", "--json")
+    assert json.loads(told.out)["pictures"] == 2
+    told = pareja("index", split_folders, "--split", "test", "--index", "shelf", "--json")
+    assert json.loads(told.out)["pictures"] == 1
+    other = pareja("index", split_folders, "--split", "train", "--index", "shelf")
+    assert other.status == 1
+    assert "the collection has its split 'test'" in other.err
+
+
 def test_a_table_that_is_not_read_is_named_by_every_command(
     pareja: Pareja, split_folders: str, tmp_path: Path
 ) -> None:

@@ -136,3 +136,15 @@ def test_an_encoder_of_the_wrong_kind() -> None:
 
     with pytest.raises(EncoderError, match="'words' embeds"):
         embed("pareja20", Words())  # type: ignore[arg-type]
+
+
+def test_one_split_of_a_dataset(colours: ColourEncoder, tmp_path: Path) -> None:
+    for split, colour in (("train", "red"), ("test", "blue")):
+        (tmp_path / split).mkdir()
+        Image.new("RGB", (40, 30), colour).save(tmp_path / split / f"{colour}.png")
+    rows = embed(tmp_path, colours, split="test", cache=False)
+    assert rows.names == ("test/blue.png",)
+    with pytest.raises(InputError, match="pictures holds vectors, which have no splits"):
+        embed(rows, colours, split="test")
+    with pytest.raises(DatasetError, match="has no split 'val'"):
+        embed(tmp_path, colours, split="val")

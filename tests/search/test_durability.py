@@ -42,7 +42,11 @@ def python(*arguments: str | Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")]),
+            "OMP_NUM_THREADS": "1",
+        },
     )
 
 
@@ -109,6 +113,7 @@ def make_older(place: Path) -> None:
         "ALTER TABLE space RENAME COLUMN unrelated_score TO unrelated_gap",
         "ALTER TABLE space DROP COLUMN origin",
         "ALTER TABLE space DROP COLUMN described",
+        "ALTER TABLE file DROP COLUMN split",
         "PRAGMA user_version = 1",
     ):
         in_sql(place, statement)

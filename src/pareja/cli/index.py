@@ -17,6 +17,7 @@ from pareja.cli.console import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    SplitOption,
     not_empty,
     print_json,
     print_warning,
@@ -50,6 +51,7 @@ def index(
             callback=not_empty,
         ),
     ] = None,
+    split: SplitOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     index_folder: IndexOption = None,
@@ -97,7 +99,12 @@ def index(
                 print_forgotten(removed, collection)
         if pictures:
             run = partial(
-                collection.index, model=model, device=device, batch_size=batch_size, cache=cache
+                collection.index,
+                model=model,
+                split=split,
+                device=device,
+                batch_size=batch_size,
+                cache=cache,
             )
             with progress_bars() as progress:
                 report = run(pictures, progress=partial(progress, "index"))

@@ -54,6 +54,7 @@ def embed(
     pictures: Pictures | Embedded | NDArray[np.floating],
     model: Model = "starter",
     *,
+    split: str | None = None,
     space: Fingerprint | None = None,
     device: str | None = None,
     batch_size: int | None = None,
@@ -73,6 +74,8 @@ def embed(
         `model`; so are bare vectors ``(n, dim)`` whose `space` is named.
     model
         An encoder, or what `pareja.load` takes: a name, a folder.
+    split
+        Of a dataset only this part, as ``"test"``; by default all.
     space
         The fingerprint of the encoder that made `pictures`, where these are bare vectors.
     device
@@ -101,7 +104,7 @@ def embed(
     ImageError
         If one picture was given, and it cannot be decoded.
     DatasetError
-        If there are no pictures, or none of them decodes.
+        If there are no pictures, none of them decodes, or there is no such split.
     EncoderError
         If `model` cannot be loaded or embeds no pictures.
     FingerprintMismatchError
@@ -122,8 +125,12 @@ def embed(
     encoder = require_images(loaded(model, device))
     if known is not None:
         known.require(encoder.image_fingerprint, f"{encoder.name} makes")
+        if split is not None:
+            raise InputError(
+                f"split is {split!r}, and pictures holds vectors, which have no splits."
+            )
         return known
-    given = find_pictures(cast(Pictures, pictures))
+    given = find_pictures(cast(Pictures, pictures), split=split)
     with opened(cache) as kept:
         found = embed_sources(
             given.sources,

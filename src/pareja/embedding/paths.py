@@ -49,6 +49,7 @@ def embed_paths(
     encoder: ImageEncoder | TextEncoder,
     out: Path | str,
     *,
+    split: str | None = None,
     cache: EmbeddingCache | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -73,6 +74,8 @@ def embed_paths(
         What embeds them.
     out
         A ``.parquet`` (needs ``pyarrow``) or ``.npz`` file.
+    split
+        Of a dataset only this part, as ``test``; by default all.
     cache
         Embeddings of earlier runs. Without one, nothing outlasts the run but the file.
     batch_size, workers, progress
@@ -83,7 +86,7 @@ def embed_paths(
     Raises
     ------
     DatasetError
-        If there are no pictures, or none of them decodes.
+        If there are no pictures, none of them decodes, or there is no such split.
     EncoderError
         If the encoder embeds no pictures.
     OutputError
@@ -95,7 +98,7 @@ def embed_paths(
     if not isinstance(encoder, ImageEncoder):
         raise EncoderError(f"{encoder.name!r} embeds no pictures. Choose an image or dual encoder.")
     write = writer_for(out)
-    found = find_pictures(paths, "paths")
+    found = find_pictures(paths, "paths", split=split)
     stored_names = beside(found.places, Path(out).absolute().parent)
     skipped = list(found.skipped)
     pictures = cached = 0

@@ -42,6 +42,8 @@ class Found:
         Whether it lies inside an archive or a table.
     stamp
         Of its file, or of the archive, before it was read; None where there is none.
+    split
+        The part of the dataset that was asked for; None for all of it.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Found:
     record: Record
     member: bool
     stamp: Stamp | None
+    split: str | None = None
 
     @property
     def key(self) -> bytes:
@@ -72,9 +75,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Filed:
-    """A file as the collection knows it: its picture, its stamp and its metadata."""
+    """A file as the collection knows it: its picture, dataset, stamp and metadata."""
 
     picture: int
+    location: str
     stamp: tuple[int, int, int, str] | None
     told: tuple[str | None, ...]
 
@@ -186,16 +190,17 @@ class Catalogue(Spaces):
                 )
             }
 
-    def where(self, picture_id: int) -> tuple[str, str, bool]:
-        """Return a picture's dataset, its name in it, and whether that is an archive."""
+    def where(self, picture_id: int) -> tuple[str, str | None, str, bool]:
+        """Return a picture's dataset, its split, its name there, and if that is an archive."""
         with self._database.read() as connection:
             row = connection.execute(
-                "SELECT location, name, member FROM file WHERE picture = ? ORDER BY id LIMIT 1",
+                "SELECT location, split, name, member FROM file WHERE picture = ? "
+                "ORDER BY id LIMIT 1",
                 (picture_id,),
             ).fetchone()
         if row is None:
             raise NoSuchPictureError(picture_id, self._database.folder)
-        return str(row[0]), str(row[1]), bool(row[2])
+        return str(row[0]), row[1], str(row[2]), bool(row[3])
 
     def places(self) -> list[str]:
         """Return where pictures were indexed from."""
@@ -203,17 +208,27 @@ class Catalogue(Spaces):
             rows = connection.execute("SELECT DISTINCT location FROM file ORDER BY location")
             return [place for (place,) in rows]
 
+    def splits(self, location: str) -> set[str | None]:
+        """Return which splits of a dataset were indexed; None is in it for all of the dataset."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT split FROM file WHERE location = ?", (location,)
+            )
+            return {split for (split,) in rows}
+
     def files_below(self, location: str) -> dict[bytes, Filed]:
         """Return the files of a folder or of an archive, or the one file of that name."""
         prefix = os.fsencode(location.rstrip("/\\"))
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT path, picture, size, modified, changed, inode, "  # noqa: S608  constant
+                "SELECT path, picture, location, size, modified, changed, inode, "  # noqa: S608  constant
                 f"{_COLUMNS} FROM file WHERE path = ? OR path > ? AND path < ?",
                 (prefix, prefix + _SEPARATOR, prefix + _AFTER_SEPARATOR),
             ).fetchall()
         return {
-            row[0]: Filed(row[1], None if row[2] is None else tuple(row[2:6]), tuple(row[6:]))
+            row[0]: Filed(
+                row[1], row[2], None if row[3] is None else tuple(row[3:7]), tuple(row[7:])
+            )
             for row in rows
         }
 
@@ -234,11 +249,12 @@ class Catalogue(Spaces):
         stamp = _stamp(found.stamp)
         with self._database.write() as connection:
             connection.execute(
-                "INSERT INTO file (path, picture, location, name, member, "  # noqa: S608  constant
+                "INSERT INTO file (path, picture, location, split, name, member, "  # noqa: S608  constant
                 f"size, modified, changed, inode, {_COLUMNS}) "
-                f"VALUES ({', '.join('?' * (9 + len(TOLD)))}) "
+                f"VALUES ({', '.join('?' * (10 + len(TOLD)))}) "
                 "ON CONFLICT (path) DO UPDATE SET picture = excluded.picture, "
-                "location = excluded.location, name = excluded.name, member = excluded.member, "
+                "location = excluded.location, split = excluded.split, name = excluded.name, "
+                "member = excluded.member, "
                 "size = excluded.size, modified = excluded.modified, changed = excluded.changed, "
                 "inode = excluded.inode, "
                 + ", ".join(f"{column} = excluded.{column}" for column in TOLD),
@@ -246,6 +262,7 @@ class Catalogue(Spaces):
                     found.key,
                     picture,
                     found.location,
+                    found.split,
                     found.record.file_name,
                     found.member,
                     *(stamp or (None,) * 4),

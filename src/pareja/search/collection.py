@@ -124,6 +124,7 @@ class Collection(JudgedPictures):
         pictures: Places,
         model: Model | None = None,
         *,
+        split: str | None = None,
         device: str | None = None,
         batch_size: int | None = None,
         cache: Cache = True,
@@ -144,6 +145,9 @@ class Collection(JudgedPictures):
         model
             What embeds them: an encoder, or what `pareja.load` takes. By default the first that
             the collection was indexed with, or else ``"starter"``. Vectors of other encoders stay.
+        split
+            Of each dataset only this part, as ``"test"``; by default all. The collection remembers
+            it: of one dataset it takes no other split until `forget`.
         device
             What a model that is loaded here runs on, as in `pareja.load`.
         batch_size
@@ -167,11 +171,11 @@ class Collection(JudgedPictures):
         EncoderError
             If the encoder cannot be loaded, or embeds no pictures.
         CollectionError
-            If the collection cannot be written.
+            If the collection cannot be written, or has another split of one of the datasets.
         OutputError
             If the cache cannot be read or written.
         """
-        places = look(pictures, self._catalogue)
+        places = look(pictures, self._catalogue, split)
         encoder = self._encoders.to_index(model, device)
         space = self._catalogue.add_space(encoder)
         with opened(cache) as kept:

@@ -121,10 +121,10 @@ class Contents:
         ImageError, DatasetError
             If its file, or the archive that it is in, cannot be read any more.
         """
-        location, name, member = self._catalogue.where(picture_id)
+        location, split, name, member = self._catalogue.where(picture_id)
         if not member:
             return read_file(self.picture(picture_id).path)
-        source = self._members.find(location, name)
+        source = self._members.find(location, split, name)
         if source is None:
             raise CollectionError(f"{name} is not in {location} any more. Index that again.")
         return source.read()

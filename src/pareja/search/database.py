@@ -70,6 +70,7 @@ _MIGRATIONS = (
     ALTER TABLE space ADD COLUMN origin TEXT;
     ALTER TABLE space ADD COLUMN described TEXT;
     """,
+    "ALTER TABLE file ADD COLUMN split TEXT;",
 )
 
 SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"

@@ -6,10 +6,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
+from typing import TypeAlias
 
 from pareja.datasets import load_dataset
 from pareja.datasets.records import Source
 from pareja.embedding.cache import Stamp
+
+_Dataset: TypeAlias = "tuple[str, str | None]"
 
 _KEPT = 4
 _SHARDS = (".tar", ".parquet")
@@ -23,18 +26,21 @@ class Members:
     """
 
     def __init__(self) -> None:
-        self._listed: OrderedDict[str, tuple[tuple[Stamp, ...], Mapping[str, Source]]] = (
+        self._listed: OrderedDict[_Dataset, tuple[tuple[Stamp, ...], Mapping[str, Source]]] = (
             OrderedDict()
         )
         self._lock = Lock()
 
-    def find(self, location: str, name: str) -> Source | None:
+    def find(self, location: str, split: str | None, name: str) -> Source | None:
         """Return where a picture's bytes are; None if the dataset has no such picture any more.
 
         Parameters
         ----------
         location
             The archive, table, folder of shards or address of the dataset.
+        split
+            The part of it that was indexed; None for all of it. Two splits of a dataset of the hub
+            may have pictures of the same name.
         name
             The picture's name in it.
 
@@ -46,12 +52,12 @@ class Members:
         # Held while a dataset is listed: a page of thumbnails asks for one dataset many times.
         with self._lock:
             now = _stamps(Path(location))
-            before, sources = self._listed.pop(location, (None, {}))
+            before, sources = self._listed.pop((location, split), (None, {}))
             if before != now:
-                dataset = load_dataset(location, on_missing="keep")
+                dataset = load_dataset(location, split=split, on_missing="keep")
                 sources = {record.file_name: record.source for record in dataset}
             if all(stamp.settled for stamp in now):
-                self._listed[location] = now, sources
+                self._listed[location, split] = now, sources
                 while len(self._listed) > _KEPT:
                     self._listed.popitem(last=False)
         return sources.get(name)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path
 from typing import TypeAlias
 
 from pareja.datasets import load_dataset
+from pareja.datasets.formats import only_split, spelled_split
 from pareja.datasets.formats.folders import FileSource, is_picture
 from pareja.datasets.records import Dataset, Record
 from pareja.embedding.cache import Stamp
-from pareja.errors import DatasetError, InputError
+from pareja.errors import CollectionError, DatasetError, InputError
 from pareja.inputs import BytesSource, ImageSource, find_pictures
 from pareja.search.catalogue import Catalogue, Found
 
@@ -35,15 +37,22 @@ class Place:
         ``(name, reason)`` of what lies there and does not belong to it.
     whole
         Whether these are all pictures there: what is known besides has gone.
+    split
+        The part of the dataset that this is; None for all of it.
     """
 
     path: str
     pictures: Sequence[Found]
     skipped: Sequence[tuple[str, str]] = ()
     whole: bool = True
+    split: str | None = None
+
+    def is_all_of(self, location: str) -> bool:
+        """Return whether what came from a dataset and is not found here has gone."""
+        return self.whole and (self.split is None or location == self.path)
 
 
-def look(given: Places, catalogue: Catalogue) -> list[Place]:
+def look(given: Places, catalogue: Catalogue, split: str | None = None) -> list[Place]:
     """List the pictures at one place or several, reading none of them.
 
     Parameters
@@ -52,11 +61,16 @@ def look(given: Places, catalogue: Catalogue) -> list[Place]:
         Pictures, patterns, datasets, and whatever `load_dataset` reads.
     catalogue
         Of a collection that may know the places already.
+    split
+        Of each place only this part, as ``test``.
 
     Raises
     ------
     DatasetError
-        If one does not exist or holds no pictures, with what to do about those that are known.
+        If one does not exist or holds no pictures, with what to do about those that are known; or
+        if it has no such split.
+    CollectionError
+        If another split of a place, or all of it, is in the collection.
     InputError
         If something was given that is at no place.
     """
@@ -67,14 +81,30 @@ def look(given: Places, catalogue: Catalogue) -> list[Place]:
     places: list[Place] = []
     for one in given:
         if isinstance(one, Dataset):
-            places.append(_place_of(one, whole=False))
+            part = one if split is None else only_split(one, split)
+            places.append(_place_of(part, split, whole=False))
         elif isinstance(one, str | os.PathLike):
-            places += [_look_or_explain(each, catalogue) for each in _matches(one)]
+            places += [_look_or_explain(each, catalogue, split) for each in _matches(one)]
         else:
             raise _no_place(one)
     if not places:
         raise DatasetError("there is nothing to index. Name at least one place with pictures.")
+    for place in places:
+        _check_split(place, catalogue.splits(place.path))
     return places
+
+
+def _check_split(place: Place, known: AbstractSet[str | None]) -> None:
+    """Refuse to mix splits of one dataset, or to take one for another that has gone."""
+    if known <= {place.split}:
+        return
+    here = " and ".join(sorted(f"its split {part!r}" if part else "all of it" for part in known))
+    asked = "no split is given" if place.split is None else f"split is {place.split!r}"
+    raise CollectionError(
+        f"{asked}, and of {place.path} the collection has {here}. It keeps one choice for each "
+        "dataset: make the same one, let the collection forget that place first, or index into "
+        "another collection."
+    )
 
 
 def _matches(location: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
@@ -91,9 +121,11 @@ def _no_place(given: object) -> InputError:
     )
 
 
-def _look_or_explain(location: str | os.PathLike[str], catalogue: Catalogue) -> Place:
+def _look_or_explain(
+    location: str | os.PathLike[str], catalogue: Catalogue, split: str | None
+) -> Place:
     try:
-        return _look(location)
+        return _look(location, split)
     except DatasetError as error:
         if known := len(catalogue.files_below(absolute(location))):
             raise DatasetError(
@@ -108,16 +140,21 @@ def absolute(location: str | os.PathLike[str]) -> str:
     return str(Path(location).expanduser().absolute())
 
 
-def _look(location: str | os.PathLike[str]) -> Place:
+def _look(location: str | os.PathLike[str], split: str | None) -> Place:
     path = Path(absolute(location))
     if is_picture(path.name) and path.is_file():
+        if split is not None:
+            raise DatasetError(
+                f"split is {split!r}, and {location} is a single picture, which has no splits. "
+                "Give a dataset."
+            )
         record = Record(path.name, FileSource(path))
         return Place(str(path), [Found(str(path), str(path), record, False, Stamp.of(path))])
     given = location if isinstance(location, str) else Path(location)
-    return _place_of(load_dataset(given, on_missing="keep"))
+    return _place_of(load_dataset(given, split=split, on_missing="keep"), split)
 
 
-def _place_of(dataset: Dataset, *, whole: bool = True) -> Place:
+def _place_of(dataset: Dataset, split: str | None, *, whole: bool = True) -> Place:
     place = str(dataset.location)
     archive = Stamp.of(Path(place)) if Path(place).is_file() else None
     skipped = list(dataset.skipped)
@@ -127,11 +164,13 @@ def _place_of(dataset: Dataset, *, whole: bool = True) -> Place:
             f"{dataset.name} holds pictures that are in memory alone, and a collection keeps where "
             "its pictures are. Save them to a folder, and index that."
         )
-    return Place(place, [_found(record, place, archive) for record in dataset], skipped, whole)
+    part = None if split is None else spelled_split(split)
+    found = [_found(record, place, archive, part) for record in dataset]
+    return Place(place, found, skipped, whole, part)
 
 
-def _found(record: Record, place: str, archive: Stamp | None) -> Found:
+def _found(record: Record, place: str, archive: Stamp | None, split: str | None) -> Found:
     source = record.source
     if isinstance(source, FileSource):
-        return Found(str(source.path), place, record, False, Stamp.of(source.path))
-    return Found(f"{place}{os.sep}{record.file_name}", place, record, True, archive)
+        return Found(str(source.path), place, record, False, Stamp.of(source.path), split)
+    return Found(f"{place}{os.sep}{record.file_name}", place, record, True, archive, split)

@@ -23,7 +23,7 @@ from pareja.datasets.records import Dataset
 from pareja.datasets.shapes import is_shapes, load_shapes
 from pareja.errors import DatasetError
 
-__all__ = ["OnMissing", "load_dataset", "only_split"]
+__all__ = ["OnMissing", "load_dataset", "only_split", "spelled_split"]
 
 WARNED = frozenset({"file_unread", "encoding_guessed"})
 """The notes that `load_dataset` warns of: what is computed may then be of something else."""
@@ -110,15 +110,22 @@ def only_split(dataset: Dataset, split: str) -> Dataset:
     DatasetError
         If there is no such split.
     """
-    wanted = _spelled(split)
-    kept = tuple(r for r in dataset if r.split is not None and _spelled(r.split) == wanted)
+    wanted = spelled_split(split)
+    kept = tuple(r for r in dataset if r.split is not None and spelled_split(r.split) == wanted)
     if not kept:
         there = f"the splits {', '.join(dataset.splits)}" if dataset.splits else "no splits"
         raise DatasetError(f"{dataset.location} has no split {split!r}; it has {there}.")
     return replace(dataset, records=kept, unlisted=())
 
 
-def _spelled(split: str) -> str:
+def spelled_split(split: str) -> str:
+    """Return a split's name in the one spelling by which splits are compared.
+
+    Examples
+    --------
+    >>> spelled_split("val"), spelled_split("Fold-1")
+    ('validation', 'fold-1')
+    """
     return split_named(split) or split.lower()
 
 
