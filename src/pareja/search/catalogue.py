@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -208,7 +209,7 @@ class Catalogue(Spaces):
             rows = connection.execute("SELECT DISTINCT location FROM file ORDER BY location")
             return [place for (place,) in rows]
 
-    def splits(self, location: str) -> set[str | None]:
+    def splits(self, location: str) -> AbstractSet[str | None]:
         """Return which splits of a dataset were indexed; None is in it for all of the dataset."""
         with self._database.read() as connection:
             rows = connection.execute(

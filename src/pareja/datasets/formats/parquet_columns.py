@@ -83,9 +83,7 @@ def is_list_type(kind: Any) -> bool:
     """Return whether a type is that of lists, of whichever kind pyarrow has."""
     from pyarrow import types
 
-    return bool(
-        types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    )
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _is_struct(kind: Any) -> bool:
