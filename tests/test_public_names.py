@@ -30,6 +30,7 @@ NAMES = [
     "moderate",
     "open",
     "pack",
+    "serve",
     "study",
     "tune",
 ]

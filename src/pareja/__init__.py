@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pareja.errors import ParejaError
     from pareja.search import Collection, Query
     from pareja.search.collection import open  # noqa: A004  inside pareja it is no built-in
+    from pareja.server.serving import serve
     from pareja.tasks.checks import check, pack
     from pareja.tasks.compare import compare
     from pareja.tasks.labelling import classify
@@ -54,6 +55,7 @@ _HOMES = {
     "moderate": "tasks.moderation",
     "open": "search.collection",
     "pack": "tasks.checks",
+    "serve": "server.serving",
     "study": "tasks.study",
     "tune": "tasks.tuning",
 }
@@ -82,6 +84,7 @@ __all__ = [
     "moderate",
     "open",
     "pack",
+    "serve",
     "study",
     "tune",
 ]

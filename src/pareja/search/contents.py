@@ -51,6 +51,11 @@ class Contents:
         """Return how many pictures there are."""
         return self._catalogue.count()
 
+    def require_pictures(self) -> None:
+        """Raise `CollectionError` if there are no pictures yet."""
+        if not self.count():
+            raise self._catalogue.nothing_yet()
+
     def categories(self) -> dict[str, int]:
         """Return how many pictures each category has, by name."""
         return self._catalogue.categories()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pareja.search import Collection
 
 
-def load_classifiers(files: Sequence[Path]) -> dict[str, Classifier]:
+def load_classifiers(files: Sequence[str | PathLike[str]]) -> dict[str, Classifier]:
     """Read saved classifiers; each is called after its file, without the ending.
 
     Raises
@@ -27,7 +28,7 @@ def load_classifiers(files: Sequence[Path]) -> dict[str, Classifier]:
         If a file cannot be read, or holds no classifier.
     """
     named: dict[str, Classifier] = {}
-    for file in files:
+    for file in map(Path, files):
         if file.stem in named:
             raise ServerError(
                 f"two classifiers are called {file.stem!r}, after their files. Rename one of them."

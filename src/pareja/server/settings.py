@@ -27,6 +27,8 @@ DEFAULT_TEMPLATE = "photo"
 MAX_HITS = 200
 """Most hits that one search returns."""
 
+_LAST_PORT = 65_535
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -86,7 +88,8 @@ class Settings:
     Raises
     ------
     ServerError
-        If the address can be reached from outside and there is no token, or the token is short.
+        If there is no such port, the address can be reached from outside and there is no token, or
+        the token is short.
     """
 
     host: str = "127.0.0.1"
@@ -98,6 +101,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.port <= _LAST_PORT:
+            raise ServerError(f"`port` is a number from 0 to {_LAST_PORT}, got {self.port}.")
         if self.token is None and not self.is_loopback:
             raise ServerError(
                 f"{self.host} can be reached by others, so a token is needed. Pass --token, or set "
