@@ -61,10 +61,10 @@ def test_a_table_that_is_not_read_is_named_by_every_command(
     pareja: Pareja, split_folders: str, tmp_path: Path
 ) -> None:
     for table in (tmp_path / split_folders).rglob("metadata.csv"):
-        table.rename(table.with_name("metadata.xlsx"))
+        table.rename(table.with_name("metadata.ods"))
     checked = pareja("check", split_folders)
     assert checked.status == 1
     assert "captions_unread" in checked.out
-    assert "metadata.xlsx" in checked.out
+    assert "metadata.ods" in checked.out
     told = pareja("classify", split_folders, "--labels", "cat,dog")
-    assert "train/metadata.xlsx: It is not read. Save the table as CSV" in told.err
+    assert "train/metadata.ods: It is not read. Save the table as CSV" in told.err

@@ -433,7 +433,7 @@ def test_twins_that_differ_in_normalisation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("metadata.xlsx", b"PK\3\4", "Save the table as CSV"),
+        ("metadata.xls", b"\xd0\xcf\x11\xe0", "Save the table as CSV"),
         ("captions.csv", b"image,words\na.jpg,A dog\n", r"none of its other columns \(words\)"),
         ("captions.txt", b"a.jpg,A dog runs\n", "is in no layout that is read"),
         ("captions.csv", b"a.jpg,A dog runs\n", "is in no layout that is read"),

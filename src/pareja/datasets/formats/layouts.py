@@ -28,11 +28,19 @@ from pareja.datasets.formats.rows import (
     caption_columns,
     with_split,
 )
+from pareja.datasets.formats.spreadsheets import SPREADSHEETS, is_spreadsheet, needs_openpyxl
 from pareja.datasets.formats.text_lists import is_list, list_rows
-from pareja.errors import DatasetError
+from pareja.errors import DatasetError, MissingDependencyError
 
-METADATA_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
-"""How a metadata file of the imagefolder layout is called, in any case."""
+_SHEETS = tuple(f"metadata{kind}" for kind in SPREADSHEETS)
+METADATA_NAMES = (
+    *("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet"),
+    *_SHEETS,
+)
+"""How a metadata file of the imagefolder layout is called, in any case.
+
+A spreadsheet counts where there is none of the others: often these were saved from it.
+"""
 
 _JSON_LAYOUTS: Sequence[tuple[Callable[[object], bool], Callable[[str, Any], Iterable[Row]]]] = (
     (is_karpathy, karpathy_rows),
@@ -42,11 +50,11 @@ _JSON_LAYOUTS: Sequence[tuple[Callable[[object], bool], Callable[[str, Any], Ite
 )
 """For each layout in JSON: what tells it, and what reads it. The first that fits counts."""
 
-_TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"})
+_TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", *SPREADSHEETS})
 _LISTS = frozenset({".txt", ".token", ".lst", ".list"})
 _UNREADABLE = {
     **dict.fromkeys(
-        (".xlsx", ".xls", ".ods", ".numbers"), "Save the table as CSV, in UTF-8, as metadata.csv."
+        (".xls", ".ods", ".numbers"), "Save the table as CSV, in UTF-8, as metadata.csv."
     ),
     ".xml": "Write what it says into metadata.csv.",
     **dict.fromkeys((".feather", ".arrow"), "Save the table as metadata.parquet."),
@@ -64,7 +72,7 @@ _MANY = 20
 _NO_DESCRIPTION = re.compile(
     r"(readme|licen[cs]e|copying|attribution|credits|requirements|changelog|notes|robots|todo)\b.*"
     r"|sha256sums.*|md5sums.*|checksums.*|dataset_infos?\.json|package.*\.json|config\.json"
-    r"|croissant\.json|thumbs\.db|desktop\.ini|.*_stats\.json|.*templates\.(txt|json)",
+    r"|~\$.*|croissant\.json|thumbs\.db|desktop\.ini|.*_stats\.json|.*templates\.(txt|json)",
     re.IGNORECASE,
 )
 
@@ -108,6 +116,10 @@ def find_descriptions(tree: Tree, index: NameIndex, reading: Reading) -> Descrip
         except DatasetError as error:
             _unread(reading, name, f"It is not read: {error}")
             continue
+        except MissingDependencyError as error:
+            if not metadata:
+                _unread(reading, name, _not_installed(error))
+            continue
         if isinstance(rows, str):
             if rows:
                 _unread(reading, name, rows)
@@ -146,19 +158,34 @@ def plain_name(name: str) -> str:
 def _metadata_files(tree: Tree, reading: Reading) -> Sequence[str]:
     """Return the metadata files that count: in each branch of the tree the highest."""
     chosen: dict[PurePosixPath, str] = {}
-    for name in sorted(filter(is_metadata, tree.names), key=lambda name: name.count("/")):
+
+    def rank(name: str) -> tuple[int, bool]:
+        return name.count("/"), is_spreadsheet(name)
+
+    for name in sorted(filter(is_metadata, tree.names), key=rank):
         folder = PurePosixPath(name).parent
         if folder in chosen:
+            if is_spreadsheet(name):
+                _unread(reading, name, f"It is not read, since {chosen[folder]} lies beside it.")
+                continue
             raise DatasetError(
                 f"{tree.location} has both {chosen[folder]} and {name}. Keep the one that counts."
             )
         above = next((chosen[parent] for parent in folder.parents if parent in chosen), None)
-        if above:
-            if _lists_files(tree, name):
+        try:
+            if above is None and is_spreadsheet(name):
+                needs_openpyxl()
+            if above is None:
+                chosen[folder] = name
+            elif _lists_files(tree, name):
                 _unread(reading, name, f"It is not read, since {above} lies above it.")
-        else:
-            chosen[folder] = name
+        except MissingDependencyError as error:
+            _unread(reading, name, _not_installed(error))
     return sorted(chosen.values())
+
+
+def _not_installed(error: MissingDependencyError) -> str:
+    return f"It is not read: {error}, or save the table as CSV, in UTF-8, as metadata.csv."
 
 
 def _lists_files(tree: Tree, name: str) -> bool:
@@ -232,7 +259,8 @@ def _table_rows(
     sample = sample_rows(read_as, content, _SAMPLE)
     column = _picture_column(sample, index)
     if column is None:
-        return _unknown(decode_text(content), index)
+        text = str(sample) if is_spreadsheet(read_as) else decode_text(content)
+        return _unknown(text, index)
     if is_one_hot(read_as):
         return one_hot_rows(_placed(read_rows(read_as, content, reading, column), name))
     others = [header for header in sample[0] if header != column]

@@ -1,4 +1,4 @@
-"""Metadata files: rows from delimited text, JSON lines and JSON lists."""
+"""Metadata files: rows from delimited text, spreadsheets, JSON lines and JSON lists."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import PurePosixPath
 
 from pareja.datasets.formats.encodings import guessed_text
 from pareja.datasets.formats.reading import Reading
 from pareja.datasets.formats.rows import Row, canonical_columns, shortened
+from pareja.datasets.formats.spreadsheets import is_spreadsheet, spreadsheet_cells
 from pareja.errors import MetadataError
 
 _DELIMITERS = ",;\t|"
@@ -24,8 +27,8 @@ def read_rows(
     Parameters
     ----------
     name
-        Its name, for messages; the ending says whether it holds JSON lines, a JSON list of objects,
-        or delimited text.
+        Its name, for messages; the ending says whether it is a spreadsheet, or holds JSON lines, a
+        JSON list of objects, or delimited text.
     content
         Its bytes, in any encoding that `decode_text` knows. Columns of delimited text may be
         separated by commas, semicolons, tabs or bars.
@@ -43,13 +46,17 @@ def read_rows(
     ------
     MetadataError
         If there is no column ``file_name``; or if a row is malformed, unless `reading` keeps that.
+    MissingDependencyError
+        If it is a spreadsheet, and openpyxl is not installed.
     """
     reading = reading or Reading()
+    if is_spreadsheet(name):
+        return _rows(spreadsheet_cells(name, content, reading), reading, picture_column)
     text = decode_named(name, content, reading)
     ending = PurePosixPath(name).suffix.lower()
     if ending in (".jsonl", ".ndjson", ".json"):
         return _json_rows(name, text, reading, picture_column)
-    return _csv_rows(name, text, reading, picture_column)
+    return _rows(_csv_cells(name, text, reading), reading, picture_column)
 
 
 def decode_named(name: str, content: bytes, reading: Reading) -> str:
@@ -98,32 +105,42 @@ def sample_rows(name: str, content: bytes, limit: int) -> list[Mapping[str, obje
     limit
         How many rows at most.
     """
-    found: list[Mapping[str, object]] = []
     try:
+        if is_spreadsheet(name):
+            rows = (cells for _, cells in spreadsheet_cells(name, content, Reading("keep")))
+            return _by_header(rows, limit)
         text, _ = guessed_text(content)
         if PurePosixPath(name).suffix.lower() in (".jsonl", ".ndjson", ".json"):
-            for _, values in _json_objects(name, text, Reading()):
-                found.append(values)
-                if len(found) == limit:
-                    break
-            return found
+            objects = (values for _, values in _json_objects(name, text, Reading()))
+            return _as_far_as_it_goes(objects, limit)
         reader = csv.reader(
             io.StringIO(text, newline=""),
             delimiter=_delimiter(text, _DELIMITERS),
             skipinitialspace=True,
         )
-        header = [cell.strip() for cell in next(reader, [])]
-        for cells in reader:
-            found.append(dict(zip(header, cells, strict=False)))
-            if len(found) == limit:
-                break
+        return _by_header(reader, limit)
     except (MetadataError, csv.Error, UnicodeDecodeError):
-        pass
+        return []
+
+
+def _by_header(rows: Iterator[list[str]], limit: int) -> list[Mapping[str, object]]:
+    """Return the rows after the first, with the cells of that one as their headers."""
+    header = [cell.strip() for cell in next(rows, [])]
+    return _as_far_as_it_goes((dict(zip(header, cells, strict=False)) for cells in rows), limit)
+
+
+def _as_far_as_it_goes(
+    rows: Iterable[Mapping[str, object]], limit: int
+) -> list[Mapping[str, object]]:
+    """Return the first rows, up to one that cannot be read."""
+    found: list[Mapping[str, object]] = []
+    with suppress(MetadataError, csv.Error):
+        found.extend(islice(rows, limit))
     return found
 
 
-def _csv_rows(name: str, text: str, reading: Reading, picture_column: str | None) -> Iterator[Row]:
-    """Read delimited text."""
+def _csv_cells(name: str, text: str, reading: Reading) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place and the cells of each row of delimited text."""
     skipped = 0
     delimiters = _DELIMITERS
     first, _, rest = text.partition("\n")
@@ -138,7 +155,6 @@ def _csv_rows(name: str, text: str, reading: Reading, picture_column: str | None
         # else an open quote swallows rows, and text after a closing one changes a caption
         strict=True,
     )
-    columns: list[str] = []
     while True:
         where = f"{name}:{skipped + reader.line_num + 1}"
         try:
@@ -151,7 +167,16 @@ def _csv_rows(name: str, text: str, reading: Reading, picture_column: str | None
                     f"{where}: {error}. Is a quote left open, or not doubled inside a quoted text?"
                 )
             )
-            continue
+        else:
+            yield where, cells
+
+
+def _rows(
+    lines: Iterable[tuple[str, list[str]]], reading: Reading, picture_column: str | None
+) -> Iterator[Row]:
+    """Make the rows of a table, the first line of which names the columns."""
+    columns: list[str] = []
+    for where, cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
         if not columns:
