@@ -45,8 +45,15 @@ class FakeHub:
     corrupt: bool = False
     url: str = ""
 
-    def add(self, name: str, folder: Path, commit: str = "a" * 40, **options: Any) -> None:
-        """Serve a folder as a repository's ``main``."""
+    def add(
+        self,
+        name: str,
+        folder: Path,
+        commit: str = "a" * 40,
+        branch: str = "main",
+        **options: Any,
+    ) -> None:
+        """Serve a folder as a branch of a repository."""
         files = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in folder.rglob("*")
@@ -54,7 +61,7 @@ class FakeHub:
         }
         repository = self.repositories.setdefault(name, Repository({}, {}, **options))
         repository.revisions[commit] = files
-        repository.branches["main"] = commit
+        repository.branches[branch] = commit
 
     def sent(self, method: str, end: str) -> list[str]:
         """Return the Range headers of requests for paths that end so."""
@@ -97,7 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path).strip("/")
         self.state.requests.append((self.command, path, self.headers.get("Range", "")))
-        parts = path.split("/")
+        # A slash inside a revision is escaped: refs%2Fpr%2F3.
+        parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         if parts[:2] == ["api", "models"]:
             name, rest = "/".join(parts[2:4]), parts[4:]
             revision, file = (rest[1] if rest[:1] == ["revision"] else "main"), None

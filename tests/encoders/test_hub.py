@@ -197,6 +197,21 @@ def test_a_pinned_revision_is_honoured(remote: FakeHub, tmp_path: Path) -> None:
     assert one.text_fingerprint != two.text_fingerprint
 
 
+def test_the_revision_of_a_pull_request_is_honoured(remote: FakeHub, tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "proposed")
+    write_json(path / "config.json", proposed=True)
+    remote.add(NAME, path, commit="c" * 40, branch="refs/pr/3")
+    asked = f"{NAME}@refs/pr/3"
+    with pytest.raises(ModelUnavailableError, match="pareja models fetch tiny/clip@refs/pr/3"):
+        load(asked)
+    fetched = hub.fetch(asked)
+    assert fetched.commit == "c" * 40
+    assert json.loads((fetched.folder / "config.json").read_text())["proposed"]
+    assert hub.status(NAME) is None
+    one: Any = load(asked, device="cpu")
+    assert (one.name, one.text_fingerprint.revision) == (asked, "c" * 40)
+
+
 def test_a_model_is_removed_with_all_its_versions(remote: FakeHub, tmp_path: Path) -> None:
     size = hub.fetch(NAME).size
     assert hub.remove(NAME) == size

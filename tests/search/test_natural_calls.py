@@ -15,6 +15,7 @@ from PIL import Image
 import pareja
 from pareja.embedding import Embedded
 from pareja.encoders import Fingerprint
+from pareja.encoders.origins import origin_of
 from pareja.errors import (
     CollectionError,
     DatasetError,
@@ -24,7 +25,6 @@ from pareja.errors import (
     ModelUnavailableError,
 )
 from pareja.search import Collection, Query
-from pareja.search.spaces import origin_of
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder

@@ -23,6 +23,7 @@ from pareja.classifiers.prompts import (
 )
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import text_vectors
+from pareja.encoders.origins import origin_of
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint, TextEncoder
 from pareja.errors import FingerprintMismatchError, LabelError
 
@@ -178,7 +179,7 @@ class ZeroShot(Predictor):
         )
         learned = Classifier(
             labels=self.labels,
-            encoder=self.encoder.name,
+            encoder=origin_of(self.encoder),
             fingerprint=self.space,
             method="zero-shot",
             rule=rule,

@@ -17,6 +17,9 @@ from pareja.encoders.preprocessing import Preprocessing
 from pareja.errors import EncoderError, MissingDependencyError, OutputError
 from pareja.files import atomic_write
 
+MARKERS = ("config.json", "modules.json", "open_clip_config.json")
+"""Files that describe a model; which of them it has depends on the library that wrote it."""
+
 _LARGE = 10_000_000
 _POINTER, _POINTER_SIZE = b"version https://git-lfs.github.com/spec/", 1024
 _READ = {".safetensors", ".bin", ".json", ".txt", ".model"}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pareja.encoders.catalogue import find_card, suggestions
-from pareja.encoders.checkpoint import require
+from pareja.encoders.checkpoint import MARKERS, require
 from pareja.encoders.tokenizer_files import VOCABULARIES
 from pareja.encoders.transfer import RemoteFile, download, explained, stored_at
 from pareja.encoders.weights import WEIGHTS
@@ -31,7 +31,6 @@ Progress = Callable[[str, int, int], None]
 
 # What Git allows in the name of a branch, without the parts that would lead out of a folder.
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w-][\w.-]*(/[\w-][\w.-]*)*)?")
-_MARKERS = ("config.json", "modules.json", "open_clip_config.json")
 _TOKENIZER_FILES = {*VOCABULARIES, "merges.txt"}
 # Other folders hold the same weights for other runtimes (onnx/, openvino/); these are the parts
 # of a sentence-transformers model.
@@ -113,7 +112,7 @@ def status(name: str) -> Snapshot | None:
     commit = reference.read_text().strip() if reference.is_file() else revision
     folder = stored / "snapshots" / commit
     # Weights are fetched first, so that these files tell that a download came to its end.
-    if not any((folder / marker).is_file() for marker in _MARKERS):
+    if not any((folder / marker).is_file() for marker in MARKERS):
         return None
     if not any(_is_weights(path.name) for path in folder.rglob("*")):
         return None
@@ -140,6 +139,11 @@ def unavailable(*names: str) -> ModelUnavailableError:
     """Return the error that says of one model, or of both of a pair, how to download them."""
     described = " and ".join(map(_described, names))
     fetch = f"pareja models fetch {'+'.join(names)}"
+    if len(names) == 1 and find_card(names[0]) is None:
+        return ModelUnavailableError(
+            f"{names[0]} is not on this machine: there is no such folder here, and {described} "
+            f"was not fetched. If that is what you mean, download it with: {fetch}"
+        )
     if len(names) == 1:
         return ModelUnavailableError(
             f"{names[0]} is not on this machine. It is {described}. Download it with: {fetch}"
@@ -242,7 +246,7 @@ def fetch(name: str, progress: Progress | None = None) -> Snapshot:
     done = wanted.size - wanted.missing
     stored = _stored(wanted.repository)
     # The files that tell that a model is complete come last.
-    for file in sorted(wanted.files, key=lambda file: (file.path in _MARKERS, file.path)):
+    for file in sorted(wanted.files, key=lambda file: (file.path in MARKERS, file.path)):
         if (stored / "snapshots" / wanted.commit / file.path).is_file():
             continue
 
@@ -291,6 +295,17 @@ def remove(name: str) -> int:
     return freed
 
 
+def is_repository(name: str) -> bool:
+    """Return whether a name is written as ``owner/repo`` or ``owner/repo@revision``.
+
+    Examples
+    --------
+    >>> is_repository("owner/repo@refs/pr/3"), is_repository("models/clip/best")
+    (True, False)
+    """
+    return _REPOSITORY.fullmatch(name) is not None
+
+
 def _target(name: str) -> tuple[str, str]:
     """Return the repository and the revision that a name stands for."""
     card = find_card(name)
@@ -300,7 +315,7 @@ def _target(name: str) -> tuple[str, str]:
                 f"{name} is a pair of models. Name them one after the other: "
                 f"{', '.join(name.split('+'))}."
             )
-        if not _REPOSITORY.fullmatch(name):
+        if not is_repository(name):
             raise UnknownModelError(name, suggestions(name))
         repository, _, revision = name.partition("@")
         return repository, revision or "main"

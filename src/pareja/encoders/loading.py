@@ -80,15 +80,15 @@ def load(
     from pareja.encoders.checkpoint import Checkpoint
     from pareja.encoders.opening import open_folder
 
-    folder = Path(name).expanduser()
+    # Networks are read later, perhaps from another working folder.
+    folder = Path(name).expanduser().absolute()
     if card is None and name and folder.is_dir():
         adapter = Checkpoint(folder, name, name)
         if _is_adapter(adapter):
             return _load_adapted(adapter, device, precision)
         return open_folder(folder, name, device=device, precision=precision)
-    if card is None and (
-        not isinstance(given, str) or name.startswith((".", "/", "~")) or name.count("/") > 1
-    ):
+    path = not hub.is_repository(name) and (name.startswith((".", "/", "~")) or name.count("/") > 1)
+    if card is None and (path or not isinstance(given, str)):
         raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
     local = hub.snapshot(name)
     adapter = Checkpoint(local.folder, name, local.repository, local.commit)

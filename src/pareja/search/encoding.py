@@ -8,9 +8,10 @@ from pathlib import Path
 from pareja import encoders
 from pareja.embedding.natural import Model
 from pareja.encoders import ImageEncoder, require_images
+from pareja.encoders.origins import is_model_folder, origin_of
 from pareja.errors import CollectionError, EncoderError, FingerprintMismatchError
 from pareja.search.catalogue import Catalogue
-from pareja.search.spaces import Space, is_model_folder, origin_of
+from pareja.search.spaces import Space
 
 FIRST_MODEL = "starter"
 """What pictures are indexed with where nobody says otherwise: it needs no download."""

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from pareja.embedding.export import space_from_json, space_to_json
-from pareja.encoders import AnyEncoder, ImageEncoder
-from pareja.encoders.catalogue import find_card
-from pareja.encoders.loading import pair_halves
+from pareja.encoders import ImageEncoder
+from pareja.encoders.origins import origin_of
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import CollectionError
 from pareja.search.database import Database
-
-# Which of them a folder has depends on the library that wrote it.
-_DESCRIPTIONS = ("config.json", "modules.json", "open_clip_config.json")
 
 
 @dataclass(frozen=True)
@@ -144,29 +138,3 @@ class Spaces:
                 "UPDATE space SET unrelated_score = ?, unrelated_rows = ? WHERE id = ?",
                 (score, rows, space.id),
             )
-
-
-def origin_of(encoder: AnyEncoder) -> str:
-    """Return what loads an encoder from any folder: its name, or the absolute path of its folder.
-
-    Examples
-    --------
-    >>> import pareja
-    >>> origin_of(pareja.load("starter"))
-    'starter'
-    """
-    halves = pair_halves(encoder.name) or (encoder.name,)
-    return "+".join(map(_origin, halves))
-
-
-def _origin(name: str) -> str:
-    if find_card(name) is not None or not is_model_folder(name):
-        return name
-    # Not Path.resolve, which follows links: they may lead elsewhere tomorrow.
-    return os.path.abspath(Path(name).expanduser())  # noqa: PTH100
-
-
-def is_model_folder(name: str) -> bool:
-    """Return whether a name is the path of a folder with a model, seen from the current folder."""
-    folder = Path(name).expanduser()
-    return any((folder / described).is_file() for described in _DESCRIPTIONS)

@@ -19,6 +19,7 @@ from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.embedded import Embedded
 from pareja.embedding.pipeline import OnProgress, embed_sources
 from pareja.encoders import AnyEncoder, require_images
+from pareja.encoders.origins import origin_of
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.errors import EncoderError, LabelError
 from pareja.tasks.evaluation import Truth, choices, true_labels
@@ -150,7 +151,7 @@ def gather_examples(
         shots=numbers,
         images=images,
         answers=answers,
-        encoder=learned_from.name,
+        encoder=origin_of(learned_from),
         fingerprint=learned_from.image_fingerprint,
         prior=prior,
         words=words,
