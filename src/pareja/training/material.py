@@ -15,6 +15,7 @@ from pareja.embedding.pipeline import available_cores
 from pareja.encoders.protocols import ImageEncoder, Pixels
 from pareja.encoders.tokenisation import Tokeniser
 from pareja.errors import DatasetError, ImageError
+from pareja.training.room import room_for
 
 Indices = NDArray[np.intp]
 
@@ -118,9 +119,14 @@ def prepared_pixels(
     pixels, kept, skipped
         ``(n, side, side, 3)`` uint8, the positions of these pictures in `sources`, and
         ``(name, reason)`` of the others.
+
+    Raises
+    ------
+    OutputError
+        If they do not fit into memory and there is no space for a file of them.
     """
     side = encoder.image_side
-    pixels = np.empty((len(sources), side, side, 3), np.uint8)
+    pixels = room_for("the prepared pictures", (len(sources), side, side, 3), np.uint8)
     skipped: dict[int, tuple[str, str]] = {}
 
     def prepare(i: int) -> None:
@@ -134,7 +140,9 @@ def prepared_pixels(
             if progress is not None and done % 32 == 0:
                 progress(done, len(sources))
     kept = np.array([i for i in range(len(sources)) if i not in skipped], np.intp)
-    return pixels[kept] if skipped else pixels, kept, tuple(skipped[i] for i in sorted(skipped))
+    for row, i in enumerate(kept if skipped else ()):
+        pixels[row] = pixels[i]
+    return pixels[: len(kept)], kept, tuple(skipped[i] for i in sorted(skipped))
 
 
 def token_rows(tokeniser: Tokeniser, texts: Sequence[str]) -> dict[str, NDArray[np.int64]]:

@@ -1,0 +1,47 @@
+"""Large arrays while an encoder is trained: in memory, or in a file beyond a size."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pareja.errors import OutputError
+
+KEPT_IN_MEMORY = 2 * 2**30
+"""Bytes of one array that are kept in memory; a larger one is a file that nobody else sees."""
+
+
+def room_for(what: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array to be filled, whose file, where it has one, is gone when the array is.
+
+    Parameters
+    ----------
+    what
+        What it is for, in words, for the message.
+    shape, dtype
+        Of the array.
+
+    Raises
+    ------
+    OutputError
+        If it must be a file and the folder for temporary files has not that much space.
+    """
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if size <= KEPT_IN_MEMORY:
+        return np.empty(shape, dtype)
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    # Checked first: a mapped file that finds no space ends the process without a message.
+    if size > free:
+        raise OutputError(
+            f"{folder}: {what} need {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free there. "
+            "Free some, set the environment variable TMPDIR to another folder, or train on fewer "
+            "pictures."
+        )
+    with tempfile.TemporaryFile(prefix="pareja-tune-") as file:
+        # The mapping holds the file, which has no name any more, open by itself.
+        return np.memmap(file, dtype, "w+", shape=shape)
