@@ -53,6 +53,10 @@ def test_a_token_that_can_be_guessed_is_refused() -> None:
         ({}, "127.0.0.1.evil.example", False),
         ({}, "192.168.1.5:8420", False),
         ({}, "", False),
+        ({}, "[::1].evil.example", False),
+        ({}, "[::1]evil.example:8420", False),
+        ({}, "127.0.0.1:8420.evil.example", False),
+        ({}, "localhost.", True),
         ({"allowed_hosts": ("pics.example",)}, "pics.example:80", True),
         ({"host": "0.0.0.0", "token": TOKEN}, "192.168.1.5:8420", True),  # noqa: S104
         ({"host": "0.0.0.0", "token": TOKEN}, "evil.example", False),  # noqa: S104
@@ -78,6 +82,7 @@ def test_a_foreign_host_gets_nothing(client: TestClient) -> None:
         {"origin": "null"},
         {"origin": "http://[broken"},
         {"origin": "http://127.0.0.1:9999"},
+        {"origin": "https://127.0.0.1:8420"},
         {"sec-fetch-site": "cross-site"},
         {"sec-fetch-site": "same-site", "origin": ADDRESS},
     ],
@@ -91,7 +96,8 @@ def test_another_sites_page_changes_nothing(
     assert client.post("/judgements", data=form, headers=headers).status_code == 403
     assert client.get("/v1/judgements?query=red").json()["judgements"] == {}
     own = {"origin": ADDRESS, "sec-fetch-site": "same-origin"}
-    assert client.put("/v1/judgements", json=body, headers=own).status_code == 200
+    for ours in (own, {"origin": ADDRESS}):
+        assert client.put("/v1/judgements", json=body, headers=ours).status_code == 200
 
 
 def test_every_answer_carries_the_headers(client: TestClient) -> None:
@@ -157,15 +163,36 @@ def test_after_login_nobody_is_sent_elsewhere(guarded: TestClient, target: str) 
     assert response.headers["location"] == "/"
 
 
-def test_tokens_cannot_be_tried_forever(make_app: Callable[..., FastAPI]) -> None:
-    client = TestClient(
-        make_app(token=TOKEN, limits=Limits(failures=3)), base_url=ADDRESS, follow_redirects=False
-    )
-    tries = [client.post("/login", data={"token": f"guess {n}"}).status_code for n in range(5)]
+@pytest.fixture
+def strict(make_app: Callable[..., FastAPI]) -> TestClient:
+    """A server that takes three wrong tokens from an address."""
+    app = make_app(token=TOKEN, limits=Limits(failures=3))
+    return TestClient(app, base_url=ADDRESS, follow_redirects=False)
+
+
+def test_wrong_tokens_are_counted(strict: TestClient) -> None:
+    tries = [strict.post("/login", data={"token": f"guess {n}"}).status_code for n in range(5)]
     assert tries == [401, 401, 401, 429, 429]
-    refused = client.get("/v1/models", headers={"authorization": f"Bearer {TOKEN}"})
+    refused = strict.get("/v1/models", headers={"authorization": "Bearer another guess"})
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1
+    # Who shows none has not guessed.
+    assert strict.get("/v1/models").status_code == 401
+    assert strict.get("/", headers={"accept": "text/html"}).status_code == 303
+
+
+def test_wrong_tokens_of_others_lock_nobody_out(strict: TestClient) -> None:
+    right = {"authorization": f"Bearer {TOKEN}"}
+    cookie = strict.post("/login", data={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    strict.cookies.clear()
+    for _ in range(20):
+        strict.get("/v1/models", headers={"authorization": "Bearer guess"})
+    assert strict.get("/v1/models", headers=right).status_code == 200
+    assert strict.get("/v1/models", headers={"cookie": cookie}).status_code == 200
+    assert strict.post("/login", data={"token": TOKEN}).status_code == 303
+    # The right token has given the guesses nothing back.
+    guess = {"authorization": "Bearer guess", "cookie": ""}
+    assert strict.get("/v1/models", headers=guess).status_code == 429
 
 
 def test_a_client_gets_its_share_and_no_more(make_app: Callable[..., FastAPI]) -> None:

@@ -29,6 +29,15 @@ def serve(
         list[str] | None,
         typer.Option(help="A further name under which browsers reach this server."),
     ] = None,
+    root_path: Annotated[
+        str, typer.Option(help="Path below which a proxy offers the server, as in /photos.")
+    ] = "",
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Address or network of a proxy that may say who asks, and whether over https."
+        ),
+    ] = None,
     lang: Annotated[
         Language | None, typer.Option(help="Language for browsers that ask for neither.")
     ] = None,
@@ -64,6 +73,8 @@ def serve(
             port=port,
             token=token,
             allowed_hosts=allow_host or [],
+            root_path=root_path,
+            proxy=proxy or [],
             lang=lang,
             open_browser=open_browser,
             started=say,

@@ -28,6 +28,7 @@ from pareja.server import (
     pages,
     reviewing,
 )
+from pareja.server.arrivals import Headed, Prefixed
 from pareja.server.engine import Engine
 from pareja.server.fields import refuse_unknown_parameters
 from pareja.server.metrics import Measured
@@ -83,6 +84,7 @@ def create_app(
         summary="Search a collection of pictures by words and by pictures.",
         docs_url=None,
         redoc_url=None,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         dependencies=[Depends(refuse_unknown_parameters)],
     )
     gate = Gate(settings)
@@ -99,7 +101,13 @@ def create_app(
         app.add_exception_handler(expected, _explain)
     # The last that is added is the first that a request meets.
     app.add_middleware(Guard, settings=settings, gate=gate)
+    app.add_middleware(Headed)
+    app.add_middleware(Prefixed, root=settings.root_path)
     app.add_middleware(Measured, metrics=engine.metrics)
+    if settings.proxies:
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     return app
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pareja.server.rendering import render, words_of
+from pareja.server.rendering import cookie_path, render, words_of
 from pareja.server.security import SESSION_COOKIE, Gate, client_of, local_path
 
 router = APIRouter(include_in_schema=False)
@@ -33,12 +33,9 @@ def log_in(
     """Check the token, and let the browser in from then on."""
     gate: Gate = request.app.state.gate
     client = client_of(request.scope)
-    problem = ""
-    if gate.wait(client):
-        problem, status = "login.wait", 429
-    elif not gate.knows_token(token.strip(), client):
-        problem, status = "login.wrong", 401
-    if problem:
+    wait = gate.wait(client)
+    if not gate.knows_token(token.strip(), client):
+        problem, status = ("login.wait", 429) if wait else ("login.wrong", 401)
         return render(
             request,
             "login",
@@ -54,5 +51,6 @@ def log_in(
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
+        path=cookie_path(request),
     )
     return response

@@ -17,7 +17,14 @@ from pareja.search.mapping import MapPoint
 from pareja.server.engine import Ask, Engine
 from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, PictureId
 from pareja.server.problems import Problem, problem_of
-from pareja.server.rendering import LANG_COOKIE, THEME_COOKIE, is_partial, render, words_of
+from pareja.server.rendering import (
+    LANG_COOKIE,
+    THEME_COOKIE,
+    cookie_path,
+    is_partial,
+    render,
+    words_of,
+)
 from pareja.server.security import local_path
 from pareja.server.settings import MAX_QUERY
 from pareja.server.uploads import Upload
@@ -295,6 +302,7 @@ def _side(engine: Engine, ask: Ask, words: PageWording) -> _Side:
 
 @router.post("/preferences")
 def choose(
+    request: Request,
     lang: Annotated[Literal["es", "en"] | None, Form()] = None,
     theme: Annotated[Literal["auto", "light", "dark"] | None, Form()] = None,
     next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002
@@ -303,5 +311,12 @@ def choose(
     response = RedirectResponse(local_path(next), 303)
     for name, value in ((LANG_COOKIE, lang), (THEME_COOKIE, theme)):
         if value is not None:
-            response.set_cookie(name, value, max_age=_YEAR, httponly=True, samesite="lax")
+            response.set_cookie(
+                name,
+                value,
+                max_age=_YEAR,
+                httponly=True,
+                samesite="lax",
+                path=cookie_path(request),
+            )
     return response

@@ -32,7 +32,7 @@ NAVIGATION = (
 
 
 @cache
-def _environment() -> Environment:
+def _environment(root: str) -> Environment:
     environment = Environment(
         loader=PackageLoader("pareja.server"),
         autoescape=True,
@@ -40,7 +40,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["navigation"] = NAVIGATION
+    environment.globals.update(navigation=NAVIGATION, root=root)
     return environment
 
 
@@ -56,6 +56,11 @@ def language_of(request: Request) -> Lang:
         request.headers.get("accept-language", ""),
         engine_of(request).settings.lang,
     )
+
+
+def cookie_path(request: Request) -> str:
+    """Return below which path a browser is to send cookies: not to others on the same host."""
+    return engine_of(request).settings.root_path or "/"
 
 
 def is_partial(request: Request) -> bool:
@@ -86,7 +91,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         return translated or picture.caption or words.text("picture.untitled", id=picture.id)
 
     html = (
-        _environment()
+        _environment(engine.settings.root_path)
         .get_template(f"{template}.html.jinja")
         .render(
             t=words.text,

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from threading import Lock
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -92,11 +92,6 @@ class Gate:
     def __init__(self, settings: Settings) -> None:
         self._token = settings.token
         self._failures = TokenBucket(0.1, settings.limits.failures)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether no token is needed."""
-        return self._token is None
 
     def session(self) -> str:
         """Return what the cookie of a browser that has logged in holds; not the token itself."""
@@ -192,14 +187,16 @@ class Guard:
         wait = self._bucket.wait(client)
         if wait:
             return 429, "too many requests; slow down", {"retry-after": str(int(wait) + 1)}
-        if scope["method"] not in _SAFE_METHODS and not _same_origin(headers):
+        if scope["method"] not in _SAFE_METHODS and not _same_origin(headers, scope["scheme"]):
             return 403, "another site's page asked for this change", {}
         path = scope["path"]
         if path not in _OPEN_PATHS and not path.startswith("/static/"):
-            wait = 0.0 if self._gate.is_open else self._gate.wait(client)
-            if wait:
-                return 429, "too many wrong tokens", {"retry-after": str(int(wait) + 1)}
+            # Visitors may share an address: whoever shows the right token passes, whatever others
+            # sent from there.
+            wait = self._gate.wait(client)
             if not self._gate.admits(headers, client):
+                if wait and "authorization" in headers:
+                    return 429, "too many wrong tokens", {"retry-after": str(int(wait) + 1)}
                 return _unauthorised(scope, headers)
         return None
 
@@ -246,18 +243,13 @@ def wants_page(headers: Mapping[str, str], path: str) -> bool:
     return "text/html" in headers.get("accept", "") and not path.startswith("/v1/")
 
 
-def _same_origin(headers: Mapping[str, str]) -> bool:
+def _same_origin(headers: Mapping[str, str], scheme: str) -> bool:
     """Tell whether a request comes from this server's own page, or from no page at all."""
-    site = headers.get("sec-fetch-site")
-    if site is not None and site not in {"same-origin", "none"}:
-        return False
-    origin = headers.get("origin")
-    if origin is None:
-        return True
-    try:
-        return urlsplit(origin).netloc.lower() == headers["host"].lower()
-    except ValueError:
-        return False
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        # No page can write this header. Browsers leave it out where there is no TLS.
+        return site in {"same-origin", "none"}
+    return origin is None or origin.lower() == f"{scheme}://{headers['host']}".lower()
 
 
 def _unauthorised(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str, dict[str, str]]:

@@ -36,6 +36,8 @@ def serve(
     port: int = 8420,
     token: str | None = None,
     allowed_hosts: Sequence[str] = (),
+    root_path: str = "",
+    proxy: str | Sequence[str] = (),
     lang: Literal["es", "en"] | None = None,
     limits: Limits | None = None,
     open_browser: bool = False,
@@ -63,6 +65,11 @@ def serve(
         use the server.
     allowed_hosts
         Further names under which browsers reach the server, as in ``"pictures.example.org"``.
+    root_path
+        Path below which a proxy offers the server, as in ``"/photos"``.
+    proxy
+        Address or network of a proxy, or several, that is believed when it says who asks, and
+        whether over https (``X-Forwarded-For``, ``X-Forwarded-Proto``).
     lang
         Language for browsers that ask for neither Spanish nor English.
     limits
@@ -105,6 +112,8 @@ def serve(
         token=(os.environ.get("PAREJA_TOKEN") or None) if token is None else token,
         lang=lang,
         allowed_hosts=tuple(allowed_hosts),
+        root_path=root_path.rstrip("/"),
+        proxies=(proxy,) if isinstance(proxy, str) else tuple(proxy),
         limits=limits or Limits(),
     )
     if isinstance(classifiers, str | os.PathLike):

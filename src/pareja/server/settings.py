@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass, field
 from typing import Literal
@@ -28,6 +29,7 @@ MAX_HITS = 200
 """Most hits that one search returns."""
 
 _LAST_PORT = 65_535
+_ROOT_PATH = re.compile(r"(/[\w.~-]*[\w~-][\w.~-]*)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,11 @@ class Settings:
         What clients prove themselves with; None on loopback lets every local program in.
     model
         The encoder that answers unless a request names another; None for the collection's first.
+    root_path
+        Path below which a proxy offers the server, as in ``/photos``; empty for none.
+    proxies
+        Addresses or networks of proxies that are believed when they say, in ``X-Forwarded-For``
+        and ``X-Forwarded-Proto``, who asks, and whether over https.
     lang
         Language of the pages for browsers that ask for neither Spanish nor English, or None.
     allowed_hosts
@@ -88,8 +95,8 @@ class Settings:
     Raises
     ------
     ServerError
-        If there is no such port, the address can be reached from outside and there is no token, or
-        the token is short.
+        If there is no such port, the address can be reached from outside and there is no token,
+        the token is short, or a path or a proxy is not written as one.
     """
 
     host: str = "127.0.0.1"
@@ -98,9 +105,22 @@ class Settings:
     model: str | None = None
     lang: Literal["es", "en"] | None = None
     allowed_hosts: tuple[str, ...] = ()
+    root_path: str = ""
+    proxies: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        if not _ROOT_PATH.fullmatch(self.root_path):
+            raise ServerError(
+                "`root_path` starts with a slash and ends without, as in /photos, got "
+                f"{self.root_path!r}."
+            )
+        for proxy in self.proxies:
+            if not _is_network(proxy):
+                raise ServerError(
+                    "`proxy` is the address of a proxy, as in 127.0.0.1, or a network, as in "
+                    f"10.0.0.0/8, got {proxy!r}."
+                )
         if not 0 <= self.port <= _LAST_PORT:
             raise ServerError(f"`port` is a number from 0 to {_LAST_PORT}, got {self.port}.")
         if self.token is None and not self.is_loopback:
@@ -123,7 +143,7 @@ class Settings:
     def address(self) -> str:
         """The address for a browser on this machine."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{self.root_path}/"
 
     def accepts(self, host: str) -> bool:
         """Tell whether a request's Host header names this server.
@@ -140,12 +160,21 @@ class Settings:
         return _is_address(name) or name == socket.gethostname().lower()
 
 
+_HOST = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^:\[\]]+?)\.?)(?::\d*)?")
+
+
 def _without_port(host: str) -> str:
-    """Return the name of a Host header: ``[::1]:8420`` is ``::1``."""
-    name = host.strip().lower()
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.partition(":")[0].removesuffix(".")
+    """Return the name of a Host header: ``[::1]:8420`` is ``::1``; empty for one that is none."""
+    whole = _HOST.fullmatch(host.strip().lower())
+    return (whole["ipv6"] or whole["name"]) if whole else ""
+
+
+def _is_network(written: str) -> bool:
+    try:
+        ipaddress.ip_network(written)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_address(name: str) -> bool:
