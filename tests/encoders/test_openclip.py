@@ -6,6 +6,7 @@ import importlib.machinery
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,6 +74,11 @@ class OpenClip(ModuleType):
 def library(monkeypatch: pytest.MonkeyPatch) -> OpenClip:
     module = OpenClip()
     monkeypatch.setitem(sys.modules, "open_clip", module)
+    if find_spec("ftfy") is None:  # which open_clip brings
+        ftfy: Any = ModuleType("ftfy")
+        ftfy.__spec__ = importlib.machinery.ModuleSpec("ftfy", None)
+        ftfy.fix_text = lambda text: text.replace("\u2019", "'").replace("Ã©", "é")
+        monkeypatch.setitem(sys.modules, "ftfy", ftfy)
     return module
 
 
@@ -149,6 +155,30 @@ def test_without_the_library_it_is_named(
         encoder(model_folder)
 
 
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        (dict.fromkeys(("mean", "std", "interpolation", "resize_mode")), {}),
+        ({"mean": 0.5, "std": [0.2, 0.3, 0.4]}, {"mean": (0.5,) * 3, "std": (0.2, 0.3, 0.4)}),
+        ({"interpolation": "bilinear"}, {"resample": Image.Resampling.BILINEAR}),
+        ({"interpolation": "random"}, {}),
+        ({"resize_mode": "squash"}, {"resize": "squash"}),
+        ({"size": 99, "mode": "RGB", "fill_color": 7}, {}),
+    ],
+)
+def test_how_pictures_are_prepared(
+    library: OpenClip, model_folder: Path, given: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    # Null is as if the key were left out, and the side is that of the network.
+    write_json(model_folder / "open_clip_config.json", preprocess_cfg=None)
+    config = json.loads((model_folder / "open_clip_config.json").read_text())
+    (model_folder / "open_clip_config.json").write_text(
+        json.dumps(config | {"preprocess_cfg": given})
+    )
+    standard = Preprocessing(16, "shortest", 16, crop="even")
+    assert encoder(model_folder).preprocessing == replace(standard, **seen)
+
+
 def test_pictures_of_no_square_are_refused(library: OpenClip, tmp_path: Path) -> None:
     path = build(altered("clip", tmp_path / "x"), vision_cfg={"image_size": [16, 32]})
     with pytest.raises(EncoderError, match="not supported"):
@@ -212,14 +242,16 @@ def test_texts_are_prepared_as_the_configuration_says(
 @pytest.mark.parametrize(
     ("cleaning", "cleaned"),
     [
-        ("open_clip whitespace", "A Photo_of: & CAT"),
-        ("open_clip lower", "a photo_of: & cat"),
-        ("open_clip canonicalize", "a photo of cat"),
+        ("open_clip whitespace", "A Photo_of: & CAT's café"),
+        ("open_clip lower", "a photo_of: & cat's café"),
+        ("open_clip canonicalize", "a photo of cats café"),
     ],
 )
-def test_the_cleaning_functions_of_open_clip(cleaning: Any, cleaned: str) -> None:
+def test_the_cleaning_functions_of_open_clip(
+    library: OpenClip, cleaning: Any, cleaned: str
+) -> None:
     tokeniser = replace(encoder(folder("clip")).tokeniser, cleaning=cleaning)
-    assert tokeniser.clean("  A Photo_of:\n &amp;amp; CAT ") == cleaned
+    assert tokeniser.clean("  A Photo_of:\n &amp;amp; CAT\u2019s cafÃ© ") == cleaned
 
 
 @pytest.mark.parametrize(

@@ -133,9 +133,15 @@ def test_defaults_are_those_of_the_processor_class() -> None:
     assert Preprocessing.from_config({"image_processor_type": "CLIPImageProcessor"}) == (
         Preprocessing(224, "shortest", 224, CLIP_MEAN, CLIP_STD)
     )
-    # Some processors write null for what they leave to their class.
-    vit = Preprocessing.from_config({"image_processor_type": "ViTImageProcessor", "resample": None})
+    vit = Preprocessing.from_config({"image_processor_type": "ViTImageProcessor"})
     assert (vit.mean, vit.resample) == (HALF, Image.Resampling.BILINEAR)
+
+
+def test_null_counts_only_where_its_step_is_done() -> None:
+    with pytest.raises(EncoderError, match=r"has image_mean = null, for which some ver"):
+        Preprocessing.from_config(CONFIGS["siglip"] | {"image_mean": None})
+    off = {"image_mean": None, "image_std": None, "do_normalize": None, "crop_size": None}
+    assert Preprocessing.from_config(CONFIGS["siglip"] | off).mean == (0, 0, 0)
 
 
 def test_rescaling_and_normalising_can_be_off() -> None:

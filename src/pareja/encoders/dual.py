@@ -92,6 +92,13 @@ def open_dual(
     )
     if family.projection is None:
         dim = text.get("projection_size") or text.get("hidden_size", family.hidden)
+        pooled = vision.get("hidden_size", family.hidden)
+        if pooled != dim or not vision.get("vision_use_head", True):
+            raise checkpoint.error(
+                f"config.json gives texts {dim} numbers and pictures {pooled}"
+                f"{'' if vision.get('vision_use_head', True) else ' for each patch'}, which "
+                "cannot be compared"
+            )
     else:
         dim = config.get("projection_dim", family.projection)
     return dual_encoder(

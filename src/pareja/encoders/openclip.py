@@ -14,7 +14,7 @@ from PIL import Image
 
 from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint
-from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing, as_colour
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
@@ -29,6 +29,13 @@ _CLEANING: dict[str, Cleaning] = {
     "whitespace": "open_clip whitespace",
     "lower": "open_clip lower",
     "canonicalize": "open_clip canonicalize",
+}
+
+# "random" is of training only.
+_FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "random": Image.Resampling.BICUBIC,
 }
 
 
@@ -53,11 +60,14 @@ def open_openclip(
     EncoderError
         If a file is missing, or the model wants its pictures in a way that is not supported.
     """
-    if find_spec("open_clip") is None:
-        raise MissingDependencyError("open_clip_torch", f"to load {checkpoint.name}", "open-clip")
+    for package, module in (("open_clip_torch", "open_clip"), ("ftfy", "ftfy")):
+        if find_spec(module) is None:
+            raise MissingDependencyError(package, f"to load {checkpoint.name}", "open-clip")
     require_weights(checkpoint)
     described = checkpoint.read_json("open_clip_config.json")
-    model, pictures = described["model_cfg"], described.get("preprocess_cfg", {})
+    model, given = described["model_cfg"], described.get("preprocess_cfg") or {}
+    # open_clip takes its default for null.
+    pictures = {key: value for key, value in given.items() if value is not None}
     side = model["vision_cfg"].get("image_size", 224)
     resize = pictures.get("resize_mode", "shortest")
     if resize not in ("shortest", "squash") or not isinstance(side, int):
@@ -66,9 +76,9 @@ def open_openclip(
         side,
         resize,
         side,
-        mean=tuple(pictures.get("mean", CLIP_MEAN)),
-        std=tuple(pictures.get("std", CLIP_STD)),
-        resample=Image.Resampling[pictures.get("interpolation", "bicubic").upper()],
+        mean=as_colour(pictures.get("mean", CLIP_MEAN)),
+        std=as_colour(pictures.get("std", CLIP_STD)),
+        resample=_FILTERS[pictures.get("interpolation", "bicubic")],
         crop="even",
     )
     text = model["text_cfg"]
@@ -96,7 +106,7 @@ def open_openclip(
         preprocessing=preprocessing,
         tokeniser=tokeniser,
         builder=_builder,
-        loss="sigmoid" if "init_logit_bias" in model else "softmax",
+        loss="softmax" if model.get("init_logit_bias") is None else "sigmoid",
         device=device,
         precision=precision,
     )

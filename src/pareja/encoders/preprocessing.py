@@ -92,24 +92,31 @@ class Preprocessing:
                 f"preprocessor_config.json names the image processor {named!r}, which is not "
                 f"supported. Supported are those of {', '.join(_DEFAULTS)}."
             )
-        if config.get("do_resize") is False:
+        on = {step: bool(config.get(f"do_{step}", True)) for step in _STEPS}
+        for step, keys in _STEPS.items():
+            if empty := [key for key in keys if on[step] and config.get(key, 0) is None]:
+                raise EncoderError(
+                    f"preprocessor_config.json has {empty[0]} = null, for which some versions of "
+                    "transformers take their default and others nothing. Write the value, or leave "
+                    "the key out."
+                )
+        if not on["resize"]:
             raise EncoderError(
                 "preprocessor_config.json has do_resize = false, so that pictures of different "
                 "sizes could not share a batch. Set it to true."
             )
+        mean: Any = 0
+        std: Any = 1
+        if on["normalize"]:
+            mean = config.get("image_mean", default.mean)
+            std = config.get("image_std", default.std)
         default = replace(
             default,
-            mean=_colour(config.get("image_mean"), default.mean),
-            std=_colour(config.get("image_std"), default.std),
-            resample=Image.Resampling(
-                default.resample if config.get("resample") is None else config["resample"]
-            ),
-            scale=float(config.get("rescale_factor", default.scale)),
+            mean=as_colour(mean),
+            std=as_colour(std),
+            resample=Image.Resampling(config.get("resample", default.resample)),
+            scale=float(config.get("rescale_factor", default.scale)) if on["rescale"] else 1.0,
         )
-        if config.get("do_normalize") is False:
-            default = replace(default, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-        if config.get("do_rescale") is False:
-            default = replace(default, scale=1.0)
         return default._with_sizes(config, family)
 
     def _with_sizes(self, config: Mapping[str, Any], family: str) -> Preprocessing:
@@ -117,7 +124,8 @@ class Preprocessing:
         size = config.get("size")
         resize, resize_to = self.resize, self.resize_to
         if isinstance(size, int):
-            resize_to = size
+            square = config.get("default_to_square", family == "ViT")
+            resize, resize_to = "squash" if square else "shortest", size
         elif isinstance(size, Mapping) and "shortest_edge" in size and "longest_edge" not in size:
             resize, resize_to = "shortest", int(size["shortest_edge"])
         elif isinstance(size, Mapping) and size.get("height") == size.get("width") is not None:
@@ -128,12 +136,16 @@ class Preprocessing:
                 "Supported are a shortest_edge, or a height and width that are equal."
             )
         if family == "ConvNext":
+            if resize != "shortest" or config.get("do_center_crop"):
+                raise EncoderError(
+                    "preprocessor_config.json has a height and width, or do_center_crop = true, "
+                    "which ConvNext's processor does not take. Write size as a shortest_edge."
+                )
             # The processor crops below 384 pixels and squashes from there on, as its paper did.
             side = resize_to
             if side >= 384:
                 return replace(self, side=side, resize="squash", resize_to=side)
-            inner = config.get("crop_pct")
-            enlarged = int(side / (224 / 256 if inner is None else float(inner)))
+            enlarged = int(side / float(config.get("crop_pct", 224 / 256)))
             return replace(self, side=side, resize="shortest", resize_to=enlarged)
         crops = config.get("do_center_crop", family in _CROPPING)
         if not crops:
@@ -143,7 +155,7 @@ class Preprocessing:
                     "makes no square. Set do_center_crop to true."
                 )
             return replace(self, side=resize_to, resize=resize, resize_to=resize_to)
-        crop = config.get("crop_size", self.side)
+        crop = config.get("crop_size", self.side if family in _CROPPING else None)
         height, width = (
             (crop.get("height"), crop.get("width")) if isinstance(crop, Mapping) else (crop, crop)
         )
@@ -236,6 +248,12 @@ _DEFAULTS = {
     "ConvNext": Preprocessing(384, "shortest", 384, HALF, HALF),
 }
 _CROPPING = {"CLIP", "Bit"}
+# Each step can be left out; these settings count only where it is not.
+_STEPS = {
+    "resize": ("size", "resample", "crop_pct"),
+    "rescale": ("rescale_factor",),
+    "normalize": ("image_mean", "image_std"),
+}
 # What transformers' AutoImageProcessor takes for a model.
 _FAMILY_OF = {
     "clip": "CLIP",
@@ -248,9 +266,8 @@ _FAMILY_OF = {
 }
 
 
-def _colour(value: Any, default: Colour) -> Colour:
-    if value is None:
-        return default
+def as_colour(value: Any) -> Colour:
+    """Return one number for each channel, of one number for all or of three."""
     if isinstance(value, int | float):
         return (float(value),) * 3
     red, green, blue = map(float, value)

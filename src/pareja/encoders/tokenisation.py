@@ -30,7 +30,8 @@ Cleaning = Literal[
     "open_clip canonicalize",
 ]
 """What is done to a text first: nothing; lower case; lower case and no punctuation (SigLIP); or
-what open_clip's tokenizers do, but for repairing text that was decoded wrongly (ftfy)."""
+what open_clip's tokenizers do, which also repair text that was decoded wrongly and make curly
+quotation marks straight (``ftfy``)."""
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -90,6 +91,9 @@ class Tokeniser:
         if self.cleaning == "none":
             return text
         if self.cleaning.startswith("open_clip"):
+            from ftfy import fix_text
+
+            text = fix_text(text)
             text = html.unescape(html.unescape(text))
             if self.cleaning == "open_clip canonicalize":
                 text = text.replace("_", " ").translate(_PUNCTUATION)

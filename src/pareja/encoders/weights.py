@@ -159,6 +159,8 @@ def load_network(
             config = AutoConfig.from_pretrained(
                 checkpoint.folder, local_files_only=True, trust_remote_code=False
             )
+            for part in (config, *(getattr(config, part) for part in config.sub_configs)):
+                part.return_dict = True  # false makes tuples of the outputs that are read by name
             whole: Any = MODEL_MAPPING[type(config)]
             # transformers renames the weights of older checkpoints only for classes that seem
             # to be its own.
