@@ -332,6 +332,66 @@ def test_a_repository_without_weights_is_no_encoder(remote: FakeHub, tmp_path: P
         hub.fetch(NAME)
 
 
+def test_a_repository_for_other_programs_alone_says_so(remote: FakeHub, tmp_path: Path) -> None:
+    path = altered("clip", tmp_path / "clip")
+    (path / BLOB).unlink()
+    (path / "onnx").mkdir()
+    (path / "onnx/model.onnx").write_bytes(b"onnx")
+    remote.repositories.clear()
+    remote.add(NAME, path)
+    with pytest.raises(EncoderError, match=r"It has onnx/model\.onnx, which is for other pro"):
+        hub.fetch(NAME)
+
+
+def lost(snapshot: hub.Snapshot, file: str) -> Path:
+    """Delete what a file of a snapshot links to."""
+    link = snapshot.folder / file
+    link.resolve().unlink()
+    return link
+
+
+@pytest.mark.parametrize("file", [BLOB, "tokenizer.json", "config.json"])
+def test_a_link_to_nothing_is_fetched_again(remote: FakeHub, file: str) -> None:
+    link = lost(hub.fetch(NAME), file)
+    assert link.is_symlink()
+    assert hub.status(NAME) is None
+    with pytest.raises(
+        ModelUnavailableError,
+        match=f"^{NAME} is only partly on this machine: {file} is missing .* fetch {NAME}$",
+    ):
+        load(NAME)
+    assert hub.plan(NAME).missing == (folder("clip") / file).stat().st_size
+    hub.fetch(NAME)
+    assert link.read_bytes() == (folder("clip") / file).read_bytes()
+    assert load(NAME).name == NAME
+
+
+def test_a_lost_part_of_the_weights_is_fetched_again(remote: FakeHub, tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    path = altered("clip", tmp_path / "clip")
+    (path / BLOB).unlink()
+    AutoModel.from_pretrained(folder("clip")).save_pretrained(path, max_shard_size="40KB")
+    remote.repositories.clear()
+    remote.add(NAME, path)
+    snapshot = hub.fetch(NAME)
+    part = sorted(snapshot.folder.glob("*-of-*"))[1]
+    part.unlink()
+    with pytest.raises(ModelUnavailableError, match=f"{part.name} is missing"):
+        hub.snapshot(NAME)
+    assert hub.fetch(NAME) == snapshot
+    assert part.is_file()
+
+
+def test_what_another_program_fetched_for_itself_is_named(remote: FakeHub) -> None:
+    link = lost(hub.fetch(NAME), BLOB)
+    link.unlink()
+    (link.parent / "onnx").mkdir()
+    (link.parent / "onnx/model.onnx").write_bytes(b"onnx")
+    with pytest.raises(ModelUnavailableError, match=r"and onnx/model\.onnx is for other programs"):
+        load(NAME)
+
+
 def test_embedded_models_are_not_downloaded() -> None:
     with pytest.raises(EncoderError, match="part of pareja"):
         hub.fetch("starter")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint, require
+from pareja.encoders.model_files import require_weights
 from pareja.encoders.sentence_modules import Layer, described, output_dim
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
-from pareja.encoders.weights import load_network, require_weights
+from pareja.encoders.weights import load_network
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,15 @@ from typing import TYPE_CHECKING
 
 from pareja.encoders.catalogue import find_card, suggestions
 from pareja.encoders.checkpoint import MARKERS, require
-from pareja.encoders.tokenizer_files import VOCABULARIES
+from pareja.encoders.model_files import (
+    WEIGHTS,
+    is_of_other_programs,
+    missing_file,
+    needed_files,
+    of_other_programs,
+    whole_name,
+)
 from pareja.encoders.transfer import RemoteFile, download, explained, stored_at
-from pareja.encoders.weights import WEIGHTS
 from pareja.errors import EncoderError, ModelUnavailableError, OutputError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -31,10 +37,6 @@ Progress = Callable[[str, int, int], None]
 
 # What Git allows in the name of a branch, without the parts that would lead out of a folder.
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w-][\w.-]*(/[\w-][\w.-]*)*)?")
-_TOKENIZER_FILES = {*VOCABULARIES, "merges.txt"}
-# Other folders hold the same weights for other runtimes (onnx/, openvino/); these are the parts
-# of a sentence-transformers model.
-_PARTS = re.compile(r"^\d+_\w+/[^/]+$")
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,11 @@ def status(name: str) -> Snapshot | None:
     UnknownModelError
         If nothing can have that name.
     """
-    repository, revision = _target(name)
-    stored = _stored(repository)
-    reference = stored / "refs" / revision
-    commit = reference.read_text().strip() if reference.is_file() else revision
-    folder = stored / "snapshots" / commit
+    found = _started(name)
     # Weights are fetched first, so that these files tell that a download came to its end.
-    if not any((folder / marker).is_file() for marker in MARKERS):
+    if not any((found.folder / marker).is_file() for marker in MARKERS):
         return None
-    if not any(_is_weights(path.name) for path in folder.rglob("*")):
-        return None
-    return Snapshot(name, repository, commit, folder)
+    return found if missing_file(found.folder) is None else None
 
 
 def snapshot(name: str) -> Snapshot:
@@ -130,9 +126,28 @@ def snapshot(name: str) -> Snapshot:
         If it is not there. The message says what to download, how large it is, and how.
     """
     found = status(name)
-    if found is None:
+    if found is not None:
+        return found
+    folder = _started(name).folder
+    if not folder.is_dir():
         raise unavailable(name)
-    return found
+    lacking = missing_file(folder) or MARKERS[0]
+    other = of_other_programs(folder)
+    held = f", and {other} is for other programs" if other and lacking in WEIGHTS else ""
+    raise ModelUnavailableError(
+        f"{name} is only partly on this machine: {lacking} is missing{held} (in {folder}). "
+        f"Download the rest with: pareja models fetch {name}"
+        f"{'. If the repository has none, name the one that it was made from' if held else ''}"
+    )
+
+
+def _started(name: str) -> Snapshot:
+    """Return where a model is, as far as it was downloaded."""
+    repository, revision = _target(name)
+    stored = _stored(repository)
+    reference = stored / "refs" / revision
+    commit = reference.read_text().strip() if reference.is_file() else revision
+    return Snapshot(name, repository, commit, stored / "snapshots" / commit)
 
 
 def unavailable(*names: str) -> ModelUnavailableError:
@@ -173,11 +188,15 @@ def plan(name: str) -> Plan:
     with _explained(name):
         model = HfApi().model_info(repository, revision=revision, files_metadata=True)
     card = find_card(name)
-    files = tuple(_needed(_listed(model), card.loader if card else None))
-    if not any(_is_weights(file.path) for file in files):
+    listed = _listed(model)
+    needed = needed_files([file.path for file in listed], card.loader if card else None)
+    files = tuple(file for file in listed if file.path in needed)
+    if not any(whole_name(file.path) in WEIGHTS for file in files):
+        other = next((file.path for file in listed if is_of_other_programs(file.path)), None)
+        held = f" It has {other}, which is for other programs." if other else ""
         raise EncoderError(
             f"{repository} is no encoder that can be used here: it has no weights named "
-            f"{' or '.join(WEIGHTS)}."
+            f"{' or '.join(WEIGHTS)}.{held} Name the repository that it was made from."
         )
     tags = [tag.removeprefix("license:") for tag in model.tags or [] if tag.startswith("license:")]
     commit = str(model.sha)
@@ -212,7 +231,7 @@ def check_room(plans: Sequence[Plan]) -> None:
             f"has {_megabytes(free)} free. Make room, or set HF_HOME to another disk."
         )
     files = [file for wanted in plans for file in wanted.files]
-    weights = sum(file.size for file in files if _is_weights(file.path))
+    weights = sum(file.size for file in files if whole_name(file.path) in WEIGHTS)
     memory = _memory()
     if memory is not None and weights > memory:
         raise ModelUnavailableError(
@@ -360,37 +379,6 @@ def _listed(model: ModelInfo) -> list[RemoteFile]:
         )
         for sibling in model.siblings or []
     ]
-
-
-def _is_weights(path: str) -> bool:
-    """Whether a file holds weights, whole or one part of several."""
-    name = re.sub(r"-\d{5}-of-\d{5}(?=\.)", "", Path(path).name)
-    return name in WEIGHTS
-
-
-def _needed(files: list[RemoteFile], loader: str | None) -> Iterator[RemoteFile]:
-    """Choose the files of an encoder, with one format of the weights in each folder."""
-    best: dict[str, int] = {}
-    # Beside the weights of open_clip, a model.safetensors holds the image tower alone, for timm.
-    preferred = sorted(WEIGHTS, key=lambda name: loader == "open_clip" and "open_clip" not in name)
-    ranks = {name: rank for rank, name in enumerate(preferred)}
-    for file in files:
-        if _is_weights(file.path):
-            folder, _, name = file.path.rpartition("/")
-            rank = ranks[re.sub(r"-\d{5}-of-\d{5}(?=\.)", "", name)]
-            best[folder] = min(best.get(folder, rank), rank)
-    for file in files:
-        folder, _, name = file.path.rpartition("/")
-        if folder and not _PARTS.match(file.path):
-            continue
-        if _is_weights(file.path):
-            chosen = ranks[re.sub(r"-\d{5}-of-\d{5}(?=\.)", "", name)] == best[folder]
-        elif name.endswith(".index.json"):
-            chosen = ranks.get(name.removesuffix(".index.json")) == best.get(folder, -1)
-        else:
-            chosen = name.endswith(".json") or name in _TOKENIZER_FILES
-        if chosen:
-            yield file
 
 
 def _memory() -> int | None:

@@ -14,11 +14,12 @@ from PIL import Image
 
 from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint
+from pareja.encoders.model_files import require_weights
 from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing, as_colour
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
-from pareja.encoders.weights import refuse_broken, require_weights, unreadable
+from pareja.encoders.weights import refuse_broken, unreadable
 from pareja.errors import MissingDependencyError
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pareja.encoders.backends import choose
 from pareja.encoders.backends.network import Network
 from pareja.encoders.checkpoint import Checkpoint, require
+from pareja.encoders.model_files import require_weights
 from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.sentence_modules import Modules, described, output_dim, pooling_modes
 from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkTextEncoder
-from pareja.encoders.weights import load_network, require_weights
+from pareja.encoders.weights import load_network
 
 if TYPE_CHECKING:
     import torch

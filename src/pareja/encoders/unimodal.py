@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pareja.encoders.backends import choose
 from pareja.encoders.backends.network import Network
 from pareja.encoders.checkpoint import Checkpoint, require
+from pareja.encoders.model_files import require_weights
 from pareja.encoders.protocols import Fingerprint
 from pareja.encoders.towers import NetworkImageEncoder
-from pareja.encoders.weights import load_network, require_weights
+from pareja.encoders.weights import load_network
 
 if TYPE_CHECKING:
     import torch

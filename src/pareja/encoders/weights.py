@@ -1,4 +1,4 @@
-"""Weights in a model's folder: which files hold them, single numbers of them, and the networks."""
+"""Weights out of a model's folder: single numbers of them, and whole networks."""
 
 from __future__ import annotations
 
@@ -15,30 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pareja.encoders.checkpoint import Checkpoint
+from pareja.encoders.model_files import WEIGHTS, require_weights
 from pareja.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
-
-WEIGHTS = (
-    "model.safetensors",
-    "open_clip_model.safetensors",
-    "pytorch_model.bin",
-    "open_clip_pytorch_model.bin",
-)
-"""Files of weights, the preferred first; each may be split up, and then has an index beside it."""
-
-
-def require_weights(checkpoint: Checkpoint) -> None:
-    """Refuse a folder without weights.
-
-    Raises
-    ------
-    EncoderError
-        If there are none that torch or safetensors reads.
-    """
-    if not checkpoint.has(*WEIGHTS, *(f"{file}.index.json" for file in WEIGHTS)):
-        raise checkpoint.error(f"its weights are missing: there is no {WEIGHTS[0]}")
 
 
 def read_scalar(checkpoint: Checkpoint, key: str) -> float | None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from pareja.encoders.model_files import WEIGHTS
 from pareja.encoders.towers import NetworkDualEncoder
-from pareja.encoders.weights import WEIGHTS
 from pareja.errors import EncoderError
 
 
