@@ -24,7 +24,7 @@ from pareja.analysis.classification import compare_classifiers
 from pareja.analysis.rejection import choose_threshold, rejection
 from pareja.analysis.significance import Estimate
 from pareja.classifiers.prompts import template_sets
-from pareja.classifiers.zero_shot import classify, zero_shot
+from pareja.classifiers.zero_shot import zero_shot
 from pareja.datasets import Dataset, load_dataset
 from pareja.embedding.cache import EmbeddingCache, Stamp, picture_digest
 from pareja.embedding.pipeline import embed_sources
@@ -66,7 +66,7 @@ def accuracy(dataset: Dataset, images: Embeddings, encoder: DualEncoder) -> tupl
     print("|:--|--:|--:|--:|--:|--:|")
     sets = {name: list(texts) for name, texts in template_sets().items()}
     found = {
-        name: evaluate(classify(images, labels, encoder, templates=texts), truth).scores
+        name: evaluate(zero_shot(labels, encoder, templates=texts).classified(images), truth).scores
         for name, texts in sets.items()
     }
     bare = found["bare"]
@@ -93,9 +93,8 @@ def unknown(
     print("\n| prompts | AUROC | threshold | known kept | unknown refused |")
     print("|:--|--:|:--|--:|--:|")
     for name in ("bare", "photo", "clip7"):
-        certainty = classify(
-            images, labels, encoder, templates=template_sets()[name], unknown=0.5
-        ).certainty
+        prompts = zero_shot(labels, encoder, templates=template_sets()[name], unknown=0.5)
+        certainty = prompts.classified(images).certainty
         fixed = rejection(certainty, known, 0.5)
         print(
             f"| {name} | {interval(fixed.auroc)} | 0.50, from no pictures | "
@@ -124,7 +123,7 @@ def unknown(
         (f"{len(KINDS)} kinds of things", encoder.encode_texts(KINDS)),
     ):
         if len(background):
-            certainty = replace(classifier, background=background)(images).certainty
+            certainty = replace(classifier, background=background).classified(images).certainty
         else:
             certainty = softmax(classifier.logits(images), axis=1).max(axis=1)
         scores = rejection(certainty, known, 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -27,7 +28,8 @@ def make_checkpoint(folder: Path) -> None:
     (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
     tokenizer = CLIPTokenizer.from_pretrained(folder)
-    CLIPProcessor(CLIPImageProcessorPil(), tokenizer).save_pretrained(folder)
+    processor: Any = CLIPProcessor
+    processor(CLIPImageProcessorPil(), tokenizer).save_pretrained(folder)
 
 
 def make_pictures(folder: Path, size: tuple[int, int], count: int) -> None:

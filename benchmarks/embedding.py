@@ -99,7 +99,8 @@ def open_transformers(checkpoint: Path, dtype: str = "float32") -> Embed:
     import torch
     from transformers import AutoModel, AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(checkpoint)
+    processors: Any = AutoProcessor
+    processor = processors.from_pretrained(checkpoint)
     model = AutoModel.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).eval()
 
     @torch.inference_mode()

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from pareja.analysis import matching, retrieval
@@ -28,6 +29,7 @@ from pareja.analysis.repeated import repeated_accuracy
 from pareja.analysis.significance import (
     Estimate,
     Floats,
+    Indices,
     percentile_interval,
     ratio_draws,
     resample_counts,
@@ -93,7 +95,7 @@ LABELS: dict[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
 
 def labelled(
     sizes: tuple[int, ...], right: tuple[float, ...], rng: np.random.Generator
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Indices, Floats, NDArray[np.bool_]]:
     """Draw one study: answers, probabilities, and how often each picture is told right."""
     k = len(sizes)
     answers = np.repeat(np.arange(k), sizes)

@@ -92,9 +92,10 @@ class World:
         """Draw pictures, or texts, ``(count, DIM)``."""
         generator = np.random.default_rng(seed)
         topics = generator.choice(TOPICS, count, p=self._weights)
-        rows = self._centres[int(text)].astype(np.float32) + self._topics[topics]
+        rows: Rows = self._centres[int(text)].astype(np.float32) + self._topics[topics]
         rows += 0.5 * self._draw(generator, count)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
 
     def batches(self, count: int) -> Iterator[tuple[int, Rows]]:
         """Yield pictures in batches, each with the number of its first row."""

@@ -42,7 +42,7 @@ def lessons(count: int) -> pareja.Dataset:
         articles = ["an" if name[0] in "aeiou" else "a" for name in names]
         said = (
             record.caption,
-            record.caption_es,
+            record.caption_es or "",
             *(f"{article} {name}" for article, name in zip(articles, names, strict=True)),
             *(label_es(name) for name in names),
         )
