@@ -175,6 +175,7 @@ def test_dots_in_names(tmp_path: Path) -> None:
             "22.05.txt": b"A",
             "22.06.png": b"y",
             "22.06.txt": b"B",
+            "23.05.png": b"y",
             "a.jpg": b"z",
             "a.seg.png": b"mask",
             "a.txt": b"C",
@@ -184,10 +185,12 @@ def test_dots_in_names(tmp_path: Path) -> None:
     assert [(r.file_name, r.captions) for r in dataset] == [
         ("22.05.png", ("A",)),
         ("22.06.png", ("B",)),
+        ("23.05.png", ()),
         ("a.jpg", ("C",)),
     ]
     (note,) = dataset.notes
-    assert (note.code, "as '22.05.png'" in note.message) == ("names_with_dots", True)
+    assert note.code == "names_with_dots"
+    assert "Names of 3 pictures have dots in them, as '22.05.png'" in note.message
 
 
 def test_every_wrong_sample_is_noted(tmp_path: Path) -> None:

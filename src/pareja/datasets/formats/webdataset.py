@@ -226,20 +226,14 @@ def _samples(shard: Path, reading: Reading) -> Mapping[str, _Sample]:
             "Decompress it, or make or download it again."
         ) from error
     samples: dict[str, _Sample] = {}
+    with_dots: list[str] = []
     for sources in members.values():
         has_picture = any(_is_picture(_key(source.name, ".")[1]) for source in sources)
         dotted = not has_picture and any(
             _is_picture(_key(source.name, "last")[1]) for source in sources
         )
         if dotted:
-            example = next(s.name for s in sources if _is_picture(_key(s.name, "last")[1]))
-            reading.note(
-                "names_with_dots",
-                shard.name,
-                f"Names have dots in them, as {example!r}. The key of a sample is the name up to "
-                "its last dot there, since up to the first no sample would have a picture; other "
-                "programs take the first. Rename the members to be safe.",
-            )
+            with_dots += [s.name for s in sources if _is_picture(_key(s.name, "last")[1])]
         for source in sources:
             key, ending = _key(source.name, "last" if dotted else ".")
             sample = samples.setdefault(key, _Sample(f"{shard.name}:{key}"))
@@ -247,6 +241,14 @@ def _samples(shard: Path, reading: Reading) -> Mapping[str, _Sample]:
                 _add(sample, source, ending)
             except MetadataError as error:
                 reading.refuse(error)
+    if with_dots:
+        reading.note(
+            "names_with_dots",
+            shard.name,
+            f"Names of {len(with_dots)} pictures have dots in them, as {with_dots[0]!r}. The key of "
+            "their samples is the name up to its last dot, since up to the first those would have no "
+            "picture; other programs take the first. Rename the members to be safe.",
+        )
     return samples
 
 
