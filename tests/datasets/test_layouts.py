@@ -463,6 +463,22 @@ def test_what_seems_to_describe_pictures_and_is_not_read_is_named(
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"0 0.5 0.5 0.1 0.1\n", "file_unread"),
+        ("Un niño en el jardín".encode("mac_roman"), "encoding_guessed"),
+    ],
+)
+def test_of_many_files_beside_pictures_one_is_named(
+    tmp_path: Path, content: bytes, code: str
+) -> None:
+    names = [f"{number}{kind}" for number in range(5) for kind in (".jpg", ".txt")]
+    write(tmp_path, {name: content if name.endswith(".txt") else b"" for name in names})
+    (note,) = load_dataset(tmp_path, on_missing="keep").notes
+    assert (note.code, note.path, "0.txt" in note.message) == (code, "*.txt", True)
+
+
 def test_files_that_describe_no_picture_are_nothing_to_speak_of(tmp_path: Path) -> None:
     others: Files = {
         "README.md": "a.jpg",

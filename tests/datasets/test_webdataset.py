@@ -190,7 +190,7 @@ def test_dots_in_names(tmp_path: Path) -> None:
     ]
     (note,) = dataset.notes
     assert note.code == "names_with_dots"
-    assert "Names of 3 pictures have dots in them, as '22.05.png'" in note.message
+    assert "with dots in their names, as '22.05.png': 3" in note.message
 
 
 def test_every_wrong_sample_is_noted(tmp_path: Path) -> None:

@@ -33,11 +33,12 @@ class Reading:
     missing: list[tuple[str, str]] = field(default_factory=list)
     _made: set[Note] = field(default_factory=set, repr=False)
 
-    def note(self, code: str, path: str, message: str) -> None:
-        """Keep a note; the same one only once."""
+    def note(self, code: str, path: str, message: str, *, first_only: bool = False) -> None:
+        """Keep a note; the same one only once, or only the first of its code and path."""
         made = Note(code, path, message)
-        if made not in self._made:
-            self._made.add(made)
+        key = Note(code, path, "") if first_only else made
+        if key not in self._made:
+            self._made.add(key)
             self.notes.append(made)
 
     def refuse(self, error: MetadataError) -> None:

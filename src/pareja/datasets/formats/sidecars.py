@@ -62,8 +62,9 @@ def sidecar_cells(tree: Tree, files: list[str], reading: Reading) -> dict[str, o
         kind = ending(name)
         if not content.strip():
             continue
+        guesses = Reading()
         try:
-            text = decode_named(name, content, reading)
+            text = decode_named(name, content, guesses)
             if kind == ".json":
                 added = described_cells(parse_json(name, text))
             elif kind == ".xml" or _is_boxes(text):
@@ -73,6 +74,9 @@ def sidecar_cells(tree: Tree, files: list[str], reading: Reading) -> dict[str, o
         except MetadataError as error:
             reading.refuse(error)
             continue
+        for note in guesses.notes:
+            message = f"{name} is the first such file. {note.message}"
+            reading.note(note.code, f"*{kind}", message, first_only=True)
         if added:
             merge_cells(cells, added)
         else:
@@ -81,6 +85,7 @@ def sidecar_cells(tree: Tree, files: list[str], reading: Reading) -> dict[str, o
                 f"*{kind}",
                 f"The {kind} files beside the pictures, as {name}, hold no captions that are "
                 "known. Write captions into .txt files beside the pictures, or into metadata.csv.",
+                first_only=True,
             )
     return cells
 

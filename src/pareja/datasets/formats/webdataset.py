@@ -245,9 +245,9 @@ def _samples(shard: Path, reading: Reading) -> Mapping[str, _Sample]:
         reading.note(
             "names_with_dots",
             shard.name,
-            f"Names of {len(with_dots)} pictures have dots in them, as {with_dots[0]!r}. The key of "
-            "their samples is the name up to its last dot, since up to the first those would have no "
-            "picture; other programs take the first. Rename the members to be safe.",
+            f"Pictures with dots in their names, as {with_dots[0]!r}: {len(with_dots)}. The key of "
+            "their samples is the name up to its last dot, since up to the first they would have "
+            "no picture; other programs take the first. Rename the members to be safe.",
         )
     return samples
 
