@@ -32,7 +32,7 @@ def test_a_file_keeps_the_permissions_that_new_files_get(tmp_path: Path) -> None
 
 def test_a_file_is_replaced_only_by_force(tmp_path: Path) -> None:
     atomic_write(tmp_path / "a", "one")
-    with pytest.raises(OutputError, match=r"a exists\. Pass --force"):
+    with pytest.raises(OutputError, match=r"a exists\. Pass `force=True`"):
         atomic_write(tmp_path / "a", "two")
     assert (tmp_path / "a").read_text() == "one"
     atomic_write(tmp_path / "a", "two", force=True)
@@ -207,7 +207,7 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
 def test_an_earlier_run_is_replaced_only_by_force(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_run(out, "one")
-    with pytest.raises(OutputError, match=r"not empty\. Pass --force"):
+    with pytest.raises(OutputError, match=r"not empty\. Pass `force=True`"):
         write_run(out, "two")
     assert (out / "report.md").read_text() == "one"
     write_run(out, "two", force=True)

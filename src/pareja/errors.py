@@ -22,15 +22,28 @@
 
 A message says what went wrong, where, what was found, and what to do about it. The command line
 prints it as one line and exits with status 1.
+
+A message names a parameter in backquotes, with the value to give where there is one: `` `labels` ``
+or `` `truth='category'` ``. The command line prints its option in that place.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+PARAMETER = re.compile(r"`(?P<name>[a-z][a-z_]*)(?:=(?P<value>[^`]+))?`")
+"""A parameter that a message names, and the value to give it, as Python writes it."""
 
 
 class ParejaError(Exception):
     """Base of all errors that pareja raises on purpose."""
+
+    @property
+    def parameter(self) -> str | None:
+        """The parameter that the message names first; None if it names no parameter."""
+        named = PARAMETER.search(str(self))
+        return named and named["name"]
 
 
 class InputError(ParejaError, TypeError):

@@ -84,7 +84,9 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRa
         if target.is_dir():
             raise OutputError(f"{path} is a folder. Name a file inside it.")
         if target.exists() and not force:
-            raise OutputError(f"{path} exists. Pass --force to replace it, or choose another name.")
+            raise OutputError(
+                f"{path} exists. Pass `force=True` to replace it, or choose another name."
+            )
 
     with _explained(path):
         refuse_occupied()
@@ -253,12 +255,12 @@ def _refuse_foreign_content(target: Path, out: Path | str, force: bool) -> None:
         return
     if not force:
         raise OutputError(
-            f"{out} exists and is not empty. Pass --force to replace what an earlier run "
+            f"{out} exists and is not empty. Pass `force=True` to replace what an earlier run "
             "wrote there, or choose another folder."
         )
     if MARKER not in found:
         raise OutputError(
-            f"{out} was not written by pareja, so --force does not replace it. "
+            f"{out} was not written by pareja, so `force=True` does not replace it. "
             "Choose another folder."
         )
     written = _read_marker(target / MARKER)

@@ -26,7 +26,7 @@ def test_labels_come_from_a_list_or_from_a_file(tmp_path: Path) -> None:
     [
         ("", "no labels"),
         (" , ,", "no labels"),
-        ("cat", "'cat' is the only label.*'pareja classify' with --unknown"),
+        ("cat", "'cat' is the only label.*'pareja classify --unknown'"),
         ("cat,Dog,dog", "label 'dog' is given twice"),
         ("cat,cat", "label 'cat' is given twice"),
         ("labels.txt", "no such file"),

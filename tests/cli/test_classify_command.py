@@ -292,7 +292,7 @@ def test_what_is_not_compared_is_said_with_what_to_do(pareja: Pareja, told: Path
     assert "the dataset's own begin with red, green" in none.err
     single = pareja("compare", told, "--labels", "red")
     assert (single.status, single.err.count("\n")) == (1, 1)
-    assert "'pareja classify' with --unknown" in single.err
+    assert "'pareja classify --unknown'" in single.err
 
 
 def test_a_comparison_needs_two_things(pareja: Pareja, told: Path) -> None:

@@ -240,7 +240,7 @@ def test_odd_file_shows_its_colour(odd: Odd) -> None:
     assert image_size(encoded) == odd.size
 
 
-MORE = "more than the limit of 178 million; pass --max-pixels to raise it"
+MORE = "more than the limit of 178 million; scale it down"
 TRUNCATED = "ends early: the file is truncated"
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "is empty"),
@@ -395,7 +395,9 @@ def test_limit_is_on_pixels_and_inclusive() -> None:
     encoded = saved(flat("L", 0, (20, 30)), "PNG")
     assert decode_image(encoded, max_pixels=600).size == (20, 30)
     for read in (decode_image, image_size):
-        with pytest.raises(ImageError, match="is 20 x 30 pixels, more than the limit of 599; pass"):
+        with pytest.raises(
+            ImageError, match="is 20 x 30 pixels, more than the limit of 599; scale"
+        ):
             read(encoded, max_pixels=599)
 
 

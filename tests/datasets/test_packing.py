@@ -242,7 +242,7 @@ def test_without_a_report_the_dataset_is_checked(tmp_path: Path) -> None:
 def test_a_zip_is_replaced_only_by_force(tmp_path: Path) -> None:
     made = dataset(Record("a.jpg", Held(b"a")))
     (tmp_path / "set.zip").write_text("mine")
-    with pytest.raises(OutputError, match=r"set\.zip exists\. Pass --force"):
+    with pytest.raises(OutputError, match=r"set\.zip exists\. Pass `force=True`"):
         pack(made, tmp_path / "set.zip", report=PASSED)
     assert (tmp_path / "set.zip").read_text() == "mine"
     pack(made, tmp_path / "set.zip", report=PASSED, force=True)

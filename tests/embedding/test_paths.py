@@ -118,7 +118,7 @@ def test_a_file_that_exists_is_kept(paint: Paint, tmp_path: Path, encoder: Count
     folder = paint(2)[0].parent
     out = tmp_path / "e.npz"
     out.write_text("mine")
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match="`force=True`"):
         embed_paths([folder], encoder, out)
     assert encoder.batches == []
     assert out.read_text() == "mine"

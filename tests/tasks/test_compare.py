@@ -156,10 +156,10 @@ def test_what_cannot_be_compared_is_said(labelled_colours: Dataset, colours: Col
         compare(labelled_colours, [colours], templates=TEMPLATES, labels=["cat", "dog"])
     assert str(stranger.value) == (
         "colours: no picture has one of the labels cat, dog; the dataset's own begin with red, "
-        "green, blue, yellow, white. Use those, or leave --labels out."
+        "green, blue, yellow, white. Use those, or leave `labels` out."
     )
     alike = [replace(record, label="red") for record in labelled_colours]
-    with pytest.raises(LabelError, match=r"colours: 'red' is the only label.* --truth category"):
+    with pytest.raises(LabelError, match=r"colours: 'red' is the only label.* `truth='category'`"):
         compare(replace(labelled_colours, records=tuple(alike)), [colours], templates=TEMPLATES)
     with pytest.raises(LabelError, match="given twice"):
         compare(labelled_colours, [colours], templates=TEMPLATES, labels=["red", "red"])

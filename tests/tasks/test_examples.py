@@ -125,7 +125,7 @@ def test_a_pair_has_no_words_for_its_pictures(shades: Dataset, colours: ColourEn
     assert usable_methods(examples) == ("knn", "prototype", "linear-probe")
     assert fit_classifier(examples, "prototype").words is None
     for refused in (usable_methods, lambda found, names: fit_classifier(found, names[0])):
-        with pytest.raises(EncoderError, match="--features"):
+        with pytest.raises(EncoderError, match="`features`"):
             refused(examples, ["tip-adapter-f"])
 
 

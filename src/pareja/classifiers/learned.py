@@ -251,7 +251,7 @@ class Classifier(Predictor):
             raise FingerprintMismatchError(
                 f"the classifier reads embeddings of {self.fingerprint}, and these are of "
                 f"{fingerprint}. Use it with {self.encoder!r} in the version it was learned "
-                "with, or learn it anew with 'pareja fewshot --save'."
+                "with, or learn it anew."
             )
 
 
@@ -312,8 +312,7 @@ def load_classifier(path: Path | str, fingerprint: Fingerprint | None = None) ->
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (SafetensorError, LabelError, ValueError, LookupError, TypeError) as error:
         raise DatasetError(
-            f"{path} holds no classifier as 'pareja fewshot --save' writes it: {error}. "
-            "Learn it anew."
+            f"{path} holds no classifier that pareja saved: {error}. Learn it anew."
         ) from error
     if fingerprint is not None:
         classifier.check(fingerprint)

@@ -228,7 +228,8 @@ def checked_labels(labels: Sequence[str], where: str = "", *, least: int = 2) ->
     if len(labels) < least:
         raise LabelError(
             f"{place}{labels[0]!r} is the only label, so every picture would get it. Name at least "
-            f"{least}. To ask whether it is there at all, use 'pareja classify' with --unknown."
+            f"{least}. 'pareja classify --unknown', and pareja.classify with unknown=True, "
+            "ask whether it is there at all."
         )
     return tuple(labels)
 

@@ -32,6 +32,7 @@ from pareja.cli import (
     tune,
 )
 from pareja.cli.console import fail, warn
+from pareja.cli.flags import command_named, with_flags
 from pareja.errors import ParejaError
 
 _INTERRUPTED = 130
@@ -94,7 +95,8 @@ def main() -> NoReturn:
     try:
         app()
     except ParejaError as error:
-        fail(str(error))
+        command = command_named(typer.main.get_command(app), sys.argv[1:])
+        fail(with_flags(str(error), command))
     except SystemExit as end:
         # What Typer makes of Ctrl+C, without a word.
         if end.code == _INTERRUPTED:

@@ -37,9 +37,10 @@ def compare(
     dataset: DatasetArgument,
     models: ModelsOption = None,
     split: SplitOption = None,
-    template: Annotated[
+    templates: Annotated[
         list[str] | None,
         typer.Option(
+            "--template",
             help="Prompts to compare, as classify takes them; several times for several sets."
             "  [default: photo, bare]",
             show_default=False,
@@ -78,7 +79,7 @@ def compare(
         comparison = pareja.compare(
             pareja.load_dataset(dataset, split=split),
             models or "starter",
-            templates=template or ("photo", "bare"),
+            templates=templates or ("photo", "bare"),
             truth=truth,
             labels=labels,
             price=price,

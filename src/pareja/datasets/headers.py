@@ -91,7 +91,7 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise RefusedError(
             f"is {width} x {height} pixels, more than the limit of {in_words(max_pixels)}; "
-            "pass --max-pixels to raise it"
+            "scale it down"
         )
 
 

@@ -104,7 +104,9 @@ class Spaces:
     def nothing_yet(self) -> CollectionError:
         """Return the error for a collection without pictures."""
         folder = self._database.folder
-        return CollectionError(f"{folder} holds no pictures yet. Add some with 'pareja index'.")
+        return CollectionError(
+            f"{folder} holds no pictures yet. Add some with Collection.index, or 'pareja index'."
+        )
 
     def models(self) -> tuple[str, ...]:
         """Return the names of the encoders with vectors here, the first indexed first."""

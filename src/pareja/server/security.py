@@ -183,7 +183,11 @@ class Guard:
         client = client_of(scope)
         host = headers.get("host", "")
         if not self._settings.accepts(host):
-            return 421, f"this server is not {host!r}; start it with --allow-host {host}", {}
+            return (
+                421,
+                f"this server is not {host!r}; name it: pareja serve --allow-host {host}",
+                {},
+            )
         wait = self._bucket.wait(client)
         if wait:
             return 429, "too many requests; slow down", {"retry-after": str(int(wait) + 1)}

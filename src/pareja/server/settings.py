@@ -125,7 +125,7 @@ class Settings:
             raise ServerError(f"`port` is a number from 0 to {_LAST_PORT}, got {self.port}.")
         if self.token is None and not self.is_loopback:
             raise ServerError(
-                f"{self.host} can be reached by others, so a token is needed. Pass --token, or set "
+                f"{self.host} can be reached by others, so a token is needed. Pass `token`, or set "
                 "PAREJA_TOKEN; or listen on 127.0.0.1."
             )
         if self.token is not None and (len(self.token) < MIN_TOKEN or not self.token.isascii()):

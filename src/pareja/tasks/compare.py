@@ -250,7 +250,7 @@ def _compare(
     if len(encoders) * len(templates) < 2:
         raise EncoderError(
             "one model with one set of templates leaves nothing to compare. Name a second model "
-            "with -m, or a second set with --template."
+            "with `models`, or a second set with `templates`."
         )
     names, places = choices(dataset, truth, labels)
     told = np.flatnonzero(places >= 0)

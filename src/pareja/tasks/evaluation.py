@@ -77,7 +77,7 @@ def true_labels(dataset: Dataset, truth: Truth) -> list[str | None]:
         other = "category" if truth == "label" else "label"
         raise DatasetError(
             f"{dataset.name}: no picture has a {truth}, so nothing can be measured. Add a column "
-            f"{truth!r} to its metadata, or pass --truth {other}."
+            f"{truth!r} to its metadata, or pass `truth={other!r}`."
         )
     return [name.strip() or None if name else None for name in found]
 
@@ -121,7 +121,7 @@ def choices(
         other = "category" if truth == "label" else "label"
         raise LabelError(
             f"{dataset.name}: {names[0]!r} is the only {truth}, and there must be two to tell "
-            f"apart. Give other pictures another {truth}, or pass --truth {other}."
+            f"apart. Give other pictures another {truth}, or pass `truth={other!r}`."
         )
     place = {name.casefold(): i for i, name in enumerate(names)}
     return names, np.array([place.get((name or "").casefold(), -1) for name in given], np.intp)
@@ -142,7 +142,7 @@ def no_such_labels(labels: Sequence[str], own: Sequence[str], where: str = "") -
     place = f"{where}: " if where else ""
     return DatasetError(
         f"{place}no picture has one of the labels {', '.join(labels[:5])}; the dataset's own begin "
-        f"with {', '.join(own[:5])}. Use those, or leave --labels out."
+        f"with {', '.join(own[:5])}. Use those, or leave `labels` out."
     )
 
 

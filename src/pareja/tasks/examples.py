@@ -173,8 +173,8 @@ def usable_methods(examples: Examples, methods: Sequence[Method] = ()) -> tuple[
         if uses_words(method) and examples.prior is None:
             raise EncoderError(
                 f"{method} starts from zero-shot logits, and the words of {examples.encoder!r} "
-                "share no space with its pictures. Pass a dual encoder with -m and this one with "
-                "--features, or choose --method linear-probe."
+                "share no space with its pictures. Choose `method='linear-probe'`, or pass a dual "
+                "encoder as `model`; fewshot takes this one as `features` beside it."
             )
     return tuple(methods) or tuple(
         method for method in METHODS if examples.prior is not None or not uses_words(method)
@@ -200,8 +200,8 @@ def fit_classifier(examples: Examples, method: Method) -> Classifier:
     if uses_words(method) and examples.words is None:
         raise EncoderError(
             f"{method} would need two embeddings of every picture: {examples.encoder!r} for the "
-            "examples and the dual encoder for the words. Save it without --features, or choose "
-            "--method linear-probe."
+            "examples and the dual encoder for the words. Leave `features` out, or choose "
+            "`method='linear-probe'`."
         )
     k = len(examples.labels)
     prior = np.zeros((len(examples.answers), k)) if examples.prior is None else examples.prior

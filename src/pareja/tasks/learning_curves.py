@@ -133,7 +133,7 @@ def usual_shots(counts: Indices) -> tuple[int, ...]:
     if len(enough) < 2:
         raise LabelError(
             f"{len(enough)} of {len(counts)} labels has at least {LEAST} pictures, and two are "
-            "needed: four examples and a test. Add pictures, or pass --shots 1 or --shots 1,2."
+            "needed: four examples and a test. Add pictures, or pass `shots=[1]` or `shots=[1, 2]`."
         )
     return tuple(shots for shots in USUAL_SHOTS if shots < enough.min())
 
@@ -166,7 +166,7 @@ def taking_part(
         known = " and ".join(f"{labels[i]!r} with {counts[i]}" for i in ranked)
         raise LabelError(
             f"more shots than pictures: {most} shots and a test need labels with at least "
-            f"{most + 1} pictures, and two such labels. The most have {known}. Pass fewer --shots, "
+            f"{most + 1} pictures, and two such labels. The most have {known}. Pass fewer `shots`, "
             "or add pictures."
         )
     return inside, tuple(int(i) for i in np.flatnonzero(counts <= most))
@@ -269,7 +269,7 @@ def learning_curves(
     if outside:
         raise LabelError(
             f"{labels[outside[0]]!r} has {counts[outside[0]]} pictures, and {numbers[-1]} shots "
-            "and a test need more. Leave it out, or pass fewer --shots."
+            "and a test need more. Leave it out, or pass fewer `shots`."
         )
     words = np.zeros((len(answers), len(labels))) if prior is None else prior
     tested = np.zeros((seeds, len(answers)), dtype=bool)

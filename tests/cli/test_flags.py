@@ -1,0 +1,149 @@
+"""Messages name parameters, the command line its options, and every option that is named exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+import pareja as library
+from pareja.cli import app
+from pareja.cli.flags import command_named, with_flags
+from pareja.errors import DatasetError, LabelError, OutputError
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Pareja
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "pareja"
+COMMANDS: Any = typer.main.get_command(app)
+
+_FLAG = re.compile(r"(?<![\w-])(?<!var\()--[a-z][a-z-]*(?!\w|-|:)")
+_OURS = re.compile(r"\bpareja (?P<words>[a-z][^`'\"\n]*)")
+_THEIRS = re.compile(r"\b(?:python|pip|sha256sum) [^`\n]*")
+
+
+def strings(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Every text of a module: its line, what it says, and whether it is a docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    statements = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    parts = {id(p) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for p in n.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            texts = [p.value if isinstance(p, ast.Constant) else "X" for p in node.values]
+            yield node.lineno, "".join(map(str, texts)), False
+        if isinstance(node, ast.Constant) and id(node) not in parts:
+            text = node.value
+            if isinstance(text, str):
+                yield node.lineno, text, id(node) in statements
+
+
+def options(command: Any) -> set[str]:
+    """The options of a command and of those below it."""
+    own = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+    return own.union(*map(options, getattr(command, "commands", {}).values()))
+
+
+def unknown_flags(text: str) -> set[str]:
+    """The flags in a text that the command has not, or no command where none is named.
+
+    Options of other programs pass where the text has a command line of theirs with them.
+    """
+    theirs = {flag for line in _THEIRS.findall(text) for flag in _FLAG.findall(line)}
+    wrong = set(_FLAG.findall(text)) - options(COMMANDS) - theirs
+    for line in _OURS.finditer(text):
+        words = re.split(r"\s*(?:\||;|&&)\s*", line["words"])[0]
+        own = options(command_named(COMMANDS, words.split()))
+        wrong |= set(_FLAG.findall(words)) - own
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("pass --max-pixels to raise it", {"--max-pixels"}),
+        ("leave --labels out", set()),
+        ("'pareja pack X --labels a'", {"--labels"}),
+        ("pareja models fetch X --json", set()),
+        ("`python tool.py --speed`, where `--speed` measures", set()),
+    ],
+)
+def test_options_that_do_not_exist_are_noticed(text: str, wrong: set[str]) -> None:
+    assert unknown_flags(text) == wrong
+
+
+def test_messages_of_the_library_name_no_flags() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        if "cli" not in path.relative_to(SOURCE).parts
+        for line, text, is_docstring in strings(path)
+        if not is_docstring and _FLAG.search(_THEIRS.sub("", _OURS.sub("", text)))
+    ]
+    assert found == []
+
+
+def test_every_flag_that_the_package_names_exists() -> None:
+    texts = [
+        (f"{path.relative_to(ROOT)}:{line}", text)
+        for path in sorted(SOURCE.rglob("*.py"))
+        for line, text, _ in strings(path)
+    ]
+    texts += [
+        (f"{path.relative_to(ROOT)}:{line}", text)
+        for path in sorted(SOURCE.rglob("*.toml"))
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    ]
+    assert {place: wrong for place, text in texts if (wrong := unknown_flags(text))} == {}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
+def test_every_flag_that_a_page_names_exists(page: Path) -> None:
+    assert unknown_flags(page.read_text(encoding="utf-8")) == set()
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "printed"),
+    [
+        ("compare", "pass `truth='category'`.", "pass --truth category."),
+        ("compare", "with `models` or `templates`", "with --model or --template"),
+        ("fewshot", "`shots=[1]` or `shots=[1, 2]`", "--shots 1 or --shots 1,2"),
+        ("fewshot", "choose `method='linear-probe'`", "choose --method linear-probe"),
+        ("classify", "`unknown=True`, `labels='a cat'`", "--unknown, --labels 'a cat'"),
+        ("pack", "pass `truth='category'` or `k`", "pass truth='category' or k"),
+        ("pack", "the file `force=of a user`", "the file `force=of a user`"),
+        ("models fetch", "`name` and `as_json`", "name and --json"),
+    ],
+)
+def test_parameters_become_flags_of_the_command(command: str, message: str, printed: str) -> None:
+    assert with_flags(message, command_named(COMMANDS, command.split())) == printed
+
+
+def test_an_error_carries_the_parameter_that_it_names_first() -> None:
+    assert LabelError("pass `truth='category'` or `labels`").parameter == "truth"
+    assert LabelError("no labels").parameter is None
+
+
+def test_python_shows_the_parameter_and_the_command_line_its_flag(
+    pareja: Pareja, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match="or pass `truth='category'`") as refused:
+        library.compare("pareja20", truth="label", cache=False)
+    assert refused.value.parameter == "truth"
+    run = pareja("compare", "pareja20", "--truth", "label", "--no-cache")
+    assert (run.status, run.out) == (1, "")
+    assert run.err.endswith("or pass --truth category.\n")
+
+    occupied = tmp_path / "set.zip"
+    occupied.touch()
+    with pytest.raises(OutputError) as exists:
+        library.pack("pareja20", occupied)
+    assert exists.value.parameter == "force"
+    run = pareja("pack", "pareja20", "-o", occupied)
+    assert (run.status, run.out) == (1, "")
+    assert "Pass --force to replace it" in run.err
