@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import typer
@@ -14,7 +14,7 @@ import typer
 import pareja as library
 from pareja.cli import app
 from pareja.cli.flags import command_named, with_flags
-from pareja.errors import DatasetError, LabelError, OutputError
+from pareja.errors import PARAMETER, LabelError, OutputError
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja
@@ -28,21 +28,47 @@ _OURS = re.compile(r"\bpareja (?P<words>[a-z][^`'\"\n]*)")
 _THEIRS = re.compile(r"\b(?:python|pip|sha256sum) [^`\n]*")
 
 
-def strings(path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Every text of a module: its line, what it says, and whether it is a docstring."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    statements = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
-    parts = {id(p) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for p in n.values}
-    for node in ast.walk(tree):
+class Text(NamedTuple):
+    """A text of the package; docstrings and comments are for readers of the code."""
+
+    place: str
+    text: str
+    is_for_readers: bool = False
+    is_shown_by_the_command_line: bool = False
+
+
+@cache
+def texts() -> list[Text]:
+    """Every text of the package: of its modules, its data and its templates."""
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = path.relative_to(SOURCE)
+        for line, text, is_docstring in strings(path):
+            found.append(Text(f"{name}:{line}", text, is_docstring, name.parts[0] == "cli"))
+    for kind in ("*.toml", "*.jinja"):
+        for path in sorted(SOURCE.rglob(kind)):
+            for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                is_comment = text.startswith(("#", "{#"))
+                found.append(Text(f"{path.relative_to(SOURCE)}:{line}", text, is_comment))
+    return found
+
+
+def strings(path: Path) -> list[tuple[int, str, bool]]:
+    """The texts of a module: line, what it says, and whether it is a docstring."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    statements = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}
+    parts = {id(p) for n in nodes if isinstance(n, ast.JoinedStr) for p in n.values}
+    found = []
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
-            texts = [p.value if isinstance(p, ast.Constant) else "X" for p in node.values]
-            yield node.lineno, "".join(map(str, texts)), False
-        if isinstance(node, ast.Constant) and id(node) not in parts:
-            text = node.value
-            if isinstance(text, str):
-                yield node.lineno, text, id(node) in statements
+            spelled = [p.value if isinstance(p, ast.Constant) else "'X'" for p in node.values]
+            found.append((node.lineno, "".join(map(str, spelled)), False))
+        if isinstance(node, ast.Constant) and id(node) not in parts and type(node.value) is str:
+            found.append((node.lineno, node.value, id(node) in statements))
+    return found
 
 
+@cache
 def options(command: Any) -> set[str]:
     """The options of a command and of those below it."""
     own = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
@@ -78,28 +104,31 @@ def test_options_that_do_not_exist_are_noticed(text: str, wrong: set[str]) -> No
 
 
 def test_messages_of_the_library_name_no_flags() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}:{line}: {text}"
-        for path in sorted(SOURCE.rglob("*.py"))
-        if "cli" not in path.relative_to(SOURCE).parts
-        for line, text, is_docstring in strings(path)
-        if not is_docstring and _FLAG.search(_THEIRS.sub("", _OURS.sub("", text)))
-    ]
-    assert found == []
+    assert [
+        (place, text)
+        for place, text, is_for_readers, is_shown_by_the_command_line in texts()
+        if not is_for_readers and not is_shown_by_the_command_line
+        if _FLAG.search(_THEIRS.sub("", _OURS.sub("", text)))
+    ] == []
 
 
 def test_every_flag_that_the_package_names_exists() -> None:
-    texts = [
-        (f"{path.relative_to(ROOT)}:{line}", text)
-        for path in sorted(SOURCE.rglob("*.py"))
-        for line, text, _ in strings(path)
+    assert {t.place: wrong for t in texts() if (wrong := unknown_flags(t.text))} == {}
+
+
+def test_every_parameter_that_a_message_names_becomes_a_flag() -> None:
+    marks = [
+        (text.place, mark)
+        for text in texts()
+        if not text.is_for_readers
+        for mark in PARAMETER.finditer(text.text)
     ]
-    texts += [
-        (f"{path.relative_to(ROOT)}:{line}", text)
-        for path in sorted(SOURCE.rglob("*.toml"))
-        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-    ]
-    assert {place: wrong for place, text in texts if (wrong := unknown_flags(text))} == {}
+    assert len(marks) > 20
+    for place, mark in marks:
+        printed = {with_flags(mark[0], command) for command in COMMANDS.commands.values()}
+        flags = [words for words in printed if words.startswith("--")]
+        assert flags, f"{place}: {mark[0]} is no parameter of any command"
+        assert {words.split()[0] for words in flags} <= options(COMMANDS)
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
@@ -132,13 +161,6 @@ def test_an_error_carries_the_parameter_that_it_names_first() -> None:
 def test_python_shows_the_parameter_and_the_command_line_its_flag(
     pareja: Pareja, tmp_path: Path
 ) -> None:
-    with pytest.raises(DatasetError, match="or pass `truth='category'`") as refused:
-        library.compare("pareja20", truth="label", cache=False)
-    assert refused.value.parameter == "truth"
-    run = pareja("compare", "pareja20", "--truth", "label", "--no-cache")
-    assert (run.status, run.out) == (1, "")
-    assert run.err.endswith("or pass --truth category.\n")
-
     occupied = tmp_path / "set.zip"
     occupied.touch()
     with pytest.raises(OutputError) as exists:
