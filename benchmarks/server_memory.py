@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=64)
     parser.add_argument("--mode", default="RGBA", help="Pillow's mode of the picture.")
+    parser.add_argument("--patience", default="60", help="Seconds that a request waits.")
     given = parser.parse_args()
     url = large_picture(given.mode)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +70,9 @@ def main() -> None:
         pareja = [sys.executable, "-m", "pareja"]
         subprocess.run([*pareja, "index", "pareja20", "--index", index], check=True)
         server = subprocess.Popen(
-            [*pareja, "serve", "--index", index, "--port", "0"], stderr=subprocess.PIPE, text=True
+            [*pareja, "serve", "--index", index, "--port", "0", "--patience", given.patience],
+            stderr=subprocess.PIPE,
+            text=True,
         )
         try:
             line = server.stderr.readline() if server.stderr else ""

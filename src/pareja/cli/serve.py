@@ -41,6 +41,16 @@ def serve(
     lang: Annotated[
         Language | None, typer.Option(help="Language for browsers that ask for neither.")
     ] = None,
+    decode_memory: Annotated[
+        int,
+        typer.Option(min=1, help="MiB that all pictures that are being decoded may take together."),
+    ] = 1_024,
+    patience: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Seconds that a request waits for them; then it is answered with 503."
+        ),
+    ] = 60.0,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
@@ -51,7 +61,7 @@ def serve(
     The HTTP API is described at /docs.
     """
     from pareja.search import Collection
-    from pareja.server import serving
+    from pareja.server import Limits, serving
 
     index = index_folder or default_index()
 
@@ -76,6 +86,7 @@ def serve(
             root_path=root_path,
             proxy=proxy or [],
             lang=lang,
+            limits=Limits(decoded_bytes=decode_memory * 2**20, patience=patience),
             open_browser=open_browser,
             started=say,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from pareja.errors import ParejaError
@@ -61,7 +62,8 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
         shows=tuple(request.shows),
         at_least=request.at_least,
     )
-    return SearchBody.of(await to_thread.run_sync(engine.search, ask, request.image), ask.q)
+    search = partial(engine.search, ask, request.image)
+    return SearchBody.of(await engine.run(search, decodes=request.image is not None), ask.q)
 
 
 @router.get("/pictures", tags=["pictures"])
@@ -111,19 +113,13 @@ async def thumbnail(
     headers = {"etag": tag, "cache-control": "private, max-age=86400"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    # The few threads that decode leave the others to searches.
     try:
-        encoded = await to_thread.run_sync(
-            engine.thumbnails.get, picture, int(size), limiter=_decoders(request)
+        encoded = await engine.thumbnail_turns.run(
+            partial(engine.thumbnails.get, picture, int(size))
         )
     except ParejaError as error:
         raise Problem(404, "file_gone", id=picture.id) from error
     return Response(encoded, media_type="image/webp", headers=headers)
-
-
-def _decoders(request: Request) -> CapacityLimiter:
-    limiter: CapacityLimiter = request.app.state.decoders
-    return limiter
 
 
 @router.get("/pictures/{id}/captions", tags=["pictures"])

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anyio import CapacityLimiter, create_task_group
+from anyio import create_task_group
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -16,7 +16,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from pareja.classifiers.learned import Classifier
-from pareja.embedding.pipeline import available_cores
 from pareja.errors import ParejaError
 from pareja.server import (
     api,
@@ -90,7 +89,6 @@ def create_app(
     gate = Gate(settings)
     app.state.engine = engine
     app.state.gate = gate
-    app.state.decoders = CapacityLimiter(max(2, available_cores()))
     for module in (pages, login, api, evaluation, embeddings, classifying, comparing, reviewing):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), "static")

@@ -222,7 +222,7 @@ async def classify_upload(
 
 
 @router.post("/v1/classify", tags=["classify"], responses=errors(400, 404, 413, 415, 422, 503))
-def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
+async def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
     """Say which of the labels each picture shows, and how probable each is.
 
     Pictures are data URLs, `{"image": "data:image/png;base64,..."}`, or pictures of the
@@ -230,6 +230,11 @@ def classify(engine: EngineHere, request: ClassifyRequest) -> ClassifyBody:
     labels; one trained with a sigmoid, or `multi_label`, gives each label its own. A `classifier`,
     one of `GET /v1/classifiers`, has labels of its own and shares a probability of 1 among them.
     """
+    decodes = any(isinstance(item, ImageInput) for item in request.images)
+    return await engine.run(partial(_classify, engine, request), decodes=decodes)
+
+
+def _classify(engine: Engine, request: ClassifyRequest) -> ClassifyBody:
     limits = engine.settings.limits
     if len(request.images) > limits.images:
         raise Problem(413, "images", got=len(request.images), limit=limits.images)

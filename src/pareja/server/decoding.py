@@ -16,6 +16,7 @@ from pareja.datasets.signatures import HEAD_BYTES, picture_format
 from pareja.server.data_urls import read_data_url
 from pareja.server.problems import Problem
 from pareja.server.settings import Limits
+from pareja.server.turns import busy, patience_of_request
 
 NETWORK_SIDE = 512
 """Side of the largest network input that uploads are decoded for, in pixels."""
@@ -26,9 +27,6 @@ the four bytes that Pillow gives a pixel. ``benchmarks/server_memory.py`` measur
 
 BYTES_PER_TIFF_PIXEL = 40
 """The same for TIFF, whose samples may be floats."""
-
-RETRY_AFTER = 5
-"""Seconds after which a client that was sent away is asked to come back."""
 
 _ANY_SIZE = 1 << 62
 _M_MMAP_THRESHOLD = -3
@@ -43,7 +41,8 @@ class MemoryBudget:
     total
         Bytes that may be taken at once.
     patience
-        Seconds that a thread waits for its part.
+        Seconds that a thread waits for its part, unless it works for a request that has waited
+        before (`pareja.server.turns`).
     """
 
     def __init__(self, total: int, patience: float) -> None:
@@ -66,12 +65,13 @@ class MemoryBudget:
         with self._changed:
             self._waiting.append(turn)
             try:
-                free = self._changed.wait_for(
-                    lambda: self._waiting[0] is turn and self._taken + amount <= self._total,
-                    self._patience,
-                )
+                with patience_of_request(self._patience).waiting() as most:
+                    free = self._changed.wait_for(
+                        lambda: self._waiting[0] is turn and self._taken + amount <= self._total,
+                        most,
+                    )
                 if not free:
-                    raise Problem(503, "busy", headers={"retry-after": str(RETRY_AFTER)})
+                    raise busy()
                 self._taken += amount
             finally:
                 self._waiting.remove(turn)

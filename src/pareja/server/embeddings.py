@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from anyio import to_thread
@@ -39,7 +40,8 @@ async def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBod
     items = request.input if isinstance(request.input, list) else [request.input]
     encoder = await to_thread.run_sync(engine.encoder, request.model)
     _refuse_what_differs(request, items, encoder)
-    vectors = await to_thread.run_sync(embed_items, items, encoder, engine)
+    decodes = any(isinstance(item, ImageInput) for item in items)
+    vectors = await engine.run(partial(embed_items, items, encoder, engine), decodes=decodes)
     as_text = request.encoding_format == "base64"
     return EmbeddingsBody(
         model=encoder.name,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
+
+from anyio import to_thread
 
 from pareja.classifiers.learned import Classifier
 from pareja.embedding import Embedded
+from pareja.embedding.pipeline import available_cores
 from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
 from pareja.errors import CollectionError, ParejaError
@@ -25,13 +28,18 @@ from pareja.server.metrics import Metrics
 from pareja.server.problems import Problem, named
 from pareja.server.settings import Settings
 from pareja.server.thumbnails import Thumbnails
+from pareja.server.turns import Turns
 from pareja.server.uploads import Uploads
 
 if TYPE_CHECKING:
     from pareja.search import Collection
 
+T = TypeVar("T")
+
 DEFAULT_HITS = 10
 _FILTERS = {"minus", "category", "model", "k", "shows", "at_least"}
+# More of them fill the encoder's batches better; what they decode shares one budget of memory.
+_PICTURE_THREADS = 16
 MAX_CAPTIONS = 2_000
 """Most captions that a picture is compared with."""
 
@@ -134,10 +142,33 @@ class Engine:
         self.decoder = Decoder(settings.limits)
         self.thumbnails = Thumbnails(collection.read, self.decoder)
         self.uploads = Uploads(self.decoder)
+        patience = settings.limits.patience
+        self._picture_turns = Turns(_PICTURE_THREADS, patience)
+        # Few, because each of them keeps a core at work: a page asks for dozens of thumbnails.
+        self.thumbnail_turns = Turns(max(2, available_cores()), patience)
         self._device = device
         self._encoders: dict[str, SharedEncoder] = {}
         self._kept = _Kept()
         self._lock = Lock()
+
+    async def run(self, work: Callable[[], T], *, decodes: bool) -> T:
+        """Return what some work returns that blocks, done in a thread.
+
+        Parameters
+        ----------
+        work
+            What is to be done.
+        decodes
+            Whether it decodes pictures of the request, and waits for its turn and for memory.
+
+        Raises
+        ------
+        Problem
+            503, if it has waited too long.
+        """
+        if decodes:
+            return await self._picture_turns.run(work)
+        return await to_thread.run_sync(work)
 
     def models(self) -> tuple[str, ...]:
         """Return the encoders that the collection has vectors of, the default first."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.concurrency import run_in_threadpool
 
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, SearchResult
@@ -110,7 +110,7 @@ async def kept_upload(request: Request, engine: EngineHere, picture: UploadFile)
     """Keep the picture of a form for a while."""
     encoded = await picture.read()
     name = (picture.filename or "").rpartition("/")[2][:80] or words_of(request).text("nav.picture")
-    return await run_in_threadpool(engine.uploads.add, encoded, name)
+    return await engine.run(partial(engine.uploads.add, encoded, name), decodes=True)
 
 
 KeptUpload = Annotated[Upload, Depends(kept_upload)]

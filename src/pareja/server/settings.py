@@ -46,7 +46,8 @@ class Limits:
         Memory that all pictures that are being decoded may take together, in bytes: uploads,
         thumbnails, and pictures of the API. Others wait.
     patience
-        Seconds that a request waits for that memory; after them it is answered with 503.
+        Seconds that a request waits for that memory and for a thread to decode in; after them it
+        is answered with 503.
     texts, images
         Most texts and most pictures that one request embeds.
     rate
@@ -66,6 +67,11 @@ class Limits:
     rate: float = 200.0
     burst: int = 2_000
     failures: int = 10
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0 or (value == 0 and name != "patience"):
+                raise ServerError(f"`{name}` is a number above 0, got {value}.")
 
 
 @dataclass(frozen=True)
