@@ -254,3 +254,52 @@ def test_a_body_is_counted_as_it_arrives(make_app: Callable[..., FastAPI]) -> No
     )
     assert streamed.status_code == 413
     assert "MiB" in streamed.json()["error"]["message"]
+
+
+PAGE = {"accept": "text/html,application/xhtml+xml", "accept-language": "es"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "[broken", "<b>", "a/b?c#d@e", ""])
+def test_a_browser_that_asks_for_another_host_gets_a_page(client: TestClient, host: str) -> None:
+    page = client.get("/", headers={**PAGE, "host": host})
+    assert (page.status_code, page.headers["content-type"]) == (421, "text/html; charset=utf-8")
+    assert "Este servidor no responde al nombre «" in page.text
+    assert "<b>" not in page.text
+    assert "colours" not in page.text
+
+
+def test_a_browser_reads_why_it_was_refused(make_app: Callable[..., FastAPI]) -> None:
+    app = make_app(token=TOKEN, limits=Limits(rate=0.001, burst=4, failures=1))
+    client = TestClient(app, base_url=ADDRESS, follow_redirects=False)
+    foreign = client.post("/preferences", headers={**PAGE, "origin": "http://evil.example"})
+    stranger = client.post("/preferences", data={"lang": "es"}, headers=PAGE)
+    guess = {"authorization": "Bearer guess"}
+    client.get("/v1/models", headers=guess)
+    guessed = client.get("/", headers={**PAGE, **guess})
+    often = client.get("/", headers=PAGE)
+    for answer, status, said in (
+        (foreign, 403, "Una página de otro sitio pidió este cambio"),
+        (stranger, 401, "Este servidor pide una clave."),
+        (guessed, 429, "demasiadas claves equivocadas"),
+        (often, 429, "demasiadas peticiones"),
+    ):
+        assert answer.status_code == status
+        assert answer.headers["content-language"] == "es"
+        assert "<h1>" in answer.text
+        assert said in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert stranger.headers["www-authenticate"] == "Bearer"
+    assert f"{often.headers['retry-after']} s." in often.text
+
+
+def test_a_program_reads_why_it_was_refused_as_json(client: TestClient) -> None:
+    error = client.get("/v1/models", headers={"host": "evil.example"}).json()["error"]
+    assert "pareja serve --allow-host evil.example" in error["message"]
+    assert error["type"] == "invalid_request_error"
+
+
+def test_a_part_of_a_page_is_refused_with_a_line(guarded: TestClient) -> None:
+    part = guarded.get("/", headers={**PAGE, "accept": "*/*", "hx-request": "true"})
+    assert (part.status_code, part.headers["hx-retarget"]) == (401, "#alert")
+    assert "Este servidor pide una clave." in part.text
+    assert "<html" not in part.text

@@ -98,7 +98,7 @@ def create_app(
     for expected in (HTTPException, RequestValidationError, ParejaError):
         app.add_exception_handler(expected, _explain)
     # The last that is added is the first that a request meets.
-    app.add_middleware(Guard, settings=settings, gate=gate)
+    app.add_middleware(Guard, settings=settings, gate=gate, explain=_explain)
     app.add_middleware(Headed)
     app.add_middleware(Prefixed, root=settings.root_path)
     app.add_middleware(Measured, metrics=engine.metrics)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from threading import Lock
 from urllib.parse import quote
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pareja.server.problems import Problem
@@ -141,10 +142,19 @@ class Guard:
         Names, token and limits.
     gate
         Who has shown the token.
+    explain
+        Makes the answer to a request out of the reason for refusing it.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, gate: Gate) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        gate: Gate,
+        explain: Callable[[Request, Exception], Response],
+    ) -> None:
         self._app = app
+        self._explain = explain
         self._settings = settings
         self._gate = gate
         self._bucket = TokenBucket(settings.limits.rate, settings.limits.burst)
@@ -172,27 +182,24 @@ class Guard:
 
         refusal = self._refusal(scope, headers)
         if refusal is not None:
-            await _answer(send_with_headers, *refusal)
+            # A host that this server does not know may be none at all, and then makes no address.
+            own = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
+            answer = self._explain(Request({**scope, "headers": own}), refusal)
+            await answer(scope, receive, send_with_headers)
             return
         await self._app(scope, self._counted(receive, headers), send_with_headers)
 
-    def _refusal(
-        self, scope: Scope, headers: Mapping[str, str]
-    ) -> tuple[int, str, dict[str, str]] | None:
-        """Return the status, message and headers of a refusal; None for what may pass."""
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Problem | None:
+        """Return why a request is refused; None for one that may pass."""
         client = client_of(scope)
         host = headers.get("host", "")
         if not self._settings.accepts(host):
-            return (
-                421,
-                f"this server is not {host!r}; name it: pareja serve --allow-host {host}",
-                {},
-            )
+            return Problem(421, "other_host", host=host[:80])
         wait = self._bucket.wait(client)
         if wait:
-            return 429, "too many requests; slow down", {"retry-after": str(int(wait) + 1)}
+            return _come_back("too_often", wait)
         if scope["method"] not in _SAFE_METHODS and not _same_origin(headers, scope["scheme"]):
-            return 403, "another site's page asked for this change", {}
+            return Problem(403, "other_site")
         path = scope["path"]
         if path not in _OPEN_PATHS and not path.startswith("/static/"):
             # Visitors may share an address: whoever shows the right token passes, whatever others
@@ -200,7 +207,7 @@ class Guard:
             wait = self._gate.wait(client)
             if not self._gate.admits(headers, client):
                 if wait and "authorization" in headers:
-                    return 429, "too many wrong tokens", {"retry-after": str(int(wait) + 1)}
+                    return _come_back("wrong_tokens", wait)
                 return _unauthorised(scope, headers)
         return None
 
@@ -256,22 +263,15 @@ def _same_origin(headers: Mapping[str, str], scheme: str) -> bool:
     return origin is None or origin.lower() == f"{scheme}://{headers['host']}".lower()
 
 
-def _unauthorised(scope: Scope, headers: Mapping[str, str]) -> tuple[int, str, dict[str, str]]:
+def _come_back(key: str, wait: float) -> Problem:
+    seconds = int(wait) + 1
+    return Problem(429, key, headers={"retry-after": str(seconds)}, seconds=seconds)
+
+
+def _unauthorised(scope: Scope, headers: Mapping[str, str]) -> Problem:
     if scope["method"] == "GET" and wants_page(headers, scope["path"]):
         query = scope["query_string"].decode("latin-1")
         asked = f"{scope['path']}?{query}" if query else scope["path"]
-        return 303, "log in first", {"location": f"/login?next={quote(local_path(asked), safe='')}"}
-    return 401, "a token is needed: Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"}
-
-
-async def _answer(send: Send, status: int, message: str, headers: Mapping[str, str]) -> None:
-    body = json.dumps({"error": {"message": message, "type": "refused"}}).encode()
-    fields = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [(name.encode(), value.encode("latin-1")) for name, value in fields.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
+        place = f"/login?next={quote(local_path(asked), safe='')}"
+        return Problem(303, "token", headers={"location": place})
+    return Problem(401, "token", headers={"www-authenticate": "Bearer"})
