@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -82,9 +83,12 @@ def write_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
-def _save(model: Any, path: Path) -> None:
-    """Give the model weights large enough that everything matters, and save it."""
-    generator = torch.Generator().manual_seed(3)
+def save_random(model: Any, path: Path, seed: int = 3) -> None:
+    """Give the model weights large enough that everything matters, and save it.
+
+    A path of a file takes the weights alone.
+    """
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name == "logit_scale":
@@ -95,7 +99,10 @@ def _save(model: Any, path: Path) -> None:
                 parameter.normal_(0, 0.2, generator=generator)
             else:
                 parameter.add_(torch.empty_like(parameter).normal_(0, 0.1, generator=generator))
-    model.save_pretrained(path)
+    if path.suffix:
+        save_file(model.state_dict(), path)
+    else:
+        model.save_pretrained(path)
 
 
 def _clip_tokenizer(path: Path) -> int:
@@ -129,7 +136,7 @@ def _clip(path: Path) -> None:
     text = _TOWER | {"vocab_size": size, "max_position_embeddings": LENGTH}
     text |= {"bos_token_id": size - 2, "eos_token_id": size - 1, "pad_token_id": size - 1}
     config = transformers.CLIPConfig(text_config=text, vision_config=_VISION, projection_dim=24)
-    _save(transformers.CLIPModel(config), path)
+    save_random(transformers.CLIPModel(config), path)
     _clip_processor(path)
 
 
@@ -141,7 +148,7 @@ def _aimv2(path: Path) -> None:
         "eos_token_id": size - 1,
     }
     config = transformers.Aimv2Config(text_config=text, vision_config=_VISION, projection_dim=24)
-    _save(transformers.Aimv2Model(config), path)
+    save_random(transformers.Aimv2Model(config), path)
     _clip_processor(path)
 
 
@@ -155,7 +162,7 @@ def _metaclip2(path: Path) -> None:
     config = transformers.MetaClip2Config(
         text_config=text, vision_config=_VISION, projection_dim=24
     )
-    _save(transformers.MetaClip2Model(config), path)
+    save_random(transformers.MetaClip2Model(config), path)
     _clip_processor(path)
 
 
@@ -163,7 +170,7 @@ def _siglip_model(path: Path, size: int) -> None:
     text = _TOWER | {"vocab_size": size, "max_position_embeddings": LENGTH}
     text |= {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
     config = transformers.SiglipConfig(text_config=text, vision_config=_VISION)
-    _save(transformers.SiglipModel(config), path)
+    save_random(transformers.SiglipModel(config), path)
     processor = {
         "image_processor_type": "SiglipImageProcessor",
         "size": {"height": 32, "width": 32},
@@ -237,7 +244,7 @@ def _resnet(path: Path) -> None:
     for name, buffer in model.named_buffers():
         if buffer.is_floating_point():
             buffer.uniform_(0.5 if "var" in name else -0.2, 1.0, generator=generator)
-    _save(model, path)
+    save_random(model, path)
     processor = {
         "feature_extractor_type": "ConvNextFeatureExtractor",
         "size": 56,
@@ -250,7 +257,7 @@ def _resnet(path: Path) -> None:
 
 
 def _vit(path: Path) -> None:
-    _save(transformers.ViTForImageClassification(transformers.ViTConfig(**_VISION)), path)
+    save_random(transformers.ViTForImageClassification(transformers.ViTConfig(**_VISION)), path)
     processor = {"image_processor_type": "ViTImageProcessor", "size": 32, "resample": 2}
     (path / "preprocessor_config.json").write_text(json.dumps(processor))
 
@@ -260,7 +267,7 @@ def _dinov2(path: Path) -> None:
     config = transformers.Dinov2Config(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=48, patch_size=8
     )
-    _save(transformers.Dinov2Model(config), path)
+    save_random(transformers.Dinov2Model(config), path)
     _clip_processor(path, image_processor_type="BitImageProcessor", size={"shortest_edge": 40})
 
 
@@ -288,7 +295,7 @@ def _bert(path: Path) -> None:
         max_position_embeddings=LENGTH + 10,
         hidden_dropout_prob=0.0,
     )
-    _save(transformers.BertModel(config, add_pooling_layer=False), path)
+    save_random(transformers.BertModel(config, add_pooling_layer=False), path)
 
 
 def _sentence(path: Path) -> None:
