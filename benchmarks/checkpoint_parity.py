@@ -50,7 +50,7 @@ TEXTS = (
 PHOTOGRAPHS = 12
 DEVICES = {"cpu": "torch", "openvino": "OpenVINO"}
 
-Rows = NDArray[np.floating[Any]]
+Rows = NDArray[np.float64]
 Right = dict[str, Rows]
 
 
@@ -64,7 +64,7 @@ def photographs() -> list[Image.Image]:
 def unit(rows: Any) -> Rows:
     """Return rows of length 1."""
     values = np.asarray(rows, np.float64)
-    return values / np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.linalg.norm(values, axis=1, keepdims=True))
 
 
 def renewed(kind: str, path: Path) -> Path:
