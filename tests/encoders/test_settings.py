@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_models import LENGTH, LONG, TEXTS, altered, folder, pictures
+import torch
+from tiny_models import DUAL, IMAGE, LENGTH, LONG, TEXTS, altered, folder, pictures
 
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.opening import open_folder
@@ -247,3 +248,77 @@ def test_a_siglip_without_one_space_is_refused(
     (path / "config.json").write_text(json.dumps(config))
     with pytest.raises(EncoderError, match=message):
         open_folder(path, "x")
+
+
+# They say what shape the weights have, or which numbers tokens have.
+SHAPES = {
+    "depths",
+    "embedding_size",
+    "hidden_size",
+    "hidden_sizes",
+    "image_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "mlp_ratio",
+    "num_attention_heads",
+    "num_channels",
+    "num_hidden_layers",
+    "patch_size",
+    "projection_dim",
+    "projection_size",
+    "vocab_size",
+}
+
+
+def otherwise(key: str, value: Any) -> Any:
+    """Return another value of a setting of a network, which keeps its shape."""
+    if key in ("hidden_act", "projection_hidden_act"):
+        return "gelu" if value == "relu" else "relu"
+    if key in SHAPES or not isinstance(value, float):
+        return value
+    return value + 0.25
+
+
+@pytest.mark.parametrize("kind", [*DUAL, *IMAGE])
+def test_a_network_is_built_as_its_file_says(kind: str, tmp_path: Path) -> None:
+    transformers: Any = import_module("transformers")
+    plain = Path(folder(kind))
+    path = altered(kind, tmp_path / "model")
+    config = transformers.AutoConfig.from_pretrained(plain).to_dict()
+    changes = 0
+    for table in (config, config.get("text_config", {}), config.get("vision_config", {})):
+        for key, value in table.items():
+            table[key] = otherwise(key, value)
+            changes += table[key] != value
+        table |= {"a_setting_that_nobody_knows": 3, "return_dict": False}
+    assert changes
+    (path / "config.json").write_text(json.dumps(config))
+    mine: Any = open_folder(path, "x", device="cpu", precision="float32")
+    before: Any = open_folder(plain, "x", device="cpu", precision="float32")
+    config = transformers.AutoConfig.from_pretrained(path)
+    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+        part.return_dict = True
+    model = transformers.AutoModel.from_pretrained(path, config=config).eval()
+    images = pictures()
+    pixels = torch.from_numpy(mine.preprocessing.normalise(np.stack([*map(mine.prepare, images)])))
+    with torch.inference_mode():
+        if kind in IMAGE:
+            output = model(pixel_values=pixels)
+            raw = output.last_hidden_state[:, 0]
+            raw = output.pooler_output.flatten(1) if kind == "resnet" else raw
+        else:
+            raw = model.get_image_features(pixel_values=pixels).pooler_output
+            _, inputs = next(mine.tokeniser.batches(TEXTS, len(TEXTS)))
+            tokens = {name: torch.from_numpy(value) for name, value in inputs.items()}
+            if kind.startswith("siglip"):
+                del tokens["attention_mask"]
+            texts = model.get_text_features(**tokens).pooler_output
+    right = [(raw, mine.encode_images(images), before.encode_images(images))]
+    if kind in DUAL:
+        order, _ = next(mine.tokeniser.batches(TEXTS, len(TEXTS)))
+        ordered = [TEXTS[i] for i in order]
+        right.append((texts, mine.encode_texts(ordered), before.encode_texts(ordered)))
+    for theirs, ours, unchanged in right:
+        expected = (theirs / theirs.norm(dim=1, keepdim=True)).numpy()
+        np.testing.assert_allclose(ours, expected, atol=TOLERANCE)
+        assert np.abs(ours - unchanged).max() > 1e-3
