@@ -1,6 +1,6 @@
 """Train the two small dual encoders that the package brings: ``clip-shapes``, ``siglip-shapes``.
 
-    python benchmarks/shapes_models.py clip-shapes -o src/pareja/encoders/clip-shapes
+    python benchmarks/shapes_models.py clip-shapes -o src/pareja/encoders/bundled/clip-shapes
 
 They are transformers' own CLIP and SigLIP classes with about a million weights, trained by
 ``pareja.tune`` on drawn pictures (``shapes:12000``), with softmax and with sigmoid loss: real

@@ -88,8 +88,8 @@ def models_page() -> str:
     """List the catalogue."""
     cards = list_models()
     kinds = {
-        "Embedded": [card for card in cards if card.loader == "embedded"],
-        "Dual encoders": [c for c in cards if c.kind == "dual" and c.loader != "embedded"],
+        "Embedded": [card for card in cards if card.repository is None],
+        "Dual encoders": [c for c in cards if c.kind == "dual" and c.repository],
         "Image encoders": [card for card in cards if card.kind == "image"],
         "Text encoders": [card for card in cards if card.kind == "text"],
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pareja.cli.console import JsonOption, print_json, stderr, stdout
+from pareja.cli.console import ForceOption, JsonOption, print_json, stderr, stdout
 from pareja.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -95,6 +95,18 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 
 
 @models_app.command()
+def merge(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="What `pareja tune` wrote.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder of the plain model.")],
+    force: ForceOption = False,
+) -> None:
+    """Write an adapted model as a plain one, which transformers loads."""
+    from pareja.tasks.merging import merge as write_merged
+
+    stdout().print(str(write_merged(folder, out, force=force)), soft_wrap=True)
+
+
+@models_app.command()
 def fetch(name: NameArgument, as_json: JsonOption = False) -> None:
     """Download a model, or both of a pair; a download that broke off goes on where it stopped."""
     from pareja.encoders import hub
@@ -171,7 +183,7 @@ def _sizes(plans: Sequence[Plan]) -> str:
 def _is_here(card: ModelCard) -> bool:
     from pareja.encoders import hub
 
-    return card.loader == "embedded" or hub.status(card.name) is not None
+    return card.repository is None or hub.status(card.name) is not None
 
 
 def _on_disk(name: str) -> dict[str, Any]:
@@ -191,7 +203,7 @@ def _on_disk(name: str) -> dict[str, Any]:
 
 def _described(card: ModelCard) -> dict[str, Any]:
     """Return a card's fields, and where the model is on this machine."""
-    here = {"here": True} if card.loader == "embedded" else _on_disk(card.name)
+    here = {"here": True} if card.repository is None else _on_disk(card.name)
     return asdict(card) | here
 
 

@@ -89,11 +89,11 @@ def base_of(checkpoint: Checkpoint) -> str:
         If its files name none.
     """
     named = checkpoint.optional_json(NOTES).get("base", {}).get("name")
-    repository = checkpoint.read_json(CONFIG).get("base_model_name_or_path")
+    repository = checkpoint.optional_json(CONFIG).get("base_model_name_or_path", "")
     known = {card.repository: card.name for card in list_models() if card.repository}
     base = named or known.get(repository, repository)
     if not base:
-        raise checkpoint.error(f"{CONFIG} names no base model")
+        raise checkpoint.error("its files name no base model")
     return str(base)
 
 

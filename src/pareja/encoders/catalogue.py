@@ -31,7 +31,7 @@ class ModelCard:
     licence
         Of the weights, as an SPDX identifier where there is one.
     repository
-        ``owner/name`` on the Hugging Face hub; None for an embedded model.
+        ``owner/name`` on the Hugging Face hub; None for a model that comes with pareja.
     revision
         The commit that is downloaded. None where no commit was verified: then the newest one is
         taken when the model is fetched, and the fingerprint records which one that was.
@@ -54,6 +54,9 @@ class ModelCard:
         5 pictures (or, for a text encoder, ten times as many sentences) a second.
     languages
         Languages of its texts: ``"en"``, or ``"many"`` for a multilingual model.
+    home
+        A dataset of pictures like those that it learned from, where these are of a kind of their
+        own: what tuning holds on to.
     text_prefix
         What its authors put before every text, where the model's own files do not say it.
     """
@@ -75,6 +78,7 @@ class ModelCard:
     imagenet: float | None = None
     imagenet_source: str | None = None
     languages: str | None = None
+    home: str | None = None
     text_prefix: str = ""
 
 

@@ -19,7 +19,9 @@ from pareja.errors import EncoderError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from pareja.encoders.checkpoint import Checkpoint
-    from pareja.encoders.towers import NetworkDualEncoder
+
+BUNDLED = Path(__file__).with_name("bundled")
+"""Folders of models that come with pareja, by their names in the catalogue."""
 
 
 def load(
@@ -90,6 +92,10 @@ def load(
     path = not hub.is_repository(name) and (name.startswith((".", "/", "~")) or name.count("/") > 1)
     if card is None and (path or not isinstance(given, str)):
         raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
+    if card is not None and card.repository is None:
+        return open_folder(
+            BUNDLED / name, name, model=f"pareja/{name}", device=device, precision=precision
+        )
     local = hub.snapshot(name)
     adapter = Checkpoint(local.folder, name, local.repository, local.commit)
     if _is_adapter(adapter):
@@ -107,19 +113,21 @@ def load(
 
 def _is_adapter(checkpoint: Checkpoint) -> bool:
     """Whether a folder holds an adapter alone; beside whole weights it is refused elsewhere."""
-    from pareja.encoders.adapters import CONFIG
+    from pareja.encoders import adapters, heads
 
-    return checkpoint.has(CONFIG) and not checkpoint.has("config.json", "modules.json")
+    tuned = checkpoint.has(adapters.CONFIG, heads.WEIGHTS)
+    return tuned and not checkpoint.has("config.json", "modules.json")
 
 
-def _load_adapted(
-    adapter: Checkpoint, device: str | None, precision: str | None
-) -> NetworkDualEncoder:
-    """Load the model that an adapter was trained on, with the adapter in it."""
+def _load_adapted(adapter: Checkpoint, device: str | None, precision: str | None) -> DualEncoder:
+    """Load the model that an adapter or a head was trained on, with that in it or on it."""
     from pareja.encoders.adapters import adapted, base_of
+    from pareja.encoders.heads import WEIGHTS, read_head
     from pareja.encoders.towers import NetworkDualEncoder
 
     base = load(base_of(adapter), device=device, precision=precision)
+    if adapter.has(WEIGHTS):
+        return read_head(require_both(base), adapter)
     if not isinstance(base, NetworkDualEncoder):
         raise adapter.error("what the adapter was trained on is no dual encoder of transformers")
     return adapted(base, adapter)
