@@ -11,15 +11,16 @@ import torch
 
 import pareja
 from pareja.datasets import load_dataset
+from pareja.encoders.loading import require_dual
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import DatasetError, EncoderError, OutputError
+from pareja.tasks.merging import merge
 from pareja.tasks.tuning import Tuned, new_encoder, tune
 from pareja.tasks.tuning_export import tuned_to_json
 from pareja.training.loop import Schedule
 from pareja.training.lora import Rank
 from pareja.training.methods import METHODS, Method
 from pareja.training.scratch import Plan, make_checkpoint
-from pareja.training.whole import merge
 
 SMALL = Plan(side=24, patch=8, width=32, heads=4, image_blocks=3, text_blocks=2, dim=16)
 QUICK = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
@@ -35,10 +36,14 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def tuned(base: Path, method: Method = "lora", **changes: Any) -> Tuned:
     options = {"schedule": QUICK, "resamples": 50, "cache": False, "rank": Rank(rank=2)}
+    options |= {"folds": 0, "keep": False}
     return tune(base, "shapes:40", method=method, **{**options, **changes})
 
 
-@pytest.mark.parametrize("method", METHODS)
+NETWORK_METHODS = [method for method in METHODS if method != "head"]
+
+
+@pytest.mark.parametrize("method", NETWORK_METHODS)
 def test_a_tuned_encoder_is_another_space_and_loads_from_its_folder(
     base: Path, method: Method, tmp_path: Path
 ) -> None:
@@ -69,8 +74,8 @@ def test_a_merged_adapter_is_a_plain_model_with_the_same_embeddings(
 
     result = tuned(base)
     assert isinstance(result.encoder, NetworkDualEncoder)
-    merge(result.encoder, tmp_path)
-    plain = pareja.load(tmp_path, device="cpu", precision="float32")
+    out = merge(result.encoder, tmp_path / "plain")
+    plain = pareja.load(out, device="cpu", precision="float32")
     texts = ["a red star above a blue ring"]
     np.testing.assert_allclose(
         plain.encode_texts(texts),  # type: ignore[union-attr]
@@ -78,9 +83,11 @@ def test_a_merged_adapter_is_a_plain_model_with_the_same_embeddings(
         atol=1e-5,
     )
     assert plain.logit_terms == pytest.approx(result.encoder.logit_terms, rel=1e-5)  # type: ignore[union-attr]
-    _, loading = transformers.AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    _, loading = transformers.AutoModel.from_pretrained(out, output_loading_info=True)
     assert not loading["missing_keys"]
     assert not loading["unexpected_keys"]
+    with pytest.raises(EncoderError, match="no plain model to write"):
+        merge("starter", tmp_path / "starter")
 
 
 def test_only_the_towers_that_are_asked_for_change(base: Path) -> None:
@@ -135,11 +142,60 @@ def test_what_cannot_be_learned_from_says_so(base: Path) -> None:
     with pytest.raises(EncoderError, match="no weights that can be trained"):
         tune("starter", "shapes:40")
     with pytest.raises(DatasetError, match="too few to learn"):
-        tune(base, "shapes:5")
+        tune(base, "shapes:5", keep=False)
+    with pytest.raises(DatasetError, match="at least 4 are needed to hold on to"):
+        tune(base, "shapes:40", keep="shapes:3")
     same = load_dataset("shapes:20")
     records = tuple(replace(record, captions=("the same",)) for record in same)
     with pytest.raises(DatasetError, match="all pictures have the same caption"):
-        tune(base, replace(same, records=records))
+        tune(base, replace(same, records=records), keep=False)
+
+
+def test_a_head_makes_a_dual_encoder_of_a_pair(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=2, learning_rate=1e-3)
+    result = tune("starter-unaligned", "pareja20", method="head", folds=0, schedule=schedule)
+    assert result.base.kind == "pair"
+    assert result.before.name == "starter-unaligned, ridge regression"
+    assert result.encoder.image_fingerprint == result.encoder.text_fingerprint
+    saved = require_dual(pareja.load(result.save(tmp_path / "mine")))
+    records = load_dataset("pareja20").records
+    similarity = (
+        pareja.embed([r.source.read() for r in records], saved, cache=False).vectors
+        @ saved.encode_texts([r.caption for r in records]).T
+    )
+    # It has learned from most of these, so their captions are found far above chance (0.05).
+    assert np.mean(similarity.argmax(axis=1) == np.arange(20)) > 0.5
+    notes = json.loads((tmp_path / "mine" / "pareja.json").read_text())
+    notes["base"]["fingerprints"][0] = "0" * 16
+    (tmp_path / "mine" / "pareja.json").write_text(json.dumps(notes))
+    with pytest.raises(EncoderError, match="were trained on vectors of starter-unaligned"):
+        pareja.load(tmp_path / "mine")
+
+
+def test_few_pictures_are_cross_validated(base: Path) -> None:
+    result = tuned(base, folds=None)
+    assert result.folds == 5
+    assert result.parts == {"train": 34, "validation": 6, "test": 40}
+    assert result.test is not None
+    # Eight pictures in each fold choose among the captions of that fold.
+    assert {change.chance for change in result.test.changes.values()} == {1 / 8}
+    by_label = tuned(base, folds=2, truth="category", schedule=replace(QUICK, epochs=1))
+    assert by_label.test is not None
+    assert len(by_label.test.dataset) == 40
+    assert by_label.test.changes["accuracy"].chance == pytest.approx(1 / 6)
+
+
+def test_what_is_held_on_to_moves_less(base: Path) -> None:
+    schedule = replace(QUICK, epochs=4, patience=0, keep=20.0)
+    texts = [record.caption for record in load_dataset("shapes-new:40").records[::2]]
+    moved = []
+    for keep in (False, "shapes-new:40"):
+        result = tuned(base, keep=keep, schedule=schedule)
+        before, after = (e.encode_texts(texts) for e in (result.base, result.encoder))
+        moved.append(1 - np.mean(np.sum(before * after, axis=1)) if result.best else 0.0)
+        if keep:
+            assert result.others[0].name == "shapes-new:40, the half not held on to"
+    assert moved[1] < moved[0] / 2
 
 
 def test_a_new_encoder_is_made_from_a_plan(tmp_path: Path) -> None:

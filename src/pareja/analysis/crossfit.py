@@ -24,6 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from pareja.analysis.matching import mean_difference
+from pareja.analysis.ridge import ridge_penalty
 from pareja.analysis.significance import (
     Floats,
     Indices,
@@ -33,7 +34,6 @@ from pareja.analysis.significance import (
 )
 from pareja.arrays import unit
 
-_STRENGTHS = np.logspace(-3, 3, 13)
 _COMPONENTS = 32
 
 
@@ -232,22 +232,11 @@ def ridge_weights(fold: Fold, targets: Floats) -> Floats:
         Caption embeddings of all training pictures of the study, ``(n, dim)``.
     """
     u, s, _ = np.linalg.svd(fold.centred, full_matrices=False)
-    eigenvalues = s * s
-    mean = eigenvalues.sum() / (len(fold.train) - 1)
-    if mean <= 0:
-        return np.zeros((len(fold.rows), len(fold.train)))
     wanted = targets[fold.train] - targets[fold.train].mean(axis=0)
-    turned = u.T @ wanted
-    errors = []
-    for strength in _STRENGTHS * mean:
-        kept = eigenvalues / (eigenvalues + strength)
-        # Leave-one-out errors without refitting; 1/n is the intercept's share of the leverage
-        # (Allen 1974, PRESS; Hastie et al. 2009, equation 7.64).
-        leverage = 1 / len(fold.train) + (u * u) @ kept
-        residual = (wanted - u @ (kept[:, None] * turned)) / (1 - leverage)[:, None]
-        errors.append(float((residual * residual).sum()))
-    chosen = _STRENGTHS[int(np.argmin(errors))] * mean
-    weights: Floats = (fold.test @ fold.centred.T @ u / (eigenvalues + chosen)) @ u.T
+    chosen = ridge_penalty(u, s, wanted)
+    if chosen is None:
+        return np.zeros((len(fold.rows), len(fold.train)))
+    weights: Floats = (fold.test @ fold.centred.T @ u / (s * s + chosen)) @ u.T
     return weights
 
 

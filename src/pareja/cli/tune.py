@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,6 +39,7 @@ class Way(StrEnum):
     lora = "lora"
     full = "full"
     projection = "projection"
+    head = "head"
 
 
 class Learned(StrEnum):
@@ -73,7 +75,8 @@ def tune(
         Way | None,
         typer.Option(
             help="lora: low-rank changes of the attention; full: every weight; projection: the "
-            "last matrix alone.  [default: lora; full from scratch]"
+            "last matrix alone; head: linear maps on any encoder, pairs included.  "
+            "[default: lora; full from scratch]"
         ),
     ] = None,
     truth: Annotated[
@@ -87,25 +90,55 @@ def tune(
         list[str] | None,
         typer.Option(help="A dataset on which to measure what was forgotten; may be repeated."),
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="A captioned dataset whose embeddings should stay as they are, or 'none'.  "
+            "[default: pictures of the kind that the model knows]"
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Cross-validate: train so often on a part to measure on the rest.  [default: 5 "
+            "for up to 200 pictures, 0 for more]",
+        ),
+    ] = None,
     towers: Annotated[Towers, typer.Option(help="Whose weights are trained.")] = Towers.both,
     blocks: Annotated[
         int | None, typer.Option(min=1, help="Train only the last so many blocks.")
     ] = None,
     rank: Annotated[int, typer.Option(min=1, help="Rank of low-rank changes.")] = 8,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the pictures, at most.")] = 20,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Passes over the pictures, at most.  [default: 20; 40 for lora, 100 for head]",
+        ),
+    ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=2, help="Pairs that are told apart from each other.")
-    ] = 64,
+        int | None,
+        typer.Option(
+            min=2, help="Pairs that are told apart from each other.  [default: 64; 32 for lora]"
+        ),
+    ] = None,
     chunk: Annotated[
         int | None,
         typer.Option(min=1, help="Pairs in the networks at once, to save memory; same gradients."),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="[default: 2e-4; 1e-3 from scratch]")
+        float | None,
+        typer.Option(help="[default: 5e-4 for lora, 3e-4 for head, 1e-3 from scratch, else 2e-4]"),
     ] = None,
     patience: Annotated[
-        int, typer.Option(min=0, help="Stop after so many epochs without gain; 0 never stops.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Stop after so many epochs without gain; 0 never stops.  [default: 5; 8 for "
+            "lora, 20 for head]",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = None,
     cache: CacheOption = True,
@@ -121,19 +154,23 @@ def tune(
         fail("give either --model or --from-scratch", status=2)
     from tempfile import TemporaryDirectory
 
-    from pareja.tasks.tuning import new_encoder, tune
+    from pareja.tasks.tuning import new_encoder, tune, usual_schedule
     from pareja.tasks.tuning_export import tuned_to_json
-    from pareja.training.loop import Schedule
     from pareja.training.lora import Rank
 
-    usual = (Way.lora, 2e-4) if from_scratch is None else (Way.full, 1e-3)
-    schedule = Schedule(
-        epochs=epochs,
-        batch_size=batch_size,
+    way = method or (Way.lora if from_scratch is None else Way.full)
+    usual = usual_schedule(way.value, new=from_scratch is not None)
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "patience": patience,
+        "batch_size": batch_size,
+    }
+    schedule = replace(
+        usual,
         chunk=chunk,
-        learning_rate=learning_rate or usual[1],
-        patience=patience,
         seed=seed,
+        **{name: value for name, value in given.items() if value is not None},
     )
     with TemporaryDirectory(prefix="pareja-new-") as new, opened_cache(cache) as memory:
         if from_scratch is not None:
@@ -147,10 +184,12 @@ def tune(
             result = tune(
                 model or new,
                 dataset,
-                method=(method or usual[0]).value,
+                method=way.value,
                 truth=truth.value,
                 test=test,
                 others=other or (),
+                keep=_keep(keep, new=from_scratch is not None),
+                folds=folds,
                 towers=towers.value,
                 rank=Rank(rank=rank, alpha=2.0 * rank, blocks=blocks),
                 schedule=schedule,
@@ -165,6 +204,13 @@ def tune(
         print_json(tuned_to_json(result))
         return
     print_tuned(result, "a new encoder" if model is None else result.base.name)
+
+
+def _keep(given: str | None, *, new: bool) -> str | bool:
+    """Return what `pareja.tune` takes; a new encoder has nothing to hold on to."""
+    if given is None:
+        return not new
+    return False if given == "none" else given
 
 
 def _at(done: int, of: int) -> Progress:
@@ -184,6 +230,12 @@ def print_tuned(result: Tuned, base: str) -> None:
     if not result.best:
         best = f"none of {len(result.history) - 1} epochs was better than the start, which is kept"
     console.print(f"{base}, {result.method}: {parts} pictures; {best}", soft_wrap=True)
+    if result.folds:
+        console.print(
+            f"tested by cross-validation: {result.folds} trainings, each measured on the pictures "
+            "that it did not learn from",
+            soft_wrap=True,
+        )
     if result.best and result.share < 1:
         console.print(f"{result.share:.0%} of the change kept, chosen on the validation part")
     if result.stopped:

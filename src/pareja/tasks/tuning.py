@@ -10,32 +10,39 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pareja.classifiers.prompts import DEFAULT_TEMPLATES, PLACE, checked_templates
+from pareja.classifiers.prompts import DEFAULT_TEMPLATES, checked_templates
+from pareja.datasets.records import Dataset
 from pareja.embedding.natural import Cache, Model, opened
 from pareja.encoders import load
 from pareja.encoders.loading import require_dual
-from pareja.encoders.protocols import AnyEncoder, DualEncoder
-from pareja.encoders.towers import NetworkDualEncoder
-from pareja.errors import EncoderError, MissingDependencyError
+from pareja.encoders.protocols import DualEncoder, Encoder
 from pareja.files import staged_directory
 from pareja.inputs import Pictures, find_dataset
-from pareja.tasks.evaluation import true_labels
-from pareja.tasks.tuning_measures import Learned, Measured, measure
+from pareja.tasks.evaluation import choices
+from pareja.tasks.tuning_measures import (
+    Fold,
+    Learned,
+    Measured,
+    measure,
+    measure_folds,
+    measure_folds_of_labels,
+)
 
 if TYPE_CHECKING:
+    from pareja.tasks.tuning_setup import Setup
     from pareja.training.loop import Epoch, Schedule
     from pareja.training.lora import Rank, Towers
     from pareja.training.methods import Method
+    from pareja.training.splits import Split
 
-SHARES = (1.0, 0.75, 0.5, 0.25)
-"""How much of the change may be kept; validation chooses, and the largest wins a tie."""
+FEW, FOLDS = 200, 5
+"""Up to how many pictures are cross-validated by default, and in how many folds."""
 
 OnProgress = Callable[[str, int, int, float | None], None]
 """Called with what is done (``"pictures"``, ``"steps"``), how many of it, of how many, the loss."""
@@ -51,10 +58,16 @@ class Tuned:
         What came of it; its fingerprint differs from that of `base`.
     base
         What was adapted.
+    before
+        What it is measured against: `base`, or the ridge regression of a pair's two networks.
     method, learned
         How, and from what.
     parts
         How many pictures were in ``train``, ``validation`` and ``test``.
+    folds
+        How many trainings `test` is measured over; 0 where one part was held out.
+    kept
+        The dataset that was held on to; None where nothing was.
     history
         Every epoch; the first entry is the state before training.
     best
@@ -76,10 +89,13 @@ class Tuned:
     """
 
     encoder: DualEncoder
-    base: DualEncoder
+    base: Encoder
+    before: DualEncoder
     method: Method
     learned: Learned
     parts: Mapping[str, int]
+    folds: int
+    kept: str | None
     history: tuple[Epoch, ...]
     best: int
     share: float
@@ -117,6 +133,8 @@ def tune(
     schedule: Schedule | None = None,
     loss: Literal["softmax", "sigmoid"] | None = None,
     device: str | None = None,
+    folds: int | None = None,
+    keep: Pictures | bool = True,
     folder: Path | str | None = None,
     force: bool = False,
     resamples: int = 2000,
@@ -129,14 +147,16 @@ def tune(
     ----------
     model
         A name, folder or encoder: a dual encoder whose networks are those of transformers (CLIP,
-        SigLIP, MetaCLIP 2, AIMv2-lit).
+        SigLIP, MetaCLIP 2, AIMv2-lit); for ``"head"`` any encoder of pictures and texts.
     dataset
         What is learned from: a dataset, its name or path. It is split by picture, near duplicates
         on one side, into what is learned from, what chooses the best epoch, and what is only
         measured. A dataset whose records all name a split is split so.
     method
         ``"lora"`` learns low-rank changes of the attention, ``"full"`` every weight,
-        ``"projection"`` the last matrix alone, in seconds.
+        ``"projection"`` the last matrix alone, in seconds. ``"head"`` puts linear maps on top of
+        any encoder, and makes a dual one of a pair; it begins with the ridge regression from
+        pictures to texts, and is measured against that.
     truth
         What pictures are paired with: ``"caption"``, or a prompt for their ``"label"`` or
         ``"category"``.
@@ -151,11 +171,20 @@ def tune(
     rank
         What low-rank adapters look like.
     schedule
-        How training runs.
+        How training runs; by default `usual_schedule` of the method.
     loss
         ``"softmax"`` or ``"sigmoid"``; by default what the encoder was trained with.
     device
         Where training runs: ``"cuda"``, ``"mps"`` or ``"cpu"``; by default the first that is there.
+    folds
+        How often it is trained on a part of the pictures to measure it on the others, before it is
+        trained on all of them (cross-validation); 0 holds out one part only. By default 5 for up
+        to 200 pictures without splits of their own and without `test`, and 0 for more.
+    keep
+        Captioned pictures whose embeddings should stay as they are, so that less is forgotten.
+        Every second one is held on to in each step; the others are measured, as those of `others`.
+        True takes pictures of the kind that the encoder knows: ``commons200`` for all but the
+        encoders of drawn shapes. False holds on to nothing.
     folder
         Where the result is written. Training that was stopped goes on from the folder beside it,
         which ends in ``.training``. By default a folder that goes with the result.
@@ -177,143 +206,186 @@ def tune(
     OutputError
         If the folder cannot be written, or a training was begun there with other settings.
     """
-    from pareja.training.loop import Pairs, Schedule, Trainer, interpolated
+    from pareja.tasks.tuning_setup import halves, set_up, trainable
     from pareja.training.lora import Rank
-    from pareja.training.material import caption_texts, label_texts, prepared_pixels
-    from pareja.training.methods import begin
-    from pareja.training.scoring import mean_reciprocal_rank, validation_rows
-    from pareja.training.splits import split_pictures
     from pareja.training.states import identity, states_folder
 
     start = time.perf_counter()
-    base = _trainable(load(model), method)
-    learned = truth
+    base = trainable(load(model), method)
     dataset = find_dataset(dataset)
     held_out = None if test is None else find_dataset(test)
     more = [find_dataset(other) for other in others]
+    anchored, unseen = halves(base, dataset, keep)
     device = _device(device)
-    schedule, rank = schedule or Schedule(), rank or Rank()
+    schedule, rank = schedule or usual_schedule(method), rank or Rank()
     templates = checked_templates(templates)
-    split = split_pictures(dataset, test=0.0 if test else 0.15, seed=schedule.seed)
-    if learned == "caption":
-        texts = caption_texts(dataset)
-    else:
-        texts = label_texts(dataset, true_labels(dataset, learned), templates, PLACE)
-    pixels, kept, skipped = prepared_pixels(
-        [record.source for record in dataset],
-        base,
-        None if progress is None else lambda done, of: progress("pictures", done, of, None),
-    )
-    place = {int(picture): row for row, picture in enumerate(kept)}
-    speaking = set(texts.with_text.tolist())
-
-    def rows(pictures: NDArray[np.intp]) -> NDArray[np.intp]:
-        return np.array([i for i in pictures.tolist() if i in place and i in speaking], np.intp)
-
-    parts = {
-        "train": rows(split.train),
-        "validation": rows(split.validation),
-        "test": rows(split.test),
-    }
-    adaptation = begin(
-        base,
-        pixels,
-        texts.texts,
-        method,
-        towers=towers,
-        rank=rank,
-        device=device,
-        seed=schedule.seed,
-    )
-    trainer = Trainer(
-        adaptation.image, adaptation.text, loss or base.loss, base.logit_terms, schedule
-    )
-    by_row = tuple(texts.owned[int(picture)] for picture in kept)
-    pairs = Pairs(by_row, np.arange(len(texts.texts)))
-    validation = np.array([place[i] for i in parts["validation"].tolist()], np.intp)
-    candidates, owned = validation_rows(
-        replace(texts, owned=by_row), validation, labels=learned != "caption"
-    )
-
-    def validate() -> float:
-        return mean_reciprocal_rank(
-            adaptation.image.embed_all(validation),
-            adaptation.text.embed_all(candidates),
-            owned,
-            both=learned == "caption",
-        )
-
+    said = None if progress is None else partial(_said, progress)
     with ExitStack() as stack:
+        memory = stack.enter_context(opened(cache))
+        setup = set_up(
+            base,
+            dataset,
+            method=method,
+            learned=truth,
+            templates=templates,
+            anchored=anchored,
+            towers=towers,
+            rank=rank,
+            schedule=schedule,
+            loss=loss,
+            device=device,
+            cache=memory,
+            progress=None if said is None else partial(said, "pictures", loss=None),
+        )
+        split, crossed = _splits(setup, held_out, folds, schedule.seed)
+        room, states = None, None
         if folder is None:
             room = Path(tempfile.mkdtemp(prefix="pareja-tuned-"))
-            out, states = room / "model", None
+            out = room / "model"
         else:
-            room, out = None, Path(folder).expanduser().absolute()
-            states = states_folder(
-                out, identity(dataset, base, method, learned, rank, schedule, towers)
+            out = Path(folder).expanduser().absolute()
+            mine = identity(
+                dataset, base, method, truth, rank, schedule, towers, len(crossed), anchored
             )
+            states = states_folder(out, mine)
         staged = stack.enter_context(staged_directory(out, force=force))
-        trained = trainer.fit(
-            pairs,
-            np.array([place[i] for i in parts["train"].tolist()], np.intp),
-            validate,
-            folder=states,
-            on_step=None
-            if progress is None
-            else lambda done, of, value: progress("steps", done, of, value),
+        on_test = None
+        if crossed:
+            on_test = _cross_validated(setup, crossed, truth, resamples, states, said)
+        learned = setup.course.learn(
+            split.train,
+            split.validation,
+            states=states,
+            on_step=None if said is None else partial(said, "steps"),
         )
-        share = 1.0
-        if trained.best and not rank.dora:
-            scores = {}
-            for one in SHARES:
-                trainer.restore(interpolated(trained, one))
-                scores[one] = validate()
-            share = max(SHARES, key=lambda one: scores[one])
-            trainer.restore(interpolated(trained, share))
-        adaptation.save(staged, trainer.terms())
-        lines = (json.dumps(asdict(epoch)) + "\n" for epoch in trained.history)
+        learned.adaptation.save(staged, learned.trainer.terms())
+        lines = (json.dumps(asdict(epoch)) + "\n" for epoch in learned.trained.history)
         (staged / "training.jsonl").write_text("".join(lines), encoding="utf-8")
     if states is not None:
         shutil.rmtree(states, ignore_errors=True)
-    after = require_dual(load(out, device=base.device, precision=base.precision))
+    device, precision = (getattr(base, what, None) for what in ("device", "precision"))
+    after = require_dual(load(out, device=device, precision=precision))
     if room is not None:
         # The encoder reads its files when it is first used.
         weakref.finalize(after, shutil.rmtree, room, ignore_errors=True)
-    if held_out is None and len(parts["test"]) > 1:
-        records = tuple(dataset.records[i] for i in parts["test"])
+    if held_out is None and len(split.test) > 1:
+        records = tuple(setup.dataset.records[i] for i in split.test)
         held_out = replace(dataset, records=records)
+    before = learned.adaptation.before
     with opened(cache) as memory:
-        on_test = None
+        ask = partial(measure, before=before, after=after, resamples=resamples, cache=memory)
         if held_out is not None:
-            on_test = measure(
-                held_out,
-                base,
-                after,
-                learned=learned,
-                templates=templates,
-                resamples=resamples,
-                cache=memory,
-            )
-        on_others = tuple(
-            measure(other, base, after, resamples=resamples, cache=memory) for other in more
-        )
+            on_test = ask(held_out, learned=truth, templates=templates)
+        on_others = tuple(ask(other) for other in ([unseen] if unseen else []) + more)
+    parts = {"train": len(split.train), "validation": len(split.validation)}
+    if on_test is not None:
+        parts["test"] = len(on_test.dataset)
     return Tuned(
         encoder=after,
         base=base,
+        before=before,
         method=method,
-        learned=learned,
-        parts={name: len(part) for name, part in parts.items()}
-        | ({"test": len(held_out)} if held_out is not None else {}),
-        history=tuple(trained.history),
-        best=trained.best,
-        share=share if trained.best else 0.0,
-        stopped=trained.stopped,
+        learned=truth,
+        parts=parts,
+        folds=len(crossed),
+        kept=None if anchored is None else anchored.name,
+        history=tuple(learned.trained.history),
+        best=learned.trained.best,
+        share=learned.share,
+        stopped=learned.trained.stopped,
         test=on_test,
         others=on_others,
-        skipped=skipped,
+        skipped=setup.skipped,
         seconds=time.perf_counter() - start,
         folder=out,
     )
+
+
+def _said(progress: OnProgress, what: str, done: int, of: int, loss: float | None) -> None:
+    progress(what, done, of, loss)
+
+
+def _splits(
+    setup: Setup, held_out: Dataset | None, folds: int | None, seed: int
+) -> tuple[Split, list[Split]]:
+    """Return the split of the training that is kept, and those of a cross-validation."""
+    from pareja.training.splits import fold_pictures, groups_of, has_splits, split_pictures
+
+    dataset = setup.dataset
+    count = folds
+    if count is None:
+        alone = held_out is None and not has_splits(dataset)
+        count = FOLDS if alone and len(dataset) <= FEW else 0
+    speaking = setup.texts.with_text
+    groups = groups_of(dataset) if count or not has_splits(dataset) else np.empty(0, np.intp)
+    crossed = fold_pictures(dataset, groups, count, seed=seed) if count else []
+    test = 0.0 if crossed or held_out is not None else 0.15
+    split = split_pictures(dataset, groups, test=test, seed=seed)
+    return split.among(speaking), [each.among(speaking) for each in crossed]
+
+
+def _cross_validated(
+    setup: Setup,
+    splits: Sequence[Split],
+    truth: Learned,
+    resamples: int,
+    states: Path | None,
+    said: Callable[..., None] | None,
+) -> Measured:
+    """Train once for each fold, and measure all of them on what they left out."""
+    texts = setup.texts
+    labels: tuple[str, ...] = ()
+    if truth != "caption":
+        labels, answers = choices(setup.dataset, truth)
+        owners = [int(np.flatnonzero(answers == label)[0]) for label in range(len(labels))]
+    found = []
+    for number, split in enumerate(splits, 1):
+        if states is not None:
+            (states / f"fold-{number}").mkdir(exist_ok=True)
+        learned = setup.course.learn(
+            split.train,
+            split.validation,
+            states=None if states is None else states / f"fold-{number}",
+            on_step=None if said is None else partial(said, f"fold {number} of {len(splits)}"),
+        )
+        if learned.trained.stopped == "interrupted":
+            # There is no encoder yet that could be kept; the same command goes on here.
+            raise KeyboardInterrupt
+        if truth == "caption":
+            asked = np.unique(np.concatenate([texts.owned[i] for i in split.test]))
+            groups = [asked[[i]] for i in range(len(asked))]
+        else:
+            asked = np.arange(len(labels))
+            groups = [texts.owned[owner] for owner in owners]
+        after = learned.similarity(split.test, groups)
+        learned.rewind()
+        before = learned.similarity(split.test, groups)
+        found.append(Fold(split.test, asked, before, after))
+    if truth == "caption":
+        return measure_folds(setup.dataset, texts, found, resamples=resamples)
+    return measure_folds_of_labels(setup.dataset, labels, answers, found, resamples=resamples)
+
+
+def usual_schedule(method: Method, *, new: bool = False) -> Schedule:
+    """Return how training runs where nothing is said.
+
+    Parameters
+    ----------
+    method
+        What is trained.
+    new
+        Whether the encoder has learned nothing yet.
+    """
+    from pareja.training.loop import Schedule
+
+    if new:
+        return Schedule(learning_rate=1e-3)
+    if method == "head":
+        return Schedule(epochs=100, learning_rate=3e-4, patience=20)
+    if method == "lora":
+        # Small steps on small batches: a hundred pictures must give more than a few dozen steps.
+        return Schedule(epochs=40, batch_size=32, learning_rate=5e-4, patience=8)
+    return Schedule()
 
 
 def new_encoder(plan: Path | str, dataset: Pictures, folder: Path, *, seed: int = 0) -> None:
@@ -348,14 +420,3 @@ def _device(wanted: str | None) -> str:
 
     device, _ = choose(wanted)
     return "cpu" if device == "openvino" else device
-
-
-def _trainable(encoder: AnyEncoder, method: str) -> NetworkDualEncoder:
-    if isinstance(encoder, NetworkDualEncoder) and encoder.folder is not None:
-        if method == "lora" and find_spec("peft") is None:
-            raise MissingDependencyError("peft", "to learn low-rank adapters", "tune")
-        return encoder
-    raise EncoderError(
-        f"{encoder.name} has no weights that can be trained here. Name a dual encoder made of "
-        "networks, as 'clip-vit-b32' or the folder of one."
-    )

@@ -19,6 +19,8 @@ def tuned_to_json(result: Tuned) -> dict[str, Any]:
         "folder": str(result.folder),
         "fingerprint": str(result.encoder.image_fingerprint),
         "parts": dict(result.parts),
+        "folds": result.folds,
+        "kept": result.kept,
         "epochs": [
             {name: value if isfinite(value) else None for name, value in asdict(epoch).items()}
             for epoch in result.history

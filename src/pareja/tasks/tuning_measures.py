@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,11 @@ from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import embed_dataset, embed_sources
 from pareja.encoders.protocols import DualEncoder
 from pareja.tasks.evaluation import Truth, choices
+
+if TYPE_CHECKING:
+    from pareja.training.material import Texts
+
+Indices = NDArray[np.intp]
 
 Learned = Literal["caption", "label", "category"]
 """What pictures are paired with: their captions, or a prompt for their label or category."""
@@ -55,11 +60,11 @@ class Change:
     after: Estimate
     chance: float
     agreement: Agreement
-    pictures: NDArray[np.intp]
+    pictures: Indices
     hits_before: NDArray[np.float64]
     hits_after: NDArray[np.float64]
-    first_before: NDArray[np.intp]
-    first_after: NDArray[np.intp]
+    first_before: Indices
+    first_after: Indices
 
 
 @dataclass(frozen=True)
@@ -135,20 +140,46 @@ def _measure_captions(
     embedded = [embed_dataset(dataset, encoder, cache=cache) for encoder in (before, after)]
     kept = embedded[0].dataset
     similarities = [cosine_similarity(one.images, one.captions) for one in embedded]
-    scores = [retrieval(each, kept.owner, resamples=resamples) for each in similarities]
+    return _captions_changed(kept, tuple(kept.captions), kept.owner, similarities, resamples)
+
+
+def _captions_changed(
+    dataset: Dataset,
+    captions: tuple[str, ...],
+    owner: Indices,
+    similarities: Sequence[NDArray[np.float64]],
+    resamples: int,
+    blocks: Indices | None = None,
+) -> Measured:
+    """Compare two similarities of pictures and captions; candidates are those of the same block."""
+    scores = [retrieval(each, owner, resamples=resamples) for each in similarities]
     changes: dict[Measure, Change] = {}
     for axis, direction in enumerate(DIRECTIONS):
-        places = [placement(each, kept.owner, direction) for each in similarities]
+        places = [placement(each, owner, direction) for each in similarities]
+        chance = scores[0][axis].chance_recall[1]
+        if blocks is not None:
+            alone = [_block_chance(owner, blocks, block, axis) for block in np.unique(blocks)]
+            chance = float(np.concatenate(alone).mean())
         changes[direction] = _change(
             before=scores[0][axis].recall[1],
             after=scores[1][axis].recall[1],
-            chance=scores[0][axis].chance_recall[1],
+            chance=chance,
             pictures=places[0].pictures,
             hits=[place.hits(1) for place in places],
             first=[each.argmax(axis=1 - axis) for each in similarities],
             resamples=resamples,
         )
-    return Measured(kept, tuple(kept.captions), changes)
+    return Measured(dataset, captions, changes)
+
+
+def _block_chance(owner: Indices, blocks: Indices, block: int, axis: int) -> NDArray[np.float64]:
+    """Return for each query of a block the probability that a random candidate is right."""
+    captions = np.flatnonzero(blocks[owner] == block)
+    pictures, counts = np.unique(owner[captions], return_counts=True)
+    if axis:
+        return np.full(len(captions), 1 / len(pictures))
+    chances: NDArray[np.float64] = counts / len(captions)
+    return chances
 
 
 def _change(
@@ -156,9 +187,9 @@ def _change(
     before: Estimate,
     after: Estimate,
     chance: float,
-    pictures: NDArray[np.intp],
+    pictures: Indices,
     hits: Sequence[NDArray[np.float64]],
-    first: Sequence[NDArray[np.intp]],
+    first: Sequence[Indices],
     resamples: int,
 ) -> Change:
     agreement = hit_agreement(hits[1], hits[0], pictures, resamples, 0)
@@ -177,24 +208,130 @@ def _measure_labels(
     labels, answers = choices(dataset, truth)
     asked = np.flatnonzero(answers >= 0)
     sources = [dataset.records[i].source for i in asked]
-    scores, first = [], []
+    similarities = []
     for encoder in (before, after):
         images = embed_sources(sources, encoder, cache=cache)
         prompts = embed_labels(labels, encoder, templates=templates, cache=cache)
-        logits = encoder.logits(cosine_similarity(images.vectors, prompts))
-        probabilities = activations(logits.astype(np.float64))["softmax"]
-        right = answers[asked][images.indices]
-        scores.append(classification(probabilities, right, labels, resamples=resamples))
-        first.append(probabilities.argmax(axis=1))
+        similarities.append(cosine_similarity(images.vectors, prompts))
     kept = asked[images.indices]
+    records = tuple(dataset.records[i] for i in kept)
+    dataset = replace(dataset, records=records)
+    return _labels_changed(dataset, tuple(labels), answers[kept], similarities, resamples)
+
+
+def _labels_changed(
+    dataset: Dataset,
+    labels: tuple[str, ...],
+    answers: Indices,
+    similarities: Sequence[NDArray[np.floating]],
+    resamples: int,
+) -> Measured:
+    scores = [
+        # The scale of the logits does not matter for what comes first.
+        classification(
+            activations(each.astype(np.float64))["softmax"], answers, labels, resamples=resamples
+        )
+        for each in similarities
+    ]
     change = _change(
         before=scores[0].top1,
         after=scores[1].top1,
         chance=scores[0].chance_top1,
-        pictures=np.arange(len(kept)),
+        pictures=np.arange(len(answers)),
         hits=[score.correct for score in scores],
-        first=first,
+        first=[each.argmax(axis=1) for each in similarities],
         resamples=resamples,
     )
-    records = tuple(dataset.records[i] for i in kept)
-    return Measured(replace(dataset, records=records), tuple(labels), {"accuracy": change})
+    return Measured(dataset, labels, {"accuracy": change})
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The pictures that one training of a cross-validation did not learn from.
+
+    Parameters
+    ----------
+    pictures
+        Which, ``(n,)``.
+    texts
+        What they choose among, as rows of all texts, ``(m,)``.
+    before, after
+        Their similarity in both states, ``(n, m)``.
+    """
+
+    pictures: Indices
+    texts: Indices
+    before: NDArray[np.floating]
+    after: NDArray[np.floating]
+
+
+def measure_folds(
+    dataset: Dataset, texts: Texts, folds: Sequence[Fold], *, resamples: int = 2000
+) -> Measured:
+    """Measure the trainings of a cross-validation together, each on the pictures it left out.
+
+    Pictures and captions search each other within their fold: an encoder that learned from a
+    caption must not be asked whether it is the right one. Chance is that of a fold, too.
+
+    Parameters
+    ----------
+    dataset
+        Every picture.
+    texts
+        Its captions.
+    folds
+        Every training.
+    resamples
+        Of the bootstrap behind every interval.
+    """
+    pictures = np.concatenate([fold.pictures for fold in folds])
+    captions = [(i, int(text)) for i in pictures for text in texts.owned[i]]
+    position = {int(picture): row for row, picture in enumerate(pictures)}
+    owner = np.array([position[int(i)] for i, _ in captions], np.intp)
+    blocks = np.repeat(np.arange(len(folds)), [len(fold.pictures) for fold in folds])
+    similarities = []
+    for state in ("before", "after"):
+        # Below every cosine: what lies in another fold is never found.
+        whole = np.full((len(pictures), len(captions)), -2.0)
+        for block, fold in enumerate(folds):
+            columns = np.flatnonzero(blocks[owner] == block)
+            found = np.searchsorted(fold.texts, [captions[column][1] for column in columns])
+            rows = np.flatnonzero(blocks == block)
+            whole[np.ix_(rows, columns)] = getattr(fold, state)[:, found]
+        similarities.append(whole)
+    records = tuple(dataset.records[i] for i in pictures)
+    said = tuple(texts.texts[text] for _, text in captions)
+    kept = replace(dataset, records=records)
+    return _captions_changed(kept, said, owner, similarities, resamples, blocks)
+
+
+def measure_folds_of_labels(
+    dataset: Dataset,
+    labels: Sequence[str],
+    answers: Indices,
+    folds: Sequence[Fold],
+    *,
+    resamples: int = 2000,
+) -> Measured:
+    """Measure the trainings of a cross-validation on labels, as `measure_folds` on captions.
+
+    Parameters
+    ----------
+    dataset
+        Every picture.
+    labels
+        What the columns of each fold's similarity are.
+    answers
+        The label of each picture, by position.
+    folds
+        Every training.
+    resamples
+        Of the bootstrap behind every interval.
+    """
+    pictures = np.concatenate([fold.pictures for fold in folds])
+    similarities = [
+        np.concatenate([fold.before for fold in folds]),
+        np.concatenate([fold.after for fold in folds]),
+    ]
+    kept = replace(dataset, records=tuple(dataset.records[i] for i in pictures))
+    return _labels_changed(kept, tuple(labels), answers[pictures], similarities, resamples)

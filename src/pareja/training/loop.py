@@ -48,6 +48,8 @@ class Schedule:
         How strongly weights are drawn back to where they began: ``pull * |W - W0|^2``.
     patience
         Epochs without a better validation score after which training ends; 0 never ends early.
+    keep
+        How much it counts that the embeddings of `Anchors` stay as they are.
     train_scale
         Whether the logits' scale (and bias) are trained too.
     seed
@@ -61,6 +63,7 @@ class Schedule:
     weight_decay: float = 0.01
     pull: float = 0.0
     patience: int = 5
+    keep: float = 4.0
     train_scale: bool = True
     seed: int = 0
 
@@ -84,6 +87,27 @@ class Pairs:
         """Return whether text j is right for picture i, ``(n, n)``."""
         said = self.meaning[texts]
         return np.stack([np.isin(said, self.meaning[self.texts[i]]) for i in pictures])
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Pictures and texts whose embeddings should stay where they are while others are learned.
+
+    Every step takes some of them and adds ``weight * (1 - cosine)`` between the embedding before
+    training and now, so that what was known is forgotten less (Li and Hoiem 2016, "learning
+    without forgetting", with embeddings in the place of answers).
+
+    Parameters
+    ----------
+    pictures, texts
+        Their rows in the two towers.
+    weight
+        How much that counts beside the loss.
+    """
+
+    pictures: Indices
+    texts: Indices
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -141,12 +165,22 @@ class Trainer:
         Scale and bias of the logits at the start.
     schedule
         How training runs.
+    anchors
+        What should stay as it is; None lets everything move.
     """
 
     def __init__(
-        self, image: Side, text: Side, loss: Loss, terms: tuple[float, float], schedule: Schedule
+        self,
+        image: Side,
+        text: Side,
+        loss: Loss,
+        terms: tuple[float, float],
+        schedule: Schedule,
+        anchors: Anchors | None = None,
     ) -> None:
         self.image, self.text, self.loss, self.schedule = image, text, loss, schedule
+        self.anchors = anchors
+        self._anchored: list[tuple[Side, Indices, NDArray[np.float32]]] = []
         scale, bias = terms
         self.log_scale = torch.nn.Parameter(torch.tensor(math.log(scale), device=image.device))
         self.bias = torch.nn.Parameter(torch.tensor(float(bias), device=image.device))
@@ -233,6 +267,20 @@ class Trainer:
                     torch.autograd.backward(side.embed(rows[part]), gradient[part])
         return float(loss.detach())
 
+    def _hold(self, count: int, rng: np.random.Generator) -> float:
+        """Add the gradients of what should stay as it is, on some of it; return that loss."""
+        assert self.anchors is not None  # noqa: S101  (asked by the only caller)
+        total = 0.0
+        for side, rows, before in self._anchored:
+            some = rng.choice(len(rows), min(count, len(rows)), replace=False)
+            for part in np.array_split(some, math.ceil(len(some) / (self.schedule.chunk or count))):
+                wanted = torch.from_numpy(before[part]).to(side.device)
+                moved = 1 - (side.embed(rows[part]) * wanted).sum(dim=1)
+                loss = self.anchors.weight * moved.sum() / len(some)
+                torch.autograd.backward(loss)
+                total += float(loss.detach())
+        return total
+
     def _pulled(self, loss: torch.Tensor) -> torch.Tensor:
         if not self.schedule.pull:
             return loss
@@ -278,6 +326,11 @@ class Trainer:
         total = per_epoch * schedule.epochs
         self.image.prepare()
         self.text.prepare()
+        if self.anchors is not None:
+            held = (self.image, self.anchors.pictures), (self.text, self.anchors.texts)
+            self._anchored = [
+                (side, rows, side.embed_all(rows)) for side, rows in held if len(rows)
+            ]
         run = _read_state(folder)
         if run is None:
             before = Epoch(0, math.nan, validate(), 0.0, self.terms()[0], 0.0)
@@ -332,6 +385,8 @@ class Trainer:
         self.text.module.train()
         self.optimizer.zero_grad()
         loss = self.backward(batch, texts, pairs.same(batch, texts))
+        if self.anchors is not None:
+            loss += self._hold(len(batch), rng)
         if math.isfinite(loss):
             torch.nn.utils.clip_grad_norm_(list(self.named.values()), 1.0)
             self.optimizer.step()

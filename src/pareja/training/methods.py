@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pareja.encoders.adapters import NOTES
 from pareja.encoders.backends.network import Modality, Network
-from pareja.encoders.protocols import Pixels
+from pareja.encoders.protocols import AnyEncoder, DualEncoder, Pixels
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import EncoderError
 from pareja.training.cuts import blocks_of
@@ -23,8 +23,9 @@ from pareja.training.material import token_rows
 from pareja.training.sides import Side, feature_reader, picture_reader, text_reader
 from pareja.training.whole import write_model
 
-Method = Literal["lora", "full", "projection"]
-"""Which weights are trained: low-rank changes of the attention, all, or the last matrix."""
+Method = Literal["lora", "full", "projection", "head"]
+"""What is trained: low-rank changes of the attention, all weights, the last matrix, or linear maps
+on top of the encoder."""
 
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -44,11 +45,15 @@ class Adaptation:
         Its towers over the pictures and texts that are given.
     save
         Writes what was trained to a folder that exists, with the logits' scale and bias.
+    before
+        What it is measured against: the encoder that is adapted, or the head that training begins
+        with.
     """
 
     image: Side
     text: Side
     save: Callable[[Path, tuple[float, float]], None]
+    before: DualEncoder
 
 
 def begin(
@@ -131,7 +136,7 @@ def begin(
             save_adapter(folder, list(modules.values()), _repository(encoder))
         _write_notes(folder, encoder, method, terms)
 
-    return Adaptation(sides["image"], sides["text"], save)
+    return Adaptation(sides["image"], sides["text"], save, encoder)
 
 
 def _free(module: torch.nn.Module, last: int | None) -> int:
@@ -201,7 +206,7 @@ def _projection(side: Side, network: Network, device: str) -> Side:
     )
 
 
-def _name(encoder: NetworkDualEncoder) -> str:
+def lasting_name(encoder: AnyEncoder) -> str:
     """Return what loads the encoder again from anywhere: its name, or its folder's whole path."""
     folder = Path(encoder.name).expanduser()
     return str(folder.resolve()) if folder.is_dir() else encoder.name
@@ -210,7 +215,7 @@ def _name(encoder: NetworkDualEncoder) -> str:
 def _repository(encoder: NetworkDualEncoder) -> str:
     """Return what PEFT calls the base: the repository on the hub, or the folder."""
     local = Path(encoder.name).expanduser().is_dir()
-    return _name(encoder) if local else encoder.fingerprint.model
+    return lasting_name(encoder) if local else encoder.fingerprint.model
 
 
 def _write_notes(
@@ -218,7 +223,7 @@ def _write_notes(
 ) -> None:
     notes = {
         "base": {
-            "name": _name(encoder),
+            "name": lasting_name(encoder),
             "repository": _repository(encoder),
             "fingerprint": encoder.fingerprint.digest,
         },

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pareja.datasets.duplicates import Looks, looks, near_duplicates
 from pareja.datasets.formats.places import split_named
 from pareja.datasets.images import decode_image
-from pareja.datasets.records import Dataset
+from pareja.datasets.records import Dataset, Record
 from pareja.errors import DatasetError, ImageError
 
 Indices = NDArray[np.intp]
@@ -35,13 +35,21 @@ class Split:
     test
         Looked at once, after everything was chosen; may be empty.
     by
-        ``"splits"`` where the dataset's own splits said it, ``"chance"`` otherwise.
+        ``"splits"`` where the dataset's own splits said it, ``"folds"`` in a cross-validation,
+        ``"chance"`` otherwise.
     """
 
     train: Indices
     validation: Indices
     test: Indices
     by: str
+
+    def among(self, pictures: Indices) -> Split:
+        """Return the same split without pictures that are not among these, given rising."""
+        train, validation, test = (
+            np.intersect1d(part, pictures) for part in (self.train, self.validation, self.test)
+        )
+        return Split(train, validation, test, self.by)
 
 
 def groups_of(dataset: Dataset) -> Indices:
@@ -71,9 +79,23 @@ def groups_of(dataset: Dataset) -> Indices:
     return groups
 
 
+def refuse_few(dataset: Dataset) -> None:
+    """Raise `DatasetError` where there are too few pictures to learn from some of them."""
+    if len(dataset) < LEAST:
+        raise DatasetError(
+            f"{dataset.name}: {len(dataset)} pictures are too few to learn from some and measure "
+            f"on others. At least {LEAST} are needed."
+        )
+
+
+def has_splits(dataset: Dataset) -> bool:
+    """Whether every record names its split: train, validation or test."""
+    return all(split_named(record.split or "") for record in dataset)
+
+
 def split_pictures(
     dataset: Dataset,
-    groups: Callable[[Dataset], Sequence[int] | Indices] = groups_of,
+    groups: Sequence[int] | Indices,
     *,
     validation: float = 0.15,
     test: float = 0.15,
@@ -86,8 +108,7 @@ def split_pictures(
     dataset
         If every record names its split (train, validation or test), that is the split.
     groups
-        Returns a number for each picture, ``(n,)``; equal numbers stay together. It is not asked
-        where the dataset names its splits.
+        Equal numbers stay together, ``(n,)``; not looked at where the dataset names its splits.
     validation, test
         Their shares of the pictures, in [0, 1); 0 leaves `test` empty.
     seed
@@ -98,16 +119,11 @@ def split_pictures(
     DatasetError
         If there are too few pictures, or a split of the dataset has fewer than two.
     """
-    named = [split_named(record.split or "") for record in dataset]
-    if all(named):
-        return _by_column(dataset, named)
+    if has_splits(dataset):
+        return _by_column(dataset, [split_named(record.split or "") for record in dataset])
+    refuse_few(dataset)
     count = len(dataset)
-    if count < LEAST:
-        raise DatasetError(
-            f"{dataset.name}: {count} pictures are too few to learn from some and measure on "
-            f"others. At least {LEAST} are needed."
-        )
-    numbers = np.asarray(groups(dataset))
+    numbers = np.asarray(groups)
     order = np.random.default_rng(seed).permutation(np.unique(numbers))
     wanted = {"test": round(test * count), "validation": max(round(validation * count), 2)}
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
@@ -123,6 +139,58 @@ def split_pictures(
     return Split(
         **{name: np.array(sorted(part), np.intp) for name, part in parts.items()}, by="chance"
     )
+
+
+def fold_pictures(
+    dataset: Dataset,
+    groups: Sequence[int] | Indices,
+    count: int,
+    *,
+    validation: float = 0.15,
+    seed: int = 0,
+) -> list[Split]:
+    """Split a dataset several times, so that each picture is in one test part.
+
+    Parameters
+    ----------
+    dataset
+        Its own splits do not count.
+    groups
+        Equal numbers stay together, ``(n,)``.
+    count
+        How many folds, at least 2.
+    validation
+        The share of the validation part in what a fold leaves, in (0, 1).
+    seed
+        Of the draw.
+
+    Raises
+    ------
+    DatasetError
+        If there are too few pictures.
+    """
+    numbers = np.asarray(groups)
+    sizes = np.bincount(numbers, minlength=len(numbers))
+    order = np.random.default_rng(seed).permutation(np.unique(numbers))
+    held: list[list[int]] = [[] for _ in range(count)]
+    # The largest groups first, each to the fold that has fewest: folds of one size.
+    for group in sorted(order, key=lambda group: -sizes[group]):
+        min(held, key=len).extend(np.flatnonzero(numbers == group).tolist())
+    splits = []
+    for test in held:
+        rest = np.setdiff1d(np.arange(len(dataset)), test)
+        left = replace(dataset, records=tuple(_unsplit(dataset.records[i]) for i in rest))
+        inner = split_pictures(left, numbers[rest], validation=validation, test=0.0, seed=seed)
+        splits.append(
+            Split(
+                rest[inner.train], rest[inner.validation], np.array(sorted(test), np.intp), "folds"
+            )
+        )
+    return splits
+
+
+def _unsplit(record: Record) -> Record:
+    return replace(record, extra={k: v for k, v in record.extra.items() if k != "split"})
 
 
 def _by_column(dataset: Dataset, named: Sequence[str | None]) -> Split:

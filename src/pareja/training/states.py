@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pareja.datasets.records import Dataset
-from pareja.encoders.towers import NetworkDualEncoder
+from pareja.encoders.protocols import Encoder
 from pareja.errors import OutputError
 
 
-def identity(dataset: Dataset, base: NetworkDualEncoder, *settings: Any) -> str:
+def identity(dataset: Dataset, base: Encoder, *settings: Any) -> str:
     """Return what a training that goes on must agree in with the one that was begun."""
     records = [(r.file_name, r.captions, r.label, r.category) for r in dataset]
-    described = repr((base.fingerprint.digest, records, settings))
+    described = repr(
+        (base.image_fingerprint.digest, base.text_fingerprint.digest, records, settings)
+    )
     return sha256(described.encode()).hexdigest()
 
 

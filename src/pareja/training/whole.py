@@ -57,7 +57,7 @@ def write_model(
     save_file(weights, folder / WEIGHTS[0], metadata={"format": "pt"})
 
 
-def merge(encoder: NetworkDualEncoder, folder: Path) -> None:
+def write_merged(encoder: NetworkDualEncoder, folder: Path) -> None:
     """Write an encoder, its adapter merged into the weights, as a plain folder of transformers.
 
     Parameters
