@@ -66,7 +66,8 @@ class Predictor:
         space
             The fingerprint of the encoder that made `pictures`, where these are bare vectors.
         cache
-            Whether embeddings are looked up and kept, as `pareja.embed` says.
+            Whether embeddings are looked up in the user's cache, and kept there; or the
+            `pareja.embedding.EmbeddingCache` to use.
 
         Returns
         -------
@@ -102,14 +103,28 @@ class Predictor:
 
         Parameters
         ----------
-        pictures, space, cache
-            The same as those of `predict`, which tells what is raised as well.
+        pictures
+            One picture or many, in every form that `pareja.embed` takes; or what it returned.
+        space
+            The fingerprint of the encoder that made `pictures`, where these are bare vectors.
+        cache
+            Whether embeddings are looked up in the user's cache, and kept there; or the
+            `pareja.embedding.EmbeddingCache` to use.
 
         Returns
         -------
         ndarray
             ``(n, k)`` in [0, 1], columns in the order of `classes_`; ``(k,)`` where one picture
             was given. Rows sum to 1 unless each label has a probability of its own.
+
+        Raises
+        ------
+        ImageError
+            If a picture cannot be read, since every picture gets an answer.
+        FingerprintMismatchError
+            If vectors were given that lie in another space.
+        InputError
+            If something else was given.
         """
         embedded = self._embedded(pictures, space, cache)
         shares = self.classified(embedded.rows).probabilities

@@ -114,7 +114,7 @@ def checked_templates(templates: Sequence[str], where: str = "") -> tuple[str, .
 
 
 def find_labels(given: str | Iterable[str], *, least: int = 2) -> tuple[str, ...]:
-    """Return labels that are written as `read_labels` says, or listed.
+    """Return labels: of a list, of a text with commas between them, or of a file.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def read_labels(given: str, *, least: int = 2) -> tuple[str, ...]:
     Raises
     ------
     LabelError
-        As `checked_labels` does, and if the file cannot be read.
+        If there are fewer, two are the same but for case, or the file cannot be read.
 
     Examples
     --------
@@ -187,7 +187,9 @@ def split_labels(written: str) -> list[str]:
 
 
 def join_labels(labels: Iterable[str]) -> str:
-    """Return labels as `split_labels` reads them.
+    """Return labels in one text, with commas between them and quotes where a label has one.
+
+    `split_labels` reads it.
 
     Examples
     --------

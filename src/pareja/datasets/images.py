@@ -166,8 +166,12 @@ def image_size(
 
     Parameters
     ----------
-    source, max_pixels, name
-        As for `decode_image`.
+    source
+        Where the picture is. A file object is read from where it stands.
+    max_pixels
+        Largest width times height that is accepted.
+    name
+        What errors call the picture, where the source does not say it well.
 
     Returns
     -------

@@ -79,7 +79,8 @@ def embed(
     space
         The fingerprint of the encoder that made `pictures`, where these are bare vectors.
     device
-        What a model that is named here runs on, as `pareja.load` says.
+        What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
     batch_size
         Pictures that the model gets at once; 32 by default.
     workers
@@ -171,10 +172,16 @@ def embed_texts(
     texts
         One text or many. What `embed_texts` returned is returned as it is, if it lies in the space
         of `model`.
-    model, device, cache
-        The same as those of `embed`.
+    model
+        An encoder, or what `pareja.load` takes: a name, a folder.
+    device
+        What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
     batch_size
         Texts that the model gets at once; 32 by default.
+    cache
+        Whether embeddings are looked up in the user's cache, and kept there; or the
+        `pareja.embedding.EmbeddingCache` to use.
 
     Returns
     -------

@@ -78,8 +78,12 @@ def embed_paths(
         Of a dataset only this part, as ``test``; by default all.
     cache
         Embeddings of earlier runs. Without one, nothing outlasts the run but the file.
-    batch_size, workers, progress
-        As for `pareja.embedding.pipeline.stream_images`.
+    batch_size
+        Pictures that the encoder gets at once; 32 by default.
+    workers
+        Decoding threads; by default one a core.
+    progress
+        Called after each batch, in the caller's thread.
     force
         Replace a file that exists.
 

@@ -119,7 +119,7 @@ class SharedEncoder(ImageEncoderBase, TextEncoderBase):
     encoder
         The encoder; it is called by one thread at a time.
     on_batch
-        As for `Batcher`.
+        Called with the number of requests and of items of each run.
     """
 
     def __init__(self, encoder: Encoder, on_batch: OnBatch | None = None) -> None:

@@ -307,7 +307,7 @@ class Engine:
         Problem
             If nothing is asked for, or what is asked for is not here, or no longer.
         ParejaError
-            As `Collection.search` does.
+            If the collection or the encoder cannot answer.
         """
         if ask.is_empty and image is None:
             raise Problem(422, "empty_query")

@@ -45,8 +45,16 @@ def check(
         A dual encoder, or what `pareja.load` takes, to be asked whether captions match another
         picture better than their own, and whether a picture may be unfit for a classroom; None
         leaves that out.
-    device, batch_size, cache, progress
-        The same as those of `pareja.embed`.
+    device
+        What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
+    batch_size
+        Pictures that the model gets at once; 32 by default.
+    cache
+        Whether embeddings are looked up in the user's cache, and kept there; or the
+        `pareja.embedding.EmbeddingCache` to use.
+    progress
+        Called after each batch, in the caller's thread.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def pack(
     out
         The zip to write; by default the dataset's name with ``.zip``.
     profile
-        The rules that it must pass, as `check` takes them.
+        The rules that it must pass: ``"general"``, ``"course"``, or rules of your own.
     force
         Replace a file that exists.
 
@@ -144,8 +152,7 @@ def check_with_encoder(
     profile
         Which rules apply.
     batch_size
-        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
-        it.
+        Pictures that the encoder gets at once; 32 by default.
     cache
         Embeddings of earlier runs.
     progress

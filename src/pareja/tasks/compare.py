@@ -180,13 +180,15 @@ def compare(
         The column that says what a picture shows, ``"label"`` or ``"category"``; by default
         labels, and categories where no picture has a label.
     labels
-        The choices, as `pareja.classify` takes them; by default every label that occurs.
+        The choices: a list, ``"cat,dog"``, or the path of a file with one label a line; by default
+        every label that occurs.
     price
         Of one core for one hour, in any currency.
     resamples, seed
         Of the bootstrap behind every interval.
     device
-        What models that are named here run on, as `pareja.load` says.
+        What models that are named here run on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
     batch_size
         Pictures that a model gets at once, 32 by default; speed is measured so too.
     cache

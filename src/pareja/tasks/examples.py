@@ -104,8 +104,7 @@ def gather_examples(
     templates
         Prompts for the labels.
     batch_size
-        Pictures that the encoder gets at once, as `pareja.embedding.pipeline.stream_images` takes
-        it.
+        Pictures that the encoder gets at once; 32 by default.
     cache
         Embeddings of earlier runs.
     progress

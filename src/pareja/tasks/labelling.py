@@ -156,8 +156,16 @@ def classify(
         The fingerprint of the encoder that made `pictures`, where these are bare vectors.
     resamples, seed
         Of the bootstrap behind every interval.
-    device, batch_size, cache, progress
-        The same as those of `pareja.embed`.
+    device
+        What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
+    batch_size
+        Pictures that the model gets at once; 32 by default.
+    cache
+        Whether embeddings are looked up in the user's cache, and kept there; or the
+        `pareja.embedding.EmbeddingCache` to use.
+    progress
+        Called after each batch, in the caller's thread.
 
     Returns
     -------

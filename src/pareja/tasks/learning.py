@@ -91,11 +91,20 @@ def learn(
         ``"knn"``, ``"prototype"``, ``"linear-probe"``, ``"tip-adapter"`` or ``"tip-adapter-f"``; by
         default Tip-Adapter, and a linear probe where the model has no words in the pictures' space.
     labels
-        Which labels, as `pareja.classify` takes them; by default all that a picture has.
+        Which labels: a list, ``"cat,dog"``, or the path of a file with one label a line; by
+        default all that a picture has.
     templates
         Prompts for the labels, where the method starts from words.
-    device, batch_size, cache, progress
-        The same as those of `pareja.embed`.
+    device
+        What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
+    batch_size
+        Pictures that the model gets at once; 32 by default.
+    cache
+        Whether embeddings are looked up in the user's cache, and kept there; or the
+        `pareja.embedding.EmbeddingCache` to use.
+    progress
+        Called after each batch, in the caller's thread.
 
     Returns
     -------
@@ -165,20 +174,43 @@ def fewshot(
 
     Parameters
     ----------
-    data, truth, model, labels, templates
-        The same as those of `learn`.
+    data
+        A dataset, its name or its place; or pictures in every form that `pareja.embed` takes, with
+        `truth`; or what `pareja.embed` returned.
+    truth
+        The column that says what a picture shows, ``"label"`` or ``"category"``; or a label for
+        each picture. By default labels, and categories where no picture has a label.
+    model
+        What embeds the pictures, and the labels for zero-shot: an encoder, or what `pareja.load`
+        takes.
     features
-        Another model, whose pictures are learned from; words then come from `model` alone.
+        Another model, which embeds the examples and the tests; words then come from `model` alone.
     methods
-        One, or several; by default every one that can be used.
+        One, or several, of ``"knn"``, ``"prototype"``, ``"linear-probe"``, ``"tip-adapter"`` and
+        ``"tip-adapter-f"``; by default all that need no words, and all five where the model's
+        words share a space with its pictures.
+    labels
+        Which labels: a list, ``"cat,dog"``, or the path of a file with one label a line; by
+        default all that a picture has.
     shots
         Examples a label; by default those of 1, 2, 4, 8 and 16 that the labels allow.
     seeds
         How many times examples are drawn.
-    seed, resamples
-        Of the draws, and of the bootstrap behind the intervals.
-    device, batch_size, cache
-        The same as those of `pareja.embed`.
+    templates
+        Prompts with ``{}`` for the label: a list, one template, the name of a set
+        (`pareja.classifiers.prompts.template_sets`), or a file of templates.
+    seed
+        Of the draws and of the bootstrap. The same seed gives the same numbers.
+    resamples
+        Of the bootstrap behind the intervals.
+    device
+        What models that are named here run on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
+    batch_size
+        Pictures that the model gets at once; 32 by default.
+    cache
+        Whether embeddings are looked up in the user's cache, and kept there; or the
+        `pareja.embedding.EmbeddingCache` to use.
     progress
         Called with the title of each stage, and with its progress.
 
@@ -186,8 +218,15 @@ def fewshot(
     ------
     LabelError
         If fewer than two labels have a picture more than the most shots.
-    DatasetError, EncoderError, FingerprintMismatchError, InputError
-        The same as those of `learn`.
+    DatasetError
+        If no picture has a label.
+    EncoderError
+        If a model cannot be loaded, embeds no pictures, or has no words for a method that was
+        named.
+    FingerprintMismatchError
+        If vectors were given that lie in another space than the model's.
+    InputError
+        If `truth` has another length than `data`.
     """
     dataset, rows, column = _told(data, truth, model)
     with opened(cache) as kept:

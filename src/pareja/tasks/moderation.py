@@ -136,8 +136,14 @@ def flag(
 
     Parameters
     ----------
-    images, encoder, prompts, cache
-        As in `moderation_scores`.
+    images
+        Embeddings of the pictures by `encoder`, ``(n, dim)``.
+    encoder
+        The dual encoder that made them.
+    prompts
+        What is looked for; by default `default_prompts`.
+    cache
+        Embeddings of earlier runs, of texts.
     threshold
         Score from which a picture is flagged, in [0, 1]. At one half the flag's texts together
         outweigh everything else.
@@ -250,8 +256,16 @@ def moderate(
         What is looked for; by default `default_prompts`.
     space
         The fingerprint of the encoder that made `pictures`, where these are bare vectors.
-    device, batch_size, cache, progress
-        The same as those of `pareja.embed`.
+    device
+        What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
+    batch_size
+        Pictures that the model gets at once; 32 by default.
+    cache
+        Whether embeddings are looked up in the user's cache, and kept there; or the
+        `pareja.embedding.EmbeddingCache` to use.
+    progress
+        Called after each batch, in the caller's thread.
 
     Raises
     ------

@@ -93,7 +93,8 @@ def study(
     seed, permutations, resamples
         Seed and number of the random draws. The same seed gives the same numbers.
     device
-        What models that are named here run on, as `pareja.load` says.
+        What models that are named here run on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
     batch_size
         Pictures that a model gets at once; 32 by default.
     cache

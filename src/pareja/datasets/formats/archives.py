@@ -135,7 +135,8 @@ def open_archive(path: Path) -> tuple[ZipFile, Mapping[str, ZipInfo]]:
     Raises
     ------
     DatasetError
-        As `ZipTree`.
+        If it is no zip, is damaged or encrypted, or is built to do harm: names that lead out of it,
+        two files of one name, sizes far beyond what pictures have.
     """
     try:
         status = path.stat()

@@ -31,7 +31,7 @@ class HubSource:
     Parameters
     ----------
     repository
-        As ``owner/name``.
+        Name of the dataset on the hub, ``owner/name``.
     split
         The split.
     row

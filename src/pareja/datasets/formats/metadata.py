@@ -99,7 +99,8 @@ def sample_rows(name: str, content: bytes, limit: int) -> list[Mapping[str, obje
     Parameters
     ----------
     name
-        As for `read_rows`.
+        The file's name; the ending says whether it is a spreadsheet, or holds JSON lines, a JSON
+        list of objects, or delimited text.
     content
         The file's bytes.
     limit

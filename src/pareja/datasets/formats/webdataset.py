@@ -134,7 +134,8 @@ def read_webdataset(
     Parameters
     ----------
     location
-        As `shards_of`.
+        A tar, a folder of tars and of folders of them, or a pattern with ranges, as
+        ``shard-{000..003}.tar``.
     name
         The dataset's name.
     reading
