@@ -30,10 +30,30 @@ or `` `truth='category'` ``. The command line prints its option in that place.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 PARAMETER = re.compile(r"`(?P<name>[a-z][a-z_]*)(?:=(?P<value>[^`]+))?`")
 """A parameter that a message names, and the value to give it, as Python writes it."""
+
+
+def some_of(names: Iterable[str], most: int = 5) -> str:
+    """Return names for a message in any language: the first, and how many more there are.
+
+    Parameters
+    ----------
+    names
+        The names.
+    most
+        How many are shown.
+
+    Examples
+    --------
+    >>> some_of(["cat", "dog"]), some_of("abcde", most=3), some_of([])
+    ('cat, dog', 'a, b, c … (+2)', '-')
+    """
+    every = list(names)
+    more = f" … (+{len(every) - most})" if len(every) > most else ""
+    return ", ".join(every[:most]) + more or "-"
 
 
 class ParejaError(Exception):

@@ -17,7 +17,7 @@ from io import BufferedRandom
 from pathlib import Path
 from uuid import uuid4
 
-from pareja.errors import OutputError
+from pareja.errors import OutputError, some_of
 
 MARKER = ".pareja-output"
 """Name of the list, in ``sha256sum`` format, of what `staged_directory` wrote into a folder."""
@@ -270,10 +270,9 @@ def _refuse_foreign_content(target: Path, out: Path | str, force: bool) -> None:
         if name != MARKER and (name not in written or not _holds(target / name, written[name]))
     ]
     if foreign:
-        names = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if foreign[3:] else "")
         raise OutputError(
-            f"{out} holds files that were added or edited since pareja wrote it: {names}. "
-            "Move them away, or choose another folder."
+            f"{out} holds files that were added or edited since pareja wrote it: "
+            f"{some_of(foreign)}. Move them away, or choose another folder."
         )
 
 

@@ -289,7 +289,7 @@ def test_what_is_not_compared_is_said_with_what_to_do(pareja: Pareja, told: Path
     assert json.loads(unlabelled.out)["left_out"] == 1
     none = pareja("compare", told, "--labels", "cat,dog")
     assert (none.status, none.out, none.err.count("\n")) == (1, "", 1)
-    assert "the dataset's own begin with red, green" in none.err
+    assert "the dataset's own are red, green" in none.err
     single = pareja("compare", told, "--labels", "red")
     assert (single.status, single.err.count("\n")) == (1, 1)
     assert "'pareja classify --unknown'" in single.err

@@ -18,7 +18,7 @@ from pareja.encoders.protocols import Encoder
 from pareja.errors import ModelUnavailableError
 from pareja.search import Collection
 from pareja.server import Limits, create_app
-from pareja.server.problems import named
+from pareja.server.problems import unknown_field
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -242,4 +242,4 @@ def test_a_picture_that_an_encoder_has_not_seen_is_no_start(
 
 
 def test_long_lists_of_names_are_cut() -> None:
-    assert named(map(str, range(21))).endswith("18, 19, …")
+    assert unknown_field("q", map(str, range(22))).detail.endswith(" 18, 19 … (+2).")

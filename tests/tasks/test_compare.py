@@ -155,8 +155,8 @@ def test_what_cannot_be_compared_is_said(labelled_colours: Dataset, colours: Col
     with pytest.raises(DatasetError) as stranger:
         compare(labelled_colours, [colours], templates=TEMPLATES, labels=["cat", "dog"])
     assert str(stranger.value) == (
-        "colours: no picture has one of the labels cat, dog; the dataset's own begin with red, "
-        "green, blue, yellow, white. Use those, or leave `labels` out."
+        "colours: no picture has one of the labels cat, dog; the dataset's own are red, "
+        "green, blue, yellow, white … (+3). Use those, or leave `labels` out."
     )
     alike = [replace(record, label="red") for record in labelled_colours]
     with pytest.raises(LabelError, match=r"colours: 'red' is the only label.* `truth='category'`"):

@@ -30,11 +30,11 @@ from pareja.cli.console import (
     print_json,
     print_warning,
     progress_bars,
-    some_of,
     stdout,
     warn_of_skipped,
 )
 from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
+from pareja.errors import some_of
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod

@@ -23,11 +23,11 @@ from pareja.cli.console import (
     interval,
     print_json,
     print_warning,
-    some_of,
     stdout,
     warn_of_skipped,
 )
 from pareja.cli.reporting import print_reports, reporting
+from pareja.errors import some_of
 
 if TYPE_CHECKING:
     from pareja.tasks.compare import ModelComparison

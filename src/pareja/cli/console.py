@@ -54,7 +54,6 @@ def not_empty(given: Given) -> Given:
     return given
 
 
-_NAMED = 5
 _CLASSIFIER_HELP = "What 'pareja fewshot --save' learned: it gives each picture one of its labels."
 
 DatasetArgument = Annotated[
@@ -212,18 +211,6 @@ def warn_of_skipped(skipped: Sequence[tuple[str, str]]) -> None:
     """Name the pictures that did not decode on standard error."""
     for path, reason in skipped:
         print_warning(f"{path}: {reason}; left out")
-
-
-def some_of(names: Sequence[str]) -> str:
-    """Return names for a sentence, the first five where there are many.
-
-    Examples
-    --------
-    >>> some_of(["a", "b"]), some_of(list("abcdefg"))
-    ('a, b', 'a, b, c, d, e (and 2 more)')
-    """
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" (and {more} more)" if more > 0 else "")
 
 
 def opened_cache(wanted: bool) -> EmbeddingCache | nullcontext[None]:

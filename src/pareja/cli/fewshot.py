@@ -25,12 +25,12 @@ from pareja.cli.console import (
     opened_cache,
     print_json,
     progress_bars,
-    some_of,
     stderr,
     stdout,
     warn_of_skipped,
 )
 from pareja.cli.output import refuse_own_files, staged_output
+from pareja.errors import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

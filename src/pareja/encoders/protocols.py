@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pareja.errors import some_of
+
 Embeddings = NDArray[np.float32]
 """float32, shape ``(n, dim)``; rows have length 1 unless a name says ``raw``."""
 
@@ -40,10 +42,9 @@ def warn_of_truncation(encoder: str, limit: str, texts: Sequence[str]) -> None:
     """
     if not texts:
         return
-    named = ", ".join(repr(text[:40] + "…") for text in texts[:3])
-    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    named = some_of([repr(text[:40] + "…") for text in texts], most=3)
     warnings.warn(
-        f"{encoder} reads the first {limit} of a text and ignores the rest of {named}{more}. "
+        f"{encoder} reads the first {limit} of a text and ignores the rest of {named}. "
         "Shorten such texts, or split them.",
         TruncationWarning,
         stacklevel=3,

@@ -18,11 +18,12 @@ from pareja.classifiers.learned import Classifier
 from pareja.classifiers.prompts import PLACE, join_labels, split_labels, template_sets
 from pareja.classifiers.zero_shot import ZeroShot, zero_shot
 from pareja.encoders.protocols import Embeddings
+from pareja.errors import some_of
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.engine import Addressed, Engine
 from pareja.server.pages import KeptUpload
 from pareja.server.parameters import LARGEST_ID, EngineHere, ModelName
-from pareja.server.problems import Problem, named
+from pareja.server.problems import NAMED, Problem
 from pareja.server.rendering import is_partial, render
 from pareja.server.schemas import (
     ClassifiedBody,
@@ -106,7 +107,7 @@ def templates_of(given: str) -> tuple[str, ...]:
     if given in sets:
         return sets[given]
     if PLACE not in given:
-        raise Problem(422, "template", template=given[:80], place=PLACE, sets=named(sets))
+        raise Problem(422, "template", template=given[:80], place=PLACE, sets=some_of(sets, NAMED))
     return (given,)
 
 

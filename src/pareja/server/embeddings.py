@@ -11,10 +11,11 @@ from anyio import to_thread
 from fastapi import APIRouter
 
 from pareja.encoders.protocols import Embeddings
+from pareja.errors import some_of
 from pareja.server.batching import SharedEncoder
 from pareja.server.engine import Engine
 from pareja.server.parameters import EngineHere
-from pareja.server.problems import Problem, named
+from pareja.server.problems import NAMED, Problem
 from pareja.server.schemas import (
     EmbeddingBody,
     EmbeddingsBody,
@@ -95,7 +96,7 @@ def _refuse_what_differs(
         raise Problem(422, "modality", modality=request.modality)
     dims = {encoder.text_dim if kind == "text" else encoder.image_dim for kind in kinds}
     if request.dimensions is not None and dims - {request.dimensions}:
-        raise Problem(422, "dimensions", dim=named(map(str, dims)), model=encoder.name)
+        raise Problem(422, "dimensions", dim=some_of(map(str, dims), NAMED), model=encoder.name)
 
 
 def _base64(row: Embeddings) -> str:

@@ -16,7 +16,7 @@ from pareja.embedding import Embedded
 from pareja.embedding.pipeline import available_cores
 from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
-from pareja.errors import CollectionError, ParejaError
+from pareja.errors import CollectionError, ParejaError, some_of
 from pareja.search.captions import CaptionMatch, best_and_worst, captioned
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
@@ -25,7 +25,7 @@ from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.decoding import Decoder
 from pareja.server.learned import LearnedClassifiers
 from pareja.server.metrics import Metrics
-from pareja.server.problems import Problem, named
+from pareja.server.problems import NAMED, Problem
 from pareja.server.settings import Settings
 from pareja.server.thumbnails import Thumbnails
 from pareja.server.turns import Turns
@@ -189,7 +189,7 @@ class Engine:
             raise Problem(404, "no_pictures")
         wanted = name or names[0]
         if wanted not in names:
-            raise Problem(404, "unknown_model", model=wanted[:80], models=named(names))
+            raise Problem(404, "unknown_model", model=wanted[:80], models=some_of(names, NAMED))
         with self._lock:
             if wanted not in self._encoders:
                 encoder = self.collection.encoder(wanted, device=self._device)
@@ -337,7 +337,9 @@ class Engine:
     def _refuse_what_is_not_here(self, ask: Ask, encoder: Encoder) -> None:
         categories = self.collection.categories()
         if ask.category and ask.category not in categories:
-            raise Problem(422, "category", got=ask.category[:80], categories=named(categories))
+            raise Problem(
+                422, "category", got=ask.category[:80], categories=some_of(categories, NAMED)
+            )
         if ask.like is not None:
             self.embedding(ask.like, encoder)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pareja.classifiers.learned import Classifier, load_classifier
-from pareja.errors import ServerError
+from pareja.errors import ServerError, some_of
 from pareja.search.contracts import Shows
-from pareja.server.problems import Problem, named
+from pareja.server.problems import NAMED, Problem
 
 if TYPE_CHECKING:
     from pareja.search import Collection
@@ -97,7 +97,9 @@ class LearnedClassifiers:
             If there is none of that name.
         """
         if name not in self._named:
-            raise Problem(404, "unknown_classifier", name=name[:80], names=named(self._named))
+            raise Problem(
+                404, "unknown_classifier", name=name[:80], names=some_of(self._named, NAMED)
+            )
         return self._named[name]
 
     def counts(self, name: str) -> dict[str, int]:
@@ -127,7 +129,9 @@ class LearnedClassifiers:
                 raise Problem(422, "shows", got=one[:80])
             known = self.get(name).labels
             if label not in known:
-                raise Problem(422, "no_label", name=name, got=label[:80], labels=named(known))
+                raise Problem(
+                    422, "no_label", name=name, got=label[:80], labels=some_of(known, NAMED)
+                )
             wanted.setdefault(name, []).append(label)
         return tuple(
             Shows(self.get(name), tuple(labels), at_least) for name, labels in wanted.items()

@@ -15,11 +15,14 @@ from pareja.errors import (
     ModelUnavailableError,
     NoSuchPictureError,
     ReadOnlyError,
+    some_of,
 )
 from pareja.words.pages import wording
 from pareja.words.wording import Lang
 
-_NAMED = 20
+NAMED = 20
+"""How many names a refusal lists of what there is to choose from."""
+
 UNKNOWN_FIELD = "unknown_field"
 NO_WORDS = "no_words"
 """Types of the mistakes that pydantic does not know by itself."""
@@ -145,16 +148,4 @@ def unknown_field(got: str, known: Iterable[str]) -> Problem:
     near = get_close_matches(got, known, n=1)
     if near:
         return Problem(422, "misspelt_field", got=got[:80], near=near[0])
-    return Problem(422, "unknown_field", got=got[:80], known=named(known))
-
-
-def named(names: Iterable[str]) -> str:
-    """Return names for a sentence, the first of them where there are many.
-
-    Examples
-    --------
-    >>> named(["cat", "dog"]), named([])
-    ('cat, dog', '-')
-    """
-    every = list(names)
-    return ", ".join([*every[:_NAMED], "…"] if len(every) > _NAMED else every) or "-"
+    return Problem(422, "unknown_field", got=got[:80], known=some_of(known, NAMED))

@@ -16,7 +16,7 @@ from pareja.analysis.rejection import RejectionScores, rejection
 from pareja.classifiers.classification import PRESENT, SURE_ENOUGH, Classification
 from pareja.classifiers.prompts import checked_labels
 from pareja.datasets.records import Dataset
-from pareja.errors import DatasetError, LabelError
+from pareja.errors import DatasetError, LabelError, some_of
 
 Truth = Literal["label", "category"]
 """Which column of a dataset says what a picture shows."""
@@ -141,8 +141,8 @@ def no_such_labels(labels: Sequence[str], own: Sequence[str], where: str = "") -
     """
     place = f"{where}: " if where else ""
     return DatasetError(
-        f"{place}no picture has one of the labels {', '.join(labels[:5])}; the dataset's own begin "
-        f"with {', '.join(own[:5])}. Use those, or leave `labels` out."
+        f"{place}no picture has one of the labels {some_of(labels)}; the dataset's own are "
+        f"{some_of(own)}. Use those, or leave `labels` out."
     )
 
 

@@ -12,6 +12,7 @@ from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import is_picture
 from pareja.datasets.formats.reading import Reading
 from pareja.datasets.records import Record
+from pareja.errors import some_of
 
 CLASS_FILES = frozenset(
     {
@@ -87,7 +88,7 @@ def with_class_names(
             spelled = {value: names[key] for value, key in keys.items()}
             records = [_renamed(record, column, spelled) for record in records]
             continue
-        shown = ", ".join(sorted(given, key=lambda value: (len(value), value))[:5])
+        shown = some_of(sorted(given, key=lambda value: (len(value), value)))
         reading.note(
             "class_numbers",
             column,
