@@ -45,6 +45,7 @@ LAZY = (
     "pareja.encoders.efficientnet_lite_network",
     "pareja.encoders.sentence_network",
     "pareja.server",
+    "pareja.tasks.tuning_setup",
     "pareja.training",
 )
 HEAVY = {

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from pareja.errors import OutputError
-from pareja.files import MARKER, _staging_path, atomic_write, staged_directory, staged_file
+from pareja.files import (
+    MARKER,
+    _staging_path,
+    add_to_directory,
+    atomic_write,
+    staged_directory,
+    staged_file,
+)
 
 
 def entries(folder: Path) -> list[str]:
@@ -181,6 +188,16 @@ def write_run(out: Path, content: str, *, force: bool = False) -> None:
         (staging / "figures").mkdir()
         (staging / "figures" / "a.svg").write_text(content)
         (staging / "report.md").write_text(content)
+
+
+def test_a_file_that_is_added_belongs_to_the_folder(tmp_path: Path) -> None:
+    with staged_directory(tmp_path / "out") as staging:
+        (staging / "a.txt").write_text("a")
+    added = add_to_directory(tmp_path / "out", "b.txt", "b\n")
+    assert added.read_bytes() == b"b\n"
+    with staged_directory(tmp_path / "out", force=True) as staging:
+        (staging / "a.txt").write_text("again")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [MARKER, "a.txt"]
 
 
 def test_a_folder_appears_whole_and_lists_what_was_written(tmp_path: Path) -> None:

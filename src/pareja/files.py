@@ -160,6 +160,36 @@ def staged_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def add_to_directory(folder: Path | str, name: str, content: str) -> Path:
+    """Write one more file into a folder that `staged_directory` has made, as a part of it.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    name
+        Of the file; one that exists is replaced.
+    content
+        Its text, written as UTF-8.
+
+    Returns
+    -------
+    Path
+        Absolute path of the file.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    marker = Path(folder) / MARKER
+    with _explained(folder):
+        digests = _read_marker(marker) | {name: hashlib.sha256(content.encode()).hexdigest()}
+    # Before the file: a list with one name too many still lets the folder be replaced.
+    atomic_write(marker, checksum_lines(digests), force=True)
+    return atomic_write(Path(folder) / name, content, force=True)
+
+
 def checksum_lines(digests: Mapping[str, str]) -> str:
     r"""Return checksums in the format that ``sha256sum --check`` reads, sorted by name.
 

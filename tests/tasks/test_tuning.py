@@ -19,6 +19,7 @@ from pareja.tasks.tuning import Tuned, new_encoder, tune
 from pareja.tasks.tuning_export import tuned_to_json
 from pareja.training.loop import Schedule
 from pareja.training.lora import Rank
+from pareja.training.material import token_rows
 from pareja.training.methods import METHODS, Method
 from pareja.training.scratch import Plan, make_checkpoint
 
@@ -88,6 +89,48 @@ def test_a_merged_adapter_is_a_plain_model_with_the_same_embeddings(
     assert not loading["unexpected_keys"]
     with pytest.raises(EncoderError, match="no plain model to write"):
         merge("starter", tmp_path / "starter")
+
+
+def test_a_tuned_folder_holds_a_model_card_that_is_no_part_of_the_space(
+    base: Path, tmp_path: Path
+) -> None:
+    from huggingface_hub import ModelCard
+
+    result = tuned(base, folder=tmp_path / "mine")
+    fingerprint = result.encoder.image_fingerprint
+    card = ModelCard.load(result.folder / "README.md")
+    assert card.data.library_name == "peft"
+    assert "lora" in (card.data.tags or [])
+    assert f"`{base.name}`" in card.text
+    assert result.test is not None
+    for change in result.test.changes.values():
+        row = f"| {change.before} | {change.after} | {change.agreement.difference} |"
+        assert row in card.text
+    (result.folder / "README.md").unlink()
+    assert pareja.load(result.folder).image_fingerprint == fingerprint  # type: ignore[union-attr]
+
+
+# peft asks transformers whether gradients are checkpointed, under a name that it gives up.
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+def test_peft_loads_the_folder_as_its_card_says(base: Path, tmp_path: Path) -> None:
+    import peft
+    import transformers
+
+    result = tuned(base, folder=tmp_path / "mine", schedule=replace(QUICK, epochs=3, patience=0))
+    assert isinstance(result.encoder, NetworkDualEncoder)
+    plain = transformers.AutoModel.from_pretrained(base)
+    model = peft.PeftModel.from_pretrained(plain, str(result.folder)).eval()
+    texts = ["a red star above a blue ring", "a green square left of a black cross"]
+    tokens = token_rows(result.encoder.tokeniser, texts)
+    inputs = {name: torch.from_numpy(tokens[name]) for name in result.encoder.text_network.inputs}
+    with torch.no_grad():
+        found = model.get_text_features(**inputs)
+    rows = getattr(found, "pooler_output", found).numpy()
+    np.testing.assert_allclose(
+        rows / np.linalg.norm(rows, axis=1, keepdims=True),
+        result.encoder.encode_texts(texts),
+        atol=1e-5,
+    )
 
 
 def test_only_the_towers_that_are_asked_for_change(base: Path) -> None:

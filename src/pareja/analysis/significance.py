@@ -38,12 +38,22 @@ class Estimate:
         Ends of the interval, ``low <= value <= high``; all equal where nothing can vary.
     level
         The interval's confidence level, such as 0.95.
+
+    Examples
+    --------
+    >>> print(Estimate(0.5, -0.001, 0.75))
+    0.50 [0.00, 0.75]
     """
 
     value: float
     low: float
     high: float
     level: float = LEVEL
+
+    def __str__(self) -> str:
+        # Adding 0 turns the -0.0 that small differences round to into 0.0.
+        value, low, high = (round(x, 2) + 0.0 for x in (self.value, self.low, self.high))
+        return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 @dataclass(frozen=True)

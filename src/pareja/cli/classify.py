@@ -24,7 +24,6 @@ from pareja.cli.console import (
     SplitOption,
     Truth,
     fail,
-    interval,
     not_empty,
     opened_cache,
     print_json,
@@ -230,17 +229,17 @@ def print_evaluation(evaluation: Evaluation) -> None:
         several = evaluation.several
         console.print(f"\n{several.n_images} pictures, {len(several.labels)} labels")
         console.print(
-            f"mean average precision  {interval(several.mean_average_precision)}   "
+            f"mean average precision  {several.mean_average_precision}   "
             f"(chance {several.chance_map:.2f})"
         )
-        console.print(f"micro F1                {interval(several.micro_f1)}")
-        console.print(f"macro F1                {interval(several.macro_f1)}")
+        console.print(f"micro F1                {several.micro_f1}")
+        console.print(f"macro F1                {several.macro_f1}")
     if evaluation.rejection is not None:
         found = evaluation.rejection
         console.print(
             f"none of these: {found.n_unknown} pictures have another label; AUROC "
-            f"{interval(found.auroc)}; at certainty {found.threshold:.2f} "
-            f"{interval(found.refused)} of them are refused and {interval(found.kept)} of the "
+            f"{found.auroc}; at certainty {found.threshold:.2f} "
+            f"{found.refused} of them are refused and {found.kept} of the "
             "others kept",
         )
 
@@ -269,5 +268,5 @@ def _print_scores(scores: ClassificationScores) -> None:
         ("ECE", scores.ece, f"{scores.honest_ece:.2f} if honest"),
     ]
     for name, estimate, chance in rows:
-        table.add_row(name, interval(estimate) if estimate else "", chance)
+        table.add_row(name, str(estimate) if estimate else "", chance)
     stdout().print(table)

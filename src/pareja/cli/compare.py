@@ -20,7 +20,6 @@ from pareja.cli.console import (
     SplitOption,
     Truth,
     command_line,
-    interval,
     print_json,
     print_warning,
     stdout,
@@ -146,7 +145,7 @@ def print_comparison(comparison: ModelComparison) -> None:
             table.add_row(
                 model.name,
                 variant.prompts,
-                interval(scores.top1),
+                str(scores.top1),
                 f"{scores.balanced_accuracy.value:.2f}",
                 f"{scores.ece.value:.2f}",
                 recall,
@@ -164,7 +163,7 @@ def print_comparison(comparison: ModelComparison) -> None:
         agreement = found.agreement
         console.print(
             f"{found.a.model} · {found.a.prompts} minus {found.b.model} · {found.b.prompts}: "
-            f"{interval(agreement.difference)}, p = {agreement.p_value:.3g}",
+            f"{agreement.difference}, p = {agreement.p_value:.3g}",
         )
     if len(comparison.models) > 1:
         pictures = len({found.image for found in comparison.disputes})

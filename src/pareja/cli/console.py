@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from pareja.analysis.significance import Estimate
     from pareja.embedding.cache import EmbeddingCache
     from pareja.embedding.pipeline import Progress
 
@@ -168,13 +167,6 @@ def command_line() -> str:
     Without ``--force``: the same result is the same report, whether it replaced another or not.
     """
     return shlex.join(["pareja", *(word for word in sys.argv[1:] if word != "--force")])
-
-
-def interval(estimate: Estimate) -> str:
-    """Return an estimate with its interval."""
-    # Adding 0 turns the -0.0 that small differences round to into 0.0.
-    value, low, high = (round(x, 2) + 0.0 for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def print_json(value: Any) -> None:

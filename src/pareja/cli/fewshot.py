@@ -21,7 +21,6 @@ from pareja.cli.console import (
     SplitOption,
     Truth,
     fail,
-    interval,
     opened_cache,
     print_json,
     progress_bars,
@@ -199,9 +198,9 @@ def _cell(scores: RepeatedAccuracy) -> str:
     from pareja.analysis.verdicts import by_interval
 
     if scores.gain is None:
-        return interval(scores.balanced)
+        return str(scores.balanced)
     mark = {"above": "*", "below": "°", "not_shown": " "}[by_interval(scores.gain)]
-    return f"{interval(scores.balanced)} \n{interval(scores.gain)}{mark}"
+    return f"{scores.balanced} \n{scores.gain}{mark}"
 
 
 def _numbers(given: str) -> Sequence[int]:

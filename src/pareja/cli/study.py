@@ -20,7 +20,6 @@ from pareja.cli.console import (
     SeedOption,
     SplitOption,
     command_line,
-    interval,
     print_json,
     stdout,
 )
@@ -135,9 +134,9 @@ def retrieval_table(result: StudyResult) -> Table:
             to_text, to_image = scores.image_to_text.recall, scores.text_to_image.recall
             table.add_row(
                 name,
-                interval(to_text[1]),
+                str(to_text[1]),
                 f"{to_text[5].value:.2f}",
-                interval(to_image[1]),
+                str(to_image[1]),
                 f"{to_image[5].value:.2f}",
                 f"{scores.matching.auc.value:.2f}",
                 f"{scores.matching.test.p_value:.2g}",

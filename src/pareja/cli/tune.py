@@ -15,15 +15,15 @@ from pareja.cli.console import (
     DeviceOption,
     ForceOption,
     JsonOption,
+    LangsOption,
     SeedOption,
+    command_line,
     fail,
-    interval,
-    opened_cache,
     print_json,
-    progress_bars,
     stdout,
     warn_of_skipped,
 )
+from pareja.cli.reporting import print_reports, reporting
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -139,6 +139,11 @@ def tune(
             "lora, 20 for head]",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the report: before and after, HTML, Markdown and PDF."),
+    ] = None,
+    lang: LangsOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = None,
     cache: CacheOption = True,
@@ -154,6 +159,7 @@ def tune(
         fail("give either --model or --from-scratch", status=2)
     from tempfile import TemporaryDirectory
 
+    from pareja.report.tuning import write_tuning
     from pareja.tasks.tuning import new_encoder, tune, usual_schedule
     from pareja.tasks.tuning_export import tuned_to_json
     from pareja.training.lora import Rank
@@ -172,38 +178,54 @@ def tune(
         seed=seed,
         **{name: value for name, value in given.items() if value is not None},
     )
-    with TemporaryDirectory(prefix="pareja-new-") as new, opened_cache(cache) as memory:
+    if report is not None:
+        _check_apart(report, out)
+    with (
+        reporting(report, lang, cache=cache, force=force) as run,
+        TemporaryDirectory(prefix="pareja-new-") as room,
+    ):
+        new = Path(room, "untrained")
         if from_scratch is not None:
-            new_encoder(from_scratch, dataset, Path(new), seed=seed)
-        with progress_bars() as show:
+            new.mkdir()
+            new_encoder(from_scratch, dataset, new, seed=seed)
 
-            def progress(what: str, done: int, of: int, loss: float | None) -> None:
-                title = what if loss is None else f"{what} · loss {loss:.3f}"
-                show(title, _at(done, of))
+        def progress(what: str, done: int, of: int, loss: float | None) -> None:
+            run.progress(what if loss is None else f"{what} · loss {loss:.3f}", _at(done, of))
 
-            result = tune(
-                model or new,
-                dataset,
-                method=way.value,
-                truth=truth.value,
-                test=test,
-                others=other or (),
-                keep=_keep(keep, new=from_scratch is not None),
-                folds=folds,
-                towers=towers.value,
-                rank=Rank(rank=rank, alpha=2.0 * rank, blocks=blocks),
-                schedule=schedule,
-                device=device,
-                folder=out,
-                force=force,
-                cache=memory or False,
-                progress=progress,
-            )
+        result = tune(
+            model or new,
+            dataset,
+            method=way.value,
+            truth=truth.value,
+            test=test,
+            others=other or (),
+            keep=_keep(keep, new=from_scratch is not None),
+            folds=folds,
+            towers=towers.value,
+            rank=Rank(rank=rank, alpha=2.0 * rank, blocks=blocks),
+            schedule=schedule,
+            device=device,
+            folder=out,
+            force=force,
+            cache=run.cache or False,
+            progress=progress,
+        )
+        if run.folder is not None:
+            run.progress("report", None)
+            write_tuning(result, run.folder, langs=run.langs, command=command_line())
     warn_of_skipped(result.skipped)
     if as_json:
         print_json(tuned_to_json(result))
         return
     print_tuned(result, "a new encoder" if model is None else result.base.name)
+    print_reports(report, run.langs)
+
+
+def _check_apart(report: Path, out: Path) -> None:
+    """Refuse a report in the folder of the encoder, or the other way round: one replaces all."""
+    one, other = report.resolve(), out.resolve()
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        fail(f"--report {report} and --out {out} must be folders apart from each other", status=2)
 
 
 def _keep(given: str | None, *, new: bool) -> str | bool:
@@ -259,15 +281,15 @@ def print_tuned(result: Tuned, base: str) -> None:
 
 def _rows(table: Table, measured: Measured) -> None:
     from pareja.analysis.verdicts import of_agreement
+    from pareja.tasks.tuning_card import SAID
 
-    said = {"above": "better", "below": "worse", "not_shown": "within chance"}
     table.add_row(f"{measured.name} ({len(measured.dataset)})")
     for measure, change in measured.changes.items():
         table.add_row(
             "  " + measure.replace("_to_", "→"),
             f"{change.before.value:.2f}",
             f"{change.after.value:.2f}",
-            interval(change.agreement.difference),
+            str(change.agreement.difference),
             f"{change.agreement.p_value:.2g}",
-            said[of_agreement(change.agreement)],
+            SAID[of_agreement(change.agreement)],
         )

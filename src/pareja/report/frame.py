@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -11,10 +11,10 @@ from itertools import count
 import numpy as np
 
 from pareja.analysis.modality import DualScores
-from pareja.report.document import FigureBlock, StudentPlace, Table, plain
+from pareja.report.document import StudentPlace
+from pareja.report.numbered import Numbered
 from pareja.report.readings import DIRECTIONS, Reading, caption_numbers, compared, readings
 from pareja.tasks.study import StudyResult
-from pareja.words.spans import Inline
 from pareja.words.wording import Lang, Wording
 
 FEW_CELLS = 40
@@ -33,7 +33,7 @@ def clipped(text: str, length: int = 300) -> str:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Frame(Numbered):
     """A study, its language, its readings, and the numbering of figures and tables.
 
     Parameters
@@ -57,28 +57,6 @@ class Frame:
         words = Wording(lang)
         shown, every = readings(result, words), readings(result, words, every=True)
         return cls(result, words, tuple(shown), tuple(every))
-
-    def table(
-        self,
-        columns: Sequence[str],
-        rows: Sequence[tuple[Inline, ...]],
-        caption: Inline,
-        *,
-        align: str | None = None,
-    ) -> Table:
-        """Return a numbered table whose head is named by keys of ``column``."""
-        return Table(
-            head=tuple(plain(self.words.text(f"column.{column}")) for column in columns),
-            rows=tuple(rows),
-            align=align or "l" + "r" * (len(columns) - 1),
-            label=self.words.text("document.table", n=next(self._tables)),
-            caption=caption,
-        )
-
-    def figure(self, name: str, caption: Inline, alt: str) -> FigureBlock:
-        """Return a numbered figure."""
-        label = self.words.text("document.figure", n=next(self._figures))
-        return FigureBlock(name, label, caption, alt)
 
     def student(self, key: str, questions: int) -> StudentPlace:
         """Return the marked place of a section with its guiding questions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.metadata import version
 from itertools import count
 
@@ -14,16 +14,15 @@ from pareja.report.document import (
     Block,
     Bullets,
     Document,
-    FigureBlock,
     Gallery,
     Listing,
     Paragraph,
     PictureCard,
     Section,
-    Table,
     joined,
     plain,
 )
+from pareja.report.numbered import Numbered
 from pareja.report.verdicts import beside_guessing
 from pareja.tasks.compare import Difference, ModelComparison, Variant
 from pareja.tasks.disputes import Dispute
@@ -49,7 +48,7 @@ def build_model_document(comparison: ModelComparison, words: Wording, command: s
     return _Writer(comparison, words, command).document()
 
 
-class _Writer:
+class _Writer(Numbered):
     """Puts one comparison into words, numbering tables and figures as they come."""
 
     def __init__(self, comparison: ModelComparison, words: Wording, command: str) -> None:
@@ -157,13 +156,15 @@ class _Writer:
         rows += [self._row(variant) for variant in self._variants]
         blocks: list[Block] = [
             Paragraph(words("models.accuracy_lead")),
-            self._table(
+            self.table(
                 ("model_name", "prompts", "top1", "top5", "balanced", "macro_f1"),
                 rows,
-                "accuracy_table",
-                "llrrrr",
+                words("models.accuracy_table"),
+                align="llrrrr",
             ),
-            self._figure("accuracy"),
+            self.figure(
+                "accuracy", words("models.accuracy_figure"), words.text("models.accuracy_alt")
+            ),
         ]
         tests = comparison.differences
         if tests:
@@ -187,7 +188,7 @@ class _Writer:
                     )
                 )
             columns = ("a_b", "difference", "only_a", "only_b", "p")
-            blocks.append(self._table(columns, rows, "tests", "lrrrr"))
+            blocks.append(self.table(columns, rows, words("models.tests"), align="lrrrr"))
             if len(tests) > 1:
                 blocks.append(Paragraph(note))
         return blocks
@@ -223,8 +224,12 @@ class _Writer:
         columns = ("model_name", "function", "trained", "confidence", "top1", "ece", "honest")
         return [
             Paragraph(words("models.calibration_lead")),
-            self._table(columns, rows, "calibration_table", "lllrrrr"),
-            self._figure("calibration"),
+            self.table(columns, rows, words("models.calibration_table"), align="lllrrrr"),
+            self.figure(
+                "calibration",
+                words("models.calibration_figure"),
+                words.text("models.calibration_alt"),
+            ),
         ]
 
     def _losses(self) -> list[Block]:
@@ -256,7 +261,7 @@ class _Writer:
             )
         )
         columns = ("number", "model_name", "label", "softmax", "sigmoid", "sigmoid_sum")
-        blocks.append(self._table(columns, rows, "losses_table", "rllrrr"))
+        blocks.append(self.table(columns, rows, words("models.losses_table"), align="rllrrr"))
         for model in comparison.models:
             sums = model.sigmoid.sum(axis=1)
             blocks.append(
@@ -296,7 +301,7 @@ class _Writer:
         if not rows:
             return []
         columns = ("model_name", "direction", "r_at_1", "r_at_5", "r_at_10", "chance_r1")
-        return [self._table(columns, rows, "retrieval_table", "llrrrr")]
+        return [self.table(columns, rows, words("models.retrieval_table"), align="llrrrr")]
 
     def _cost(self) -> list[Block]:
         words, comparison = self.words, self.comparison
@@ -319,7 +324,10 @@ class _Writer:
             price = words("models.cost_price", price=words.number(comparison.price, 3))
             lead = joined([lead, price])
         columns = ("model_name", "rate", "cpu", "money", "size")
-        return [Paragraph(lead), self._table(columns, rows, "cost_table", "lrrrr")]
+        return [
+            Paragraph(lead),
+            self.table(columns, rows, words("models.cost_table"), align="lrrrr"),
+        ]
 
     def _disputes(self) -> list[Block]:
         words, comparison = self.words, self.comparison
@@ -375,24 +383,7 @@ class _Writer:
         return [
             Paragraph(words("models.reproduce_lead")),
             *([Listing(self._command)] if self._command else []),
-            self._table(("model_name", "fingerprint"), rows, "reproduce_table", "ll"),
+            self.table(
+                ("model_name", "fingerprint"), rows, words("models.reproduce_table"), align="ll"
+            ),
         ]
-
-    def _table(
-        self, columns: Sequence[str], rows: Sequence[tuple[Inline, ...]], caption: str, align: str
-    ) -> Table:
-        return Table(
-            head=tuple(plain(self.words.text(f"column.{column}")) for column in columns),
-            rows=tuple(rows),
-            align=align,
-            label=self.words.text("document.table", n=next(self._tables)),
-            caption=self.words(f"models.{caption}"),
-        )
-
-    def _figure(self, name: str) -> FigureBlock:
-        return FigureBlock(
-            name,
-            self.words.text("document.figure", n=next(self._figures)),
-            self.words(f"models.{name}_figure"),
-            self.words.text(f"models.{name}_alt"),
-        )

@@ -13,12 +13,14 @@ from pareja.files import atomic_write, staged_directory
 from pareja.report.contact_sheet import render_contact_sheet, render_review
 from pareja.report.folder import write_folder
 from pareja.report.models import write_model_report
+from pareja.report.tuning import write_tuning
 from pareja.tasks.compare import ModelComparison
 from pareja.tasks.compare_export import comparison_to_json
 from pareja.tasks.labelling import Labelled
 from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
 from pareja.tasks.moderation import Review, review_to_csv, review_to_json
 from pareja.tasks.study import StudyResult
+from pareja.tasks.tuning import Tuned
 from pareja.words.wording import Lang
 
 SUFFIXES = (".csv", ".json", ".html")
@@ -60,6 +62,13 @@ def _(result: StudyResult, path: Path, *, langs: Sequence[Lang], force: bool) ->
 def _(result: ModelComparison, path: Path, *, langs: Sequence[Lang], force: bool) -> Path:
     with staged_directory(path, force=force) as folder:
         write_comparison(result, folder, langs=langs)
+    return path.absolute()
+
+
+@save.register
+def _(result: Tuned, path: Path, *, langs: Sequence[Lang], force: bool) -> Path:
+    with staged_directory(path, force=force) as folder:
+        write_tuning(result, folder, langs=langs)
     return path.absolute()
 
 

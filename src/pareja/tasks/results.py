@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+Langs = Literal["en", "es"] | Sequence[Literal["en", "es"]]
+"""One language or several."""
+
 _writers: list[Callable[..., Path]] = []
 
 
@@ -26,7 +29,7 @@ class FolderResult:
         self,
         path: Path | str,
         *,
-        langs: Literal["en", "es"] | Sequence[Literal["en", "es"]] = ("en",),
+        langs: Langs = ("en",),
         force: bool = False,
     ) -> Path:
         """Write the reports, figures and numbers to one folder.

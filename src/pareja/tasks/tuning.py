@@ -22,9 +22,11 @@ from pareja.embedding.natural import Cache, Model, opened
 from pareja.encoders import load
 from pareja.encoders.loading import require_dual
 from pareja.encoders.protocols import DualEncoder, Encoder
-from pareja.files import staged_directory
+from pareja.files import add_to_directory, staged_directory
 from pareja.inputs import Pictures, find_dataset
 from pareja.tasks.evaluation import choices
+from pareja.tasks.results import Langs, write
+from pareja.tasks.tuning_card import CARD, model_card
 from pareja.tasks.tuning_measures import (
     Fold,
     Learned,
@@ -33,6 +35,7 @@ from pareja.tasks.tuning_measures import (
     measure_folds,
     measure_folds_of_labels,
 )
+from pareja.tasks.tuning_recipe import Recipe
 
 if TYPE_CHECKING:
     from pareja.tasks.tuning_setup import Setup
@@ -86,6 +89,8 @@ class Tuned:
         How long it took.
     folder
         Where the files are.
+    recipe
+        The dataset, the loss, the weights and the schedule.
     """
 
     encoder: DualEncoder
@@ -105,6 +110,26 @@ class Tuned:
     skipped: tuple[tuple[str, str], ...]
     seconds: float
     folder: Path
+    recipe: Recipe
+
+    def report(self, path: Path | str, *, langs: Langs = ("en",), force: bool = False) -> Path:
+        """Write what changed, with figures and pictures, to a folder, and return its path.
+
+        Parameters
+        ----------
+        path
+            The folder, which is made.
+        langs
+            The languages, one report each.
+        force
+            Replace what an earlier run wrote there.
+
+        Raises
+        ------
+        OutputError
+            If it exists and `force` is off, holds something of yours, or cannot be written.
+        """
+        return write(self, path, langs=[langs] if isinstance(langs, str) else langs, force=force)
 
     def save(self, folder: Path | str, *, force: bool = False) -> Path:
         """Copy the adapted encoder to a folder that ``load`` takes.
@@ -280,7 +305,7 @@ def tune(
     parts = {"train": len(split.train), "validation": len(split.validation)}
     if on_test is not None:
         parts["test"] = len(on_test.dataset)
-    return Tuned(
+    result = Tuned(
         encoder=after,
         base=base,
         before=before,
@@ -298,7 +323,10 @@ def tune(
         skipped=setup.skipped,
         seconds=time.perf_counter() - start,
         folder=out,
+        recipe=Recipe(dataset.name, split.by, setup.course.loss, towers, rank, schedule),
     )
+    add_to_directory(out, CARD, model_card(result))
+    return result
 
 
 def _said(progress: OnProgress, what: str, done: int, of: int, loss: float | None) -> None:

@@ -14,6 +14,7 @@ def tuned_to_json(result: Tuned) -> dict[str, Any]:
     """Return a result as plain values; numbers that are none are null."""
     return {
         "base": result.base.name,
+        "dataset": result.recipe.dataset,
         "method": result.method,
         "truth": result.learned,
         "folder": str(result.folder),
@@ -21,6 +22,7 @@ def tuned_to_json(result: Tuned) -> dict[str, Any]:
         "parts": dict(result.parts),
         "folds": result.folds,
         "kept": result.kept,
+        "schedule": asdict(result.recipe.schedule),
         "epochs": [
             {name: value if isfinite(value) else None for name, value in asdict(epoch).items()}
             for epoch in result.history

@@ -16,7 +16,7 @@ from pareja.words.spans import Inline, Span, Style
 Lang = Literal["es", "en"]
 
 _MARKUP = re.compile(r"\*\*(?P<strong>.+?)\*\*|\*(?P<emphasis>.+?)\*|`(?P<code>.+?)`")
-_PARTS = ("words", "pages", "models")
+_PARTS = ("words", "pages", "models", "tuning")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
