@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pareja.report.document import Block, Gallery, PictureCard, Subheading, strong
 from pareja.report.frame import clipped
 from pareja.report.pictures import Thumbnail, thumbnail
-from pareja.tasks.tuning_measures import Learned, Measure, Measured
+from pareja.tasks.tuning_measures import Change, Learned, Measure, Measured
 from pareja.words.spans import Inline
 from pareja.words.wording import Wording
 
@@ -61,84 +63,77 @@ def examples(
     """
     for measure in measured.changes:
         for side in sides:
-            queries = _changed(measured, measure, side)
+            kind = _Kind(measured, measure, side, words, album, learned)
+            queries = kind.queries()
             if len(queries):
-                heading = words.text(
-                    f"tuned.{side}",
-                    name=measured.name,
-                    where=words.text(f"tuned.where_{measure}"),
-                    n=words.integer(len(queries)),
+                yield Subheading(
+                    words.text(
+                        f"tuned.{side}",
+                        name=measured.name,
+                        where=words.text(f"tuned.where_{measure}"),
+                        n=words.integer(len(queries)),
+                    )
                 )
-                card = _by_text if measure == "text_to_image" else _by_picture
-                cards = [
-                    card(measured, measure, int(query), side, words, album, learned)
-                    for query in queries[:MOST]
-                ]
-                yield Subheading(heading)
-                yield Gallery(tuple(cards))
+                card = kind.by_text if measure == "text_to_image" else kind.by_picture
+                yield Gallery(tuple(card(int(query)) for query in queries[:MOST]))
 
 
-def _changed(measured: Measured, measure: Measure, side: Side) -> np.ndarray:
-    change = measured.changes[measure]
-    gained = change.hits_after - change.hits_before
-    # Ties share a hit among answers: half of one is neither right nor wrong.
-    return np.flatnonzero(gained > 0.5 if side == "won" else gained < -0.5)
+@dataclass(frozen=True)
+class _Kind:
+    """Queries of one measure that were won, or lost."""
 
+    measured: Measured
+    measure: Measure
+    side: Side
+    words: Wording
+    album: Album
+    learned: Learned
 
-def _alt(measured: Measured, picture: int, words: Wording) -> str:
-    record = measured.dataset.records[picture]
-    return words.text("tuned.picture_alt", caption=clipped(record.caption or record.file_name, 120))
+    def queries(self) -> NDArray[np.intp]:
+        gained = self.change.hits_after - self.change.hits_before
+        # Ties share a hit among answers: half of one is neither right nor wrong.
+        return np.flatnonzero(gained > 0.5 if self.side == "won" else gained < -0.5)
 
+    @property
+    def change(self) -> Change:
+        return self.measured.changes[self.measure]
 
-def _by_picture(
-    measured: Measured,
-    measure: Measure,
-    query: int,
-    side: Side,
-    words: Wording,
-    album: Album,
-    learned: Learned,
-) -> PictureCard:
-    """Return a picture with the text that came first before, and the one that comes first now."""
-    change = measured.changes[measure]
-    picture = int(change.pictures[query])
-    lines: list[Inline] = []
-    for time, first in (("before", change.first_before), ("after", change.first_after)):
-        answer = clipped(measured.texts[int(first[query])], 160)
-        lines.append(words(f"tuned.{time}_text", answer=answer))
-    if measure == "accuracy":
-        right = getattr(measured.dataset.records[picture], learned)
-        lines.append(words("tuned.own_label", label=right))
-    else:
-        own = measured.dataset.records[picture].captions
-        lines = [*(strong(clipped(caption, 160)) for caption in own), *lines]
-    number = album.place(measured, picture)
-    return PictureCard(number, _alt(measured, picture, words), tuple(lines))
+    def by_picture(self, query: int) -> PictureCard:
+        """Return a picture with the text that came first before, and the one that does now."""
+        words, change = self.words, self.change
+        picture = int(change.pictures[query])
+        record = self.measured.dataset.records[picture]
+        lines: list[Inline] = []
+        for time, first in (("before", change.first_before), ("after", change.first_after)):
+            answer = clipped(self.measured.texts[int(first[query])], 160)
+            lines.append(words(f"tuned.{time}_text", answer=answer))
+        if self.measure == "accuracy":
+            lines.append(words("tuned.own_label", label=getattr(record, self.learned)))
+        else:
+            lines = [*(strong(clipped(caption, 160)) for caption in record.captions), *lines]
+        return PictureCard(
+            self.album.place(self.measured, picture), self._alt(picture), tuple(lines)
+        )
 
+    def by_text(self, query: int) -> PictureCard:
+        """Return a caption's own picture, and the wrong one that was or is put before it."""
+        change = self.change
+        picture = int(change.pictures[query])
+        time = "before" if self.side == "won" else "after"
+        rival = int(getattr(change, f"first_{time}")[query])
+        answer = clipped(self.measured.dataset.records[rival].caption, 160)
+        return PictureCard(
+            self.album.place(self.measured, picture),
+            self._alt(picture),
+            (
+                strong(clipped(self.measured.texts[query], 160)),
+                self.words(f"tuned.{time}_picture", answer=answer),
+            ),
+            self.album.place(self.measured, rival),
+            self._alt(rival),
+        )
 
-def _by_text(
-    measured: Measured,
-    measure: Measure,
-    query: int,
-    side: Side,
-    words: Wording,
-    album: Album,
-    learned: Learned,
-) -> PictureCard:
-    """Return a caption's own picture, and the wrong one that was or is put before it."""
-    change = measured.changes[measure]
-    picture = int(change.pictures[query])
-    time = "before" if side == "won" else "after"
-    rival = int(getattr(change, f"first_{time}")[query])
-    answer = clipped(measured.dataset.records[rival].caption, 160)
-    lines = (
-        strong(clipped(measured.texts[query], 160)),
-        words(f"tuned.{time}_picture", answer=answer),
-    )
-    return PictureCard(
-        album.place(measured, picture),
-        _alt(measured, picture, words),
-        lines,
-        album.place(measured, rival),
-        _alt(measured, rival, words),
-    )
+    def _alt(self, picture: int) -> str:
+        record = self.measured.dataset.records[picture]
+        caption = clipped(record.caption or record.file_name, 120)
+        return self.words.text("tuned.picture_alt", caption=caption)
