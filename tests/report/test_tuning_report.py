@@ -233,6 +233,17 @@ def test_cross_validation_and_what_was_held_on_to_are_said(
 
 
 @pytest.mark.parametrize("lang", ["en", "es"])
+def test_what_a_pair_is_measured_against_is_said(
+    colours: ColourEncoder, tmp_path: Path, lang: Lang
+) -> None:
+    same = result(colours, measured("harbour", BOTH))
+    ridge = replace(same, before=replace(colours, name="ridge"))
+    said = "ridge regression" if lang == "en" else "regresión ridge"
+    assert said in text_of(ridge, tmp_path, lang)
+    assert said not in text_of(same, tmp_path, lang)
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
 def test_every_form_is_written_beside_the_numbers(
     colours: ColourEncoder, tmp_path: Path, lang: Lang
 ) -> None:

@@ -159,7 +159,11 @@ class _Writer(Numbered):
         lead = self.words("tuned.gains_lead")
         if self.result.folds:
             lead = self.words("tuned.gains_folds", folds=self.words.integer(self.result.folds))
-        return [Paragraph(lead), self._changes(self.result.test)]
+        blocks: list[Block] = [Paragraph(lead)]
+        if self.result.before is not self.result.base:
+            base = short_name(self.result.base)
+            blocks.append(Paragraph(self.words("tuned.gains_ridge", base=base)))
+        return [*blocks, self._changes(self.result.test)]
 
     def _forgotten(self) -> list[Block]:
         if not self.result.others:

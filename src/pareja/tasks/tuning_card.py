@@ -120,6 +120,11 @@ def _measures(result: Tuned) -> Iterator[str]:
         "it did not learn from. Brackets hold 95 % intervals; the difference is paired, p is "
         "McNemar's."
     )
+    if result.before is not result.base:
+        yield (
+            "Before is a ridge regression from picture to text embeddings on the same training "
+            "pictures, because the two networks share no space."
+        )
 
 
 def _rows(measured: Measured) -> Iterator[str]:
