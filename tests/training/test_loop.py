@@ -13,13 +13,16 @@ from pareja.encoders.towers import NetworkDualEncoder
 from pareja.training.loop import Pairs, Schedule, Trained, Trainer, interpolated
 from pareja.training.lora import Rank
 from pareja.training.material import caption_texts, prepared_pixels
-from pareja.training.methods import METHODS, Method, begin
+from pareja.training.methods import NETWORK_METHODS, NetworkMethod, begin
 
 COUNT = 24
 
 
 def trainer(
-    encoder: NetworkDualEncoder, method: Method = "lora", blocks: int | None = None, **changes: Any
+    encoder: NetworkDualEncoder,
+    method: NetworkMethod = "lora",
+    blocks: int | None = None,
+    **changes: Any,
 ) -> tuple[Trainer, Pairs]:
     dataset = load_dataset(f"shapes:{COUNT}")
     texts = caption_texts(dataset)
@@ -47,9 +50,9 @@ def gradients(made: tuple[Trainer, Pairs]) -> dict[str, torch.Tensor]:
     return {name: value.grad.clone() for name, value in one.named.items() if value.grad is not None}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NETWORK_METHODS)
 def test_chunks_give_the_gradients_of_the_whole_batch(
-    method: Method, untrained: NetworkDualEncoder
+    method: NetworkMethod, untrained: NetworkDualEncoder
 ) -> None:
     whole = gradients(trainer(untrained, method))
     chunked = gradients(trainer(untrained, method, chunk=3))

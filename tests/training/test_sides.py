@@ -11,13 +11,13 @@ from pareja.encoders import load
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.training import room
 from pareja.training.lora import Rank
-from pareja.training.methods import Adaptation, Method, begin
+from pareja.training.methods import Adaptation, NetworkMethod, begin
 from pareja.training.sides import Side
 
 TEXTS = ("a cat", "the dog", "a cat and the dog", "the", "a dog")
 
 
-def adapted(kind: str, method: Method = "lora", *, cut: bool = True) -> Adaptation:
+def adapted(kind: str, method: NetworkMethod = "lora", *, cut: bool = True) -> Adaptation:
     encoder = load(str(folder(kind)), device="cpu", precision="float32")
     assert isinstance(encoder, NetworkDualEncoder)
     pixels = np.stack([encoder.prepare(picture) for picture in pictures()])

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from pareja.analysis.ridge import ridge_map
 from pareja.encoders.adapters import NOTES
 from pareja.encoders.heads import HeadEncoder, fingerprint_of, head_notes, write_head
+from pareja.encoders.origins import origin_of
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder
 from pareja.training.lora import Towers
 from pareja.training.losses import Loss
-from pareja.training.methods import Adaptation, lasting_name
+from pareja.training.methods import Adaptation
 from pareja.training.sides import Side, feature_reader
 
 Indices = NDArray[np.intp]
@@ -113,7 +114,7 @@ def begin_head(
 
     def save(folder: Path, terms: tuple[float, float]) -> None:
         write_head(folder, matrices())
-        notes = head_notes(base, lasting_name(base), terms, loss)
+        notes = head_notes(base, origin_of(base), terms, loss)
         (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
 
     if base.kind == "dual":

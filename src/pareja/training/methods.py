@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pareja.encoders.adapters import NOTES
 from pareja.encoders.backends.network import Modality, Network
-from pareja.encoders.protocols import AnyEncoder, DualEncoder, Pixels
+from pareja.encoders.origins import is_model_folder, origin_of
+from pareja.encoders.protocols import DualEncoder, Pixels
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import EncoderError
 from pareja.training.cuts import blocks_of
@@ -23,11 +24,14 @@ from pareja.training.material import token_rows
 from pareja.training.sides import Side, feature_reader, picture_reader, text_reader
 from pareja.training.whole import write_model
 
-Method = Literal["lora", "full", "projection", "head"]
-"""What is trained: low-rank changes of the attention, all weights, the last matrix, or linear maps
-on top of the encoder."""
+NetworkMethod = Literal["lora", "full", "projection"]
+"""Which weights of its networks are trained: low-rank changes of the attention, all, or the last
+matrix."""
 
-METHODS: tuple[Method, ...] = get_args(Method)
+Method = NetworkMethod | Literal["head"]
+"""One of these, or linear maps on top of the encoder."""
+
+NETWORK_METHODS: tuple[NetworkMethod, ...] = get_args(NetworkMethod)
 
 # In transformers' CLIP, SigLIP, MetaCLIP 2 and AIMv2.
 _BEFORE_THE_BLOCKS = (".embeddings", ".pre_layrnorm")
@@ -60,7 +64,7 @@ def begin(
     encoder: NetworkDualEncoder,
     pixels: Pixels,
     texts: tuple[str, ...],
-    method: Method,
+    method: NetworkMethod,
     *,
     towers: Towers = "both",
     rank: Rank | None = None,
@@ -206,24 +210,18 @@ def _projection(side: Side, network: Network, device: str) -> Side:
     )
 
 
-def lasting_name(encoder: AnyEncoder) -> str:
-    """Return what loads the encoder again from anywhere: its name, or its folder's whole path."""
-    folder = Path(encoder.name).expanduser()
-    return str(folder.resolve()) if folder.is_dir() else encoder.name
-
-
 def _repository(encoder: NetworkDualEncoder) -> str:
     """Return what PEFT calls the base: the repository on the hub, or the folder."""
-    local = Path(encoder.name).expanduser().is_dir()
-    return lasting_name(encoder) if local else encoder.fingerprint.model
+    local = is_model_folder(encoder.name)
+    return origin_of(encoder) if local else encoder.fingerprint.model
 
 
 def _write_notes(
-    folder: Path, encoder: NetworkDualEncoder, method: Method, terms: tuple[float, float]
+    folder: Path, encoder: NetworkDualEncoder, method: NetworkMethod, terms: tuple[float, float]
 ) -> None:
     notes = {
         "base": {
-            "name": lasting_name(encoder),
+            "name": origin_of(encoder),
             "repository": _repository(encoder),
             "fingerprint": encoder.fingerprint.digest,
         },
