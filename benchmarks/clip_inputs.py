@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
+
 COMMONS200 = Path(__file__).parents[1] / "data" / "commons200"
 
 
-def make_checkpoint(folder: Path) -> None:
-    """Save a CLIP ViT-B/32 with random weights, a processor, and a tokenizer of single letters."""
+def make_checkpoint(folder: Path, config: CLIPConfig | None = None) -> None:
+    """Save a CLIP with random weights, a processor, and a tokenizer of single letters.
+
+    Parameters
+    ----------
+    folder
+        Where.
+    config
+        By default ViT-B/32.
+    """
     import torch
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import CLIPConfig, CLIPModel, CLIPProcessor, CLIPTokenizer
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     torch.manual_seed(0)
-    CLIPModel(CLIPConfig()).save_pretrained(folder)
+    CLIPModel(config or CLIPConfig()).save_pretrained(folder)
     letters = sorted(ByteLevel.alphabet())
     tokens = [*letters, *(f"{letter}</w>" for letter in letters)]
     vocabulary = {token: index for index, token in enumerate(tokens)}

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,13 +22,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from clip_inputs import make_checkpoint, make_pictures
 from PIL import Image
+from workers import Worker, machine, peak_memory
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 BATCH = 32
@@ -42,6 +41,7 @@ OPERATIONS = 2 * (
     + WIDTH * DIM
 )
 SIZES = {"12 megapixels": (4000, 3000), "640x480": (640, 480)}
+PACKAGES = ("torch", "transformers", "sentence-transformers", "openvino", "pillow")
 CONTESTANTS = {
     "pareja": "pareja",
     "sentence-transformers": "sentence-transformers",
@@ -128,13 +128,6 @@ def in_batches(paths: list[Path]) -> Iterator[list[Path]]:
         yield paths[start : start + BATCH]
 
 
-def peak_memory() -> float:
-    """Return the most memory that this process had at once, in MB."""
-    # The value that getrusage gives begins with that of the process that started this one.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
 def work(name: str, checkpoint: Path) -> None:
     """Answer requests, a folder of pictures a line: the process of one contestant."""
     # What the libraries print must not get between the answers.
@@ -152,33 +145,17 @@ def work(name: str, checkpoint: Path) -> None:
         answers.flush()
 
 
-class Contestant:
+class Contestant(Worker):
     """A process that embeds on request."""
 
     def __init__(self, name: str, folder: Path) -> None:
+        super().__init__([__file__, "--worker", name, "--folder", folder])
         self.name = name
         self._out = folder / f"{name}.npy"
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, "--worker", name, "--folder", folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Contestant:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
 
     def embed(self, folder: Path, timing: Timing) -> None:
         """Embed a folder and add what it took to the timing."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise RuntimeError("the process has no pipes")
-        stdin.write(json.dumps([str(folder), str(self._out)]) + "\n")
-        stdin.flush()
-        seconds, cpu, timing.megabytes = json.loads(stdout.readline())
+        seconds, cpu, timing.megabytes = self.ask([str(folder), str(self._out)])
         timing.seconds.append(seconds)
         timing.cpu.append(cpu)
         timing.embeddings = np.load(self._out)
@@ -308,22 +285,6 @@ def table(timings: dict[str, dict[str, Timing]]) -> Iterator[str]:
         yield ""
 
 
-def machine() -> str:
-    model = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        fields = dict(
-            line.split(":", 1) for line in listing.read_text().splitlines() if ":" in line
-        )
-        names = {name.strip(): value.strip() for name, value in fields.items()}
-        flags = {"amx_bf16", "avx512_bf16", "avx512_vnni"} & set(names.get("flags", "").split())
-        model = f"{names.get('model name', model)} ({', '.join(sorted(flags)) or 'no bfloat16'})"
-    packages = ("torch", "transformers", "sentence-transformers", "openvino", "pillow")
-    versions = ", ".join(f"{package} {version(package)}" for package in packages)
-    cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {model}; Python {platform.python_version()}, {versions}"
-
-
 def plot(timings: dict[str, dict[str, Timing]], limit: float, path: Path) -> None:
     """Draw pictures a second as bars, with what the matrix products alone would allow."""
     import matplotlib
@@ -389,8 +350,9 @@ def report(folder: Path, arguments: argparse.Namespace) -> None:
     lines = [
         "# From files to embeddings: CLIP ViT-B/32",
         "",
-        f"Made by `python benchmarks/embedding.py`. {machine()}. Medians of {arguments.repeats} "
-        f"turns, batches of {BATCH}, random weights (the arithmetic is that of the real ones).",
+        f"Made by `python benchmarks/embedding.py`. {machine(PACKAGES)}. Medians of "
+        f"{arguments.repeats} turns, batches of {BATCH}, random weights (the arithmetic is "
+        "that of the real ones).",
         "",
         "![Pictures a second](embedding.png)",
         "",

@@ -9,7 +9,7 @@ from tiny_models import DUAL, folder, pictures
 
 from pareja.encoders import load
 from pareja.encoders.towers import NetworkDualEncoder
-from pareja.training import room
+from pareja.training import room, sides
 from pareja.training.lora import Rank
 from pareja.training.methods import Adaptation, NetworkMethod, begin
 from pareja.training.sides import Side
@@ -82,6 +82,21 @@ def test_only_the_token_that_is_pooled_reaches_the_end_of_the_last_block() -> No
     mlp.register_forward_hook(lambda module, inputs, output: shapes.append(output.shape))
     side.embed(np.arange(3))
     assert shapes == [(3, 1, 32)]
+
+
+@pytest.mark.parametrize("kind", DUAL)
+def test_a_batch_of_texts_ends_with_its_longest(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sides, "_AT_ONCE", 2)
+    one = adapted(kind).text
+    expected = one.embed_all(np.arange(len(TEXTS)))
+    # Two that were computed with others of other lengths.
+    rows = np.array([2, 3])
+    np.testing.assert_allclose(one.embed_all(rows), expected[rows], atol=1e-6)
+    read = {name: value.shape[1] for name, value in one._inputs(rows[1:], hollow=True).items()}
+    whole = {name: value.shape[1] for name, value in one._read(rows[1:], True).items()}
+    assert read.keys() == whole.keys()
+    # SigLIP's texts are of one length.
+    assert all((read[name] < whole[name]) != kind.startswith("siglip") for name in read)
 
 
 def test_hidden_states_beyond_the_limit_are_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,9 @@ def begin(
         "text": text_reader({name: inputs[name] for name in encoder.text_network.inputs}),
     }
     counts = {"image": len(pixels), "text": len(texts)}
+    lengths = {}
+    if not encoder.tokeniser.pad_to_max:
+        lengths["text"] = inputs["attention_mask"].sum(axis=1)
     sides: dict[str, Side] = {}
     modules: dict[str, torch.nn.Module] = {}
     for network in (encoder.image_network, encoder.text_network):
@@ -116,7 +119,14 @@ def begin(
                 module, below = adapt(module, rank)
         elif wanted and method == "full":
             below = _free(module, rank.blocks)
-        whole = Side(module, readers[name], counts[name], below=below, device=device)
+        whole = Side(
+            module,
+            readers[name],
+            counts[name],
+            below=below,
+            device=device,
+            lengths=lengths.get(name),
+        )
         modules[name] = module
         if wanted and method == "projection":
             whole = _projection(whole, network, device)

@@ -39,6 +39,9 @@ class Side:
     lean
         Whether it computes in bfloat16 and runs blocks a second time for their gradients, which
         takes less memory; by default on CUDA, where bfloat16 is fast.
+    lengths
+        How many of its tokens each row needs, ``(rows,)``: a batch ends with its longest row. None
+        where all rows need all.
     """
 
     def __init__(
@@ -50,11 +53,13 @@ class Side:
         below: int = 0,
         device: str = "cpu",
         lean: bool | None = None,
+        lengths: NDArray[np.integer[Any]] | None = None,
     ) -> None:
         self.module = module.to(device)
         self.rows = rows
         self.device = device
         self._read = read
+        self._lengths = lengths
         self._kind = torch.device(device).type
         self._lean = self._kind == "cuda" if lean is None else lean
         self._cut = Cut(module, below, recompute=self._lean)
@@ -71,7 +76,10 @@ class Side:
             return
         self.module.eval()
         self._pooled = np.empty(self.rows, np.intp)
-        for rows in self._stretches(np.arange(self.rows)):
+        order = np.arange(self.rows)
+        if self._lengths is not None:
+            order = np.argsort(-self._lengths, kind="stable")
+        for rows in self._stretches(order):
             inputs = self._inputs(rows, hollow=False)
             with self._precision():
                 states = self._cut.hidden(inputs)
@@ -79,7 +87,9 @@ class Side:
             if self._hidden is None:
                 shape = (self.rows, *states.shape[1:])
                 self._hidden = room_for("the hidden states", shape, np.float32)
-            self._hidden[rows] = states.float().cpu().numpy()
+            length = states.shape[1]
+            self._hidden[rows, :length] = states.float().cpu().numpy()
+            self._hidden[rows, length:] = 0  # masked, but numbers all the same
             if self._pooled is not None and pooled is not None:
                 self._pooled[rows] = pooled.cpu().numpy()
             else:
@@ -89,7 +99,7 @@ class Side:
         """Return the embeddings of some rows, length 1, ``(n, dim)``, with gradients."""
         hidden = pooled = None
         if self._hidden is not None:
-            hidden = torch.from_numpy(self._hidden[rows]).to(self.device)
+            hidden = torch.from_numpy(self._hidden[rows, : self._longest(rows)]).to(self.device)
         if self._pooled is not None:
             pooled = torch.from_numpy(self._pooled[rows]).to(self.device)
         inputs = self._inputs(rows, hollow=hidden is not None)
@@ -105,7 +115,14 @@ class Side:
         return np.concatenate(parts)
 
     def _inputs(self, rows: NDArray[np.intp], *, hollow: bool) -> dict[str, torch.Tensor]:
-        return {name: value.to(self.device) for name, value in self._read(rows, hollow).items()}
+        inputs = self._read(rows, hollow)
+        if self._lengths is not None:
+            longest = self._longest(rows)
+            inputs = {name: value[:, :longest] for name, value in inputs.items()}
+        return {name: value.to(self.device) for name, value in inputs.items()}
+
+    def _longest(self, rows: NDArray[np.intp]) -> int | None:
+        return None if self._lengths is None else int(self._lengths[rows].max())
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self._kind, torch.bfloat16, enabled=self._lean)
