@@ -4,12 +4,14 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import pytest
 from PIL import Image
 
+import pareja as library
 from pareja.cli import console
 from pareja.cli.check import ProfileName
 from pareja.datasets import load_dataset
@@ -18,6 +20,7 @@ from pareja.encoders.backends import network
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Pareja
+    from tests.conftest import ColourEncoder
 
 
 def test_version_and_help(pareja: Pareja) -> None:
@@ -46,6 +49,21 @@ def test_wrong_use_exits_with_2(pareja: Pareja, arguments: list[str]) -> None:
     run = pareja(*arguments)
     assert run.status == 2
     assert run.out == ""
+
+
+def test_the_demo_writes_its_reports(
+    pareja: Pareja, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, colours: ColourEncoder
+) -> None:
+    quick = partial(library.study, models=[colours], permutations=99, resamples=100)
+    monkeypatch.setattr(library, "study", quick)
+    monkeypatch.setattr("pareja.report.drawing.PNG_DPI", 30)
+    monkeypatch.setattr("pareja.encoders.load", lambda *_, **__: colours)
+    run = pareja("demo")
+    assert (run.status, run.err) == (0, "")
+    assert "colours" in run.out
+    for report in ("report.html", "memoria.html"):
+        assert str(tmp_path / "pareja-demo" / report) in run.out
+        assert "colours" in (tmp_path / "pareja-demo" / report).read_text()
 
 
 def test_check_passes_the_bundled_dataset(pareja_process: Pareja) -> None:

@@ -37,3 +37,13 @@ def test_a_report_is_kept_apart_from_the_encoder(
     assert run.status == 2
     assert "must be folders apart" in run.err
     assert not out.exists()
+
+
+def test_a_new_encoder_is_trained_whole(pareja: Pareja, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text("{}")
+    out = tmp_path / "mine"
+    run = pareja("tune", "shapes:30", "--from-scratch", plan, "--method", "lora", "-o", out)
+    assert run.status == 2
+    assert "has no weights to adapt" in run.err
+    assert not out.exists()

@@ -157,6 +157,8 @@ def tune(
     """
     if (model is None) == (from_scratch is None):
         fail("give either --model or --from-scratch", status=2)
+    if from_scratch is not None and method not in (None, Way.full):
+        fail("a new encoder has no weights to adapt: --from-scratch trains all of them", status=2)
     from tempfile import TemporaryDirectory
 
     from pareja.report.tuning import write_tuning
