@@ -19,7 +19,8 @@ import pareja
 from pareja.analysis.matching import matching
 from pareja.analysis.retrieval import retrieval
 from pareja.embedding.pipeline import embed_dataset
-from pareja.tasks.tuning import Tuned, tune, usual_schedule
+from pareja.tasks.tuned import Tuned
+from pareja.tasks.tuning import tune, usual_schedule
 
 
 def halves(seed: int) -> tuple[pareja.Dataset, pareja.Dataset]:

@@ -24,7 +24,8 @@ from safetensors.torch import load_file, save_file
 import pareja
 from pareja.datasets.shapes import label_es, load_shapes
 from pareja.files import staged_directory
-from pareja.tasks.tuning import Tuned, tune
+from pareja.tasks.tuned import Tuned
+from pareja.tasks.tuning import tune
 from pareja.training.loop import Schedule
 from pareja.training.scratch import Plan, make_checkpoint
 

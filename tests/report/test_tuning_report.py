@@ -17,7 +17,7 @@ from pareja.analysis.significance import Estimate
 from pareja.datasets import load_dataset
 from pareja.errors import OutputError
 from pareja.report.tuning import write_tuning, write_tuning_report
-from pareja.tasks.tuning import Tuned
+from pareja.tasks.tuned import Tuned
 from pareja.tasks.tuning_measures import Change, Learned, Measure, Measured
 from pareja.tasks.tuning_recipe import Recipe
 from pareja.training.loop import Epoch, Schedule

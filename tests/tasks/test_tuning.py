@@ -15,7 +15,8 @@ from pareja.encoders.loading import require_dual
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import DatasetError, EncoderError, OutputError
 from pareja.tasks.merging import merge
-from pareja.tasks.tuning import Tuned, new_encoder, tune
+from pareja.tasks.tuned import Tuned
+from pareja.tasks.tuning import new_encoder, tune
 from pareja.tasks.tuning_export import tuned_to_json
 from pareja.training.loop import Schedule
 from pareja.training.lora import Rank
@@ -234,7 +235,7 @@ def test_what_is_held_on_to_moves_less(base: Path) -> None:
         before, after = (e.encode_texts(texts) for e in (result.base, result.encoder))
         moved.append(1 - np.mean(np.sum(before * after, axis=1)) if result.best else 0.0)
         if keep:
-            assert result.others[0].name == "shapes-new:40, other half"
+            assert result.others[0].name == "½ shapes-new:40"
     assert moved[1] < moved[0] / 2
 
 

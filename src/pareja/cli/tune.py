@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pareja.embedding.pipeline import Progress
-    from pareja.tasks.tuning import Tuned
+    from pareja.tasks.tuned import Tuned
     from pareja.tasks.tuning_measures import Measured
 
 

@@ -20,7 +20,7 @@ from pareja.tasks.labelling import Labelled
 from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
 from pareja.tasks.moderation import Review, review_to_csv, review_to_json
 from pareja.tasks.study import StudyResult
-from pareja.tasks.tuning import Tuned
+from pareja.tasks.tuned import Tuned
 from pareja.words.wording import Lang
 
 SUFFIXES = (".csv", ".json", ".html")

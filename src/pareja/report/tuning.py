@@ -10,7 +10,7 @@ from pareja.report.tuning_content import build_tuning_document
 from pareja.report.tuning_examples import Album
 from pareja.report.tuning_figures import draw_training
 from pareja.report.write import Format, write_document
-from pareja.tasks.tuning import Tuned
+from pareja.tasks.tuned import Tuned
 from pareja.tasks.tuning_export import tuned_to_json
 from pareja.words.wording import Lang, Wording
 

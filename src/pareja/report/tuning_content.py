@@ -21,7 +21,7 @@ from pareja.report.document import (
 )
 from pareja.report.numbered import Numbered
 from pareja.report.tuning_examples import MOST, Album, examples
-from pareja.tasks.tuning import Tuned
+from pareja.tasks.tuned import Tuned
 from pareja.tasks.tuning_measures import Change, Measure, Measured
 from pareja.tasks.tuning_recipe import cards_of, short_name
 from pareja.words.spans import Inline, Span

@@ -6,7 +6,7 @@ import math
 
 from pareja.report.charts import series
 from pareja.report.drawing import INK, Drawing, bare, finish, number_ticks, sheet
-from pareja.tasks.tuning import Tuned
+from pareja.tasks.tuned import Tuned
 from pareja.words.wording import Wording
 
 

@@ -11,7 +11,7 @@ from pareja.tasks.tuning_measures import Measured
 from pareja.tasks.tuning_recipe import cards_of, short_name
 
 if TYPE_CHECKING:
-    from pareja.tasks.tuning import Tuned
+    from pareja.tasks.tuned import Tuned
 
 CARD = "README.md"
 

@@ -248,5 +248,5 @@ def halves(
     held, measured = (tuple(records[start::2]) for start in (0, 1))
     return (
         replace(home, records=held),
-        replace(home, records=measured, name=f"{home.name}, other half"),
+        replace(home, records=measured, name=f"½ {home.name}"),
     )
