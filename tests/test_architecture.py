@@ -27,6 +27,7 @@ LAYERS = (
     "analysis",
     "datasets",
     "arrays",
+    "decimals",
     "files",
     "sqlite",
     "errors",

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtrit
 
+from pareja.decimals import decimals
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
@@ -51,9 +53,7 @@ class Estimate:
     level: float = LEVEL
 
     def __str__(self) -> str:
-        # Adding 0 turns the -0.0 that small differences round to into 0.0.
-        value, low, high = (round(x, 2) + 0.0 for x in (self.value, self.low, self.high))
-        return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+        return f"{decimals(self.value)} [{decimals(self.low)}, {decimals(self.high)}]"
 
 
 @dataclass(frozen=True)

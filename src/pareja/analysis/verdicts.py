@@ -27,6 +27,7 @@ import numpy as np
 from pareja.analysis.classification import Reliability
 from pareja.analysis.comparison import Agreement
 from pareja.analysis.significance import Estimate, PermutationTest
+from pareja.decimals import decimals
 
 ALPHA = 0.05
 """The p below which a difference counts as shown."""
@@ -109,7 +110,7 @@ def apart(first: Estimate, second: Estimate) -> bool:
 
 
 def _printed(value: float) -> float:
-    return round(float(value), 2)
+    return float(decimals(value))
 
 
 def correlated(estimate: Estimate, p_value: float) -> Outcome | Literal["undefined"]:

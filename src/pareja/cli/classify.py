@@ -33,6 +33,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
+from pareja.decimals import decimals
 from pareja.errors import some_of
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
         console.print(f"\n{several.n_images} pictures, {len(several.labels)} labels")
         console.print(
             f"mean average precision  {several.mean_average_precision}   "
-            f"(chance {several.chance_map:.2f})"
+            f"(chance {decimals(several.chance_map)})"
         )
         console.print(f"micro F1                {several.micro_f1}")
         console.print(f"macro F1                {several.macro_f1}")
@@ -238,7 +239,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
         found = evaluation.rejection
         console.print(
             f"none of these: {found.n_unknown} pictures have another label; AUROC "
-            f"{found.auroc}; at certainty {found.threshold:.2f} "
+            f"{found.auroc}; at certainty {decimals(found.threshold)} "
             f"{found.refused} of them are refused and {found.kept} of the "
             "others kept",
         )
@@ -260,12 +261,12 @@ def _print_scores(scores: ClassificationScores) -> None:
         table.add_column(heading, justify=justify)
     k = len(scores.labels)
     rows = [
-        ("top-1 accuracy", scores.top1, f"{scores.chance_top1:.2f}"),
-        ("  always the commonest", None, f"{scores.majority:.2f}"),
-        ("top-5 accuracy", scores.top5, f"{scores.chance_top5:.2f}"),
-        ("balanced accuracy", scores.balanced_accuracy, f"{1 / k:.2f}"),
+        ("top-1 accuracy", scores.top1, decimals(scores.chance_top1)),
+        ("  always the commonest", None, decimals(scores.majority)),
+        ("top-5 accuracy", scores.top5, decimals(scores.chance_top5)),
+        ("balanced accuracy", scores.balanced_accuracy, decimals(1 / k)),
         ("macro F1", scores.macro_f1, ""),
-        ("ECE", scores.ece, f"{scores.honest_ece:.2f} if honest"),
+        ("ECE", scores.ece, f"{decimals(scores.honest_ece)} if honest"),
     ]
     for name, estimate, chance in rows:
         table.add_row(name, str(estimate) if estimate else "", chance)

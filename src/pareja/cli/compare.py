@@ -26,6 +26,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.reporting import print_reports, reporting
+from pareja.decimals import decimals
 from pareja.errors import some_of
 
 if TYPE_CHECKING:
@@ -131,23 +132,25 @@ def print_comparison(comparison: ModelComparison) -> None:
     table = Table(
         title=f"{comparison.dataset.name}: {len(comparison.dataset)} pictures, "
         f"{len(comparison.labels)} labels",
-        caption=f"Top-1 by chance {first.chance_top1:.2f}, always the commonest "
-        f"{first.majority:.2f}; 95 % intervals.",
+        caption=f"Top-1 by chance {decimals(first.chance_top1)}, always the commonest "
+        f"{decimals(first.majority)}; 95 % intervals.",
     )
     table.add_column("model", overflow="fold")
     table.add_column("prompts", overflow="fold")
     for heading in ("top-1", "balanced", "ECE", "R@1 →text"):
         table.add_column(heading, justify="right")
     for model in comparison.models:
-        recall = "" if model.image_to_text is None else f"{model.image_to_text.recall[1].value:.2f}"
+        recall = (
+            "" if model.image_to_text is None else decimals(model.image_to_text.recall[1].value)
+        )
         for variant in model.variants:
             scores = variant.scores
             table.add_row(
                 model.name,
                 variant.prompts,
                 str(scores.top1),
-                f"{scores.balanced_accuracy.value:.2f}",
-                f"{scores.ece.value:.2f}",
+                decimals(scores.balanced_accuracy.value),
+                decimals(scores.ece.value),
                 recall,
             )
     console.print(table)

@@ -15,6 +15,7 @@ from pareja.cli.console import (
     stdout,
 )
 from pareja.cli.index import IndexOption, default_index
+from pareja.decimals import decimals
 from pareja.errors import CollectionError
 
 if TYPE_CHECKING:
@@ -116,12 +117,14 @@ def print_scores(scores: QuerySetScores) -> None:
         table.add_column(name, justify="right")
     for query in scores.queries:
         numbers = [*query.precision.values(), query.ndcg, query.reciprocal_rank]
-        table.add_row(Text(query.query), *(f"{number:.2f}" for number in numbers), str(query.known))
+        table.add_row(
+            Text(query.query), *(decimals(number) for number in numbers), str(query.known)
+        )
     means = [*overall.precision.values(), overall.ndcg, overall.mrr]
     table.add_section()
-    table.add_row("mean", *(f"{mean.value:.2f}" for mean in means), style="bold")
-    table.add_row("95 % from", *(f"{mean.low:.2f}" for mean in means), style="dim")
-    table.add_row("95 % to", *(f"{mean.high:.2f}" for mean in means), style="dim")
+    table.add_row("mean", *(decimals(mean.value) for mean in means), style="bold")
+    table.add_row("95 % from", *(decimals(mean.low) for mean in means), style="dim")
+    table.add_row("95 % to", *(decimals(mean.high) for mean in means), style="dim")
     console = stdout()
     console.print(table)
     if scores.left_out:

@@ -29,6 +29,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.output import refuse_own_files, staged_output
+from pareja.decimals import decimals
 from pareja.errors import some_of
 
 if TYPE_CHECKING:
@@ -170,8 +171,8 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
         pad_edge=False,
         collapse_padding=True,
         title=f"Balanced accuracy, {curves.n_images} pictures, {k} labels",
-        caption=f"{curves.n_tests} tests in each of {curves.seeds} draws; by chance {1 / k:.2f}. "
-        "95 % intervals over draws and pictures."
+        caption=f"{curves.n_tests} tests in each of {curves.seeds} draws; by chance "
+        f"{decimals(1 / k)}. 95 % intervals over draws and pictures."
         + (" Second line: minus zero-shot; * above 0, ° below 0." if curves.zero_shot else ""),
     )
     table.add_column("method")

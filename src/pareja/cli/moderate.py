@@ -26,6 +26,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
+from pareja.decimals import decimals
 
 if TYPE_CHECKING:
     from pareja.tasks.moderation import Review
@@ -95,5 +96,5 @@ def _print_review(review: Review) -> None:
         console.print(f"{item.category:<20}{item.score:5.2f}  {path}", soft_wrap=True)
     console.print(
         f"{len(review.flagged)} of {len(review.dataset)} pictures flagged by {review.model} from "
-        f"{review.threshold:.2f} on. {NOTICE}",
+        f"{decimals(review.threshold)} on. {NOTICE}",
     )

@@ -24,6 +24,7 @@ from pareja.cli.console import (
     stdout,
 )
 from pareja.cli.reporting import print_reports, reporting
+from pareja.decimals import decimals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -135,15 +136,15 @@ def retrieval_table(result: StudyResult) -> Table:
             table.add_row(
                 name,
                 str(to_text[1]),
-                f"{to_text[5].value:.2f}",
+                decimals(to_text[5].value),
                 str(to_image[1]),
-                f"{to_image[5].value:.2f}",
-                f"{scores.matching.auc.value:.2f}",
+                decimals(to_image[5].value),
+                decimals(scores.matching.auc.value),
                 f"{scores.matching.test.p_value:.2g}",
             )
     first = result.encoders[0]
     by_luck = [
-        f"{scores.chance_recall[k]:.2f}"
+        decimals(scores.chance_recall[k])
         for scores in (first.image_to_text, first.text_to_image)
         for k in (1, 5)
     ]

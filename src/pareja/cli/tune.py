@@ -24,6 +24,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.reporting import print_reports, reporting
+from pareja.decimals import decimals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -289,8 +290,8 @@ def _rows(table: Table, measured: Measured) -> None:
     for measure, change in measured.changes.items():
         table.add_row(
             "  " + measure.replace("_to_", "→"),
-            f"{change.before.value:.2f}",
-            f"{change.after.value:.2f}",
+            decimals(change.before.value),
+            decimals(change.after.value),
             str(change.agreement.difference),
             f"{change.agreement.p_value:.2g}",
             SAID[of_agreement(change.agreement)],

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from pareja.analysis.significance import Estimate, PermutationTest
+from pareja.decimals import decimals
 from pareja.words.spans import Inline, Span, Style
 
 Lang = Literal["es", "en"]
@@ -106,10 +107,7 @@ class Wording:
         """Return a number with a fixed count of decimals, a true minus sign and no ``-0``."""
         if not math.isfinite(value):
             return self._words["number.none"]
-        # Sums that should be 0.125 end on either side of it: both are to print as 0.13.
-        text = f"{value * (1 + 1e-12):.{digits}f}"
-        if float(text) == 0:
-            text = text.lstrip("-")
+        text = decimals(value, digits)
         return text.replace(".", self._words["number.decimal"]).replace("-", "−")
 
     def chance(self, value: float) -> str:

@@ -1,0 +1,16 @@
+"""How a number is rounded for people, the same in tables, reports and pages."""
+
+from __future__ import annotations
+
+
+def decimals(value: float, digits: int = 2) -> str:
+    """Return a number with a fixed count of decimals, halves away from zero, and no ``-0``.
+
+    Examples
+    --------
+    >>> decimals(0.865), decimals(-0.015), decimals(-0.001)
+    ('0.87', '-0.02', '0.00')
+    """
+    # A share that should be 0.125 may lie on either side of it: both are to print as 0.13.
+    text = f"{value * (1 + 1e-12):.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
