@@ -14,3 +14,14 @@ def decimals(value: float, digits: int = 2) -> str:
     # A share that should be 0.125 may lie on either side of it: both are to print as 0.13.
     text = f"{value * (1 + 1e-12):.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text
+
+
+def p_decimals(value: float) -> str:
+    """Return a p-value with three decimals; below the last of them only that it is.
+
+    Examples
+    --------
+    >>> p_decimals(0.0386), p_decimals(0.0002)
+    ('0.039', '< 0.001')
+    """
+    return "< 0.001" if value < 0.001 else decimals(value, 3)

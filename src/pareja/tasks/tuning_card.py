@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pareja.analysis.verdicts import Outcome, of_agreement
+from pareja.decimals import decimals, p_decimals
 from pareja.tasks.tuning_measures import Measured
 from pareja.tasks.tuning_recipe import cards_of, short_name
 
@@ -137,9 +138,9 @@ def _rows(measured: Measured) -> Iterator[str]:
             str(change.before),
             str(change.after),
             str(agreement.difference),
-            "< 0.001" if agreement.p_value < 0.001 else f"{agreement.p_value:.3f}",
+            p_decimals(agreement.p_value),
             SAID[of_agreement(agreement)],
-            f"{change.chance:.3f}",
+            decimals(change.chance, 3),
         )
         yield f"| {' | '.join(cells)} |"
 

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from pareja.analysis.significance import Estimate, PermutationTest
-from pareja.decimals import decimals
+from pareja.decimals import decimals, p_decimals
 from pareja.words.spans import Inline, Span, Style
 
 Lang = Literal["es", "en"]
@@ -157,9 +157,10 @@ class Wording:
 
     def p_bare(self, value: float) -> str:
         """Return a p-value for a cell: ``0.012``, ``< 0.001``."""
-        if math.isfinite(value) and value < 0.001:
-            return f"<\N{NO-BREAK SPACE}{self.number(0.001, 3)}"
-        return self.number(value, 3)
+        if not math.isfinite(value):
+            return self._words["number.none"]
+        text = p_decimals(value).replace(" ", "\N{NO-BREAK SPACE}")
+        return text.replace(".", self._words["number.decimal"])
 
 
 def _filled(template: str, style: Style, values: Mapping[str, object]) -> Span:
