@@ -211,7 +211,8 @@ def test_damaged_exif_says_nothing(block: bytes) -> None:
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"Exif\0\0II*\0"]))
 def test_any_bytes_are_looked_through_without_an_error(noise: bytes, start: bytes) -> None:
-    assert signs_of_generation(start + noise) == ()
+    # Noise may hold the mark of a manifest, which then cannot be read; it says no more than that.
+    assert {sign.kind for sign in signs_of_generation(start + noise)} <= {"unread"}
 
 
 def test_compressed_text_that_is_damaged_or_huge() -> None:

@@ -123,7 +123,7 @@ def test_a_truth_that_is_not_there_is_said(
 ) -> None:
     with pytest.raises(DatasetError, match="no picture has a label, so nothing can be measured"):
         true_labels(colour_dataset, "label")
-    with pytest.raises(DatasetError, match="begin with red, green, blue"):
+    with pytest.raises(DatasetError, match="own are red, green, blue"):
         classify(labelled_colours, ["cat", "dog"], model=colours, truth="label")
     assert distinct(["Cat", None, "dog", "cat"]) == ("Cat", "dog")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -28,12 +28,21 @@ SMALL = Plan(side=24, patch=8, width=32, heads=4, image_blocks=3, text_blocks=2,
 QUICK = Schedule(epochs=2, batch_size=16, learning_rate=3e-3)
 
 
-@pytest.fixture(scope="module", params=["clip", "siglip"])
-def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
+def untrained(family: Literal["clip", "siglip"], factory: pytest.TempPathFactory) -> Path:
+    folder = factory.mktemp(family)
     texts = [r.caption for name in ("shapes:200", "shapes-new:100") for r in load_dataset(name)]
-    make_checkpoint(folder, replace(SMALL, family=request.param), texts, seed=1)
+    make_checkpoint(folder, replace(SMALL, family=family), texts, seed=1)
     return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained("clip", tmp_path_factory)
+
+
+@pytest.fixture(scope="module", params=["clip", "siglip"])
+def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained(request.param, tmp_path_factory)
 
 
 def tuned(base: Path, method: Method = "lora", **changes: Any) -> Tuned:
@@ -44,13 +53,13 @@ def tuned(base: Path, method: Method = "lora", **changes: Any) -> Tuned:
 
 @pytest.mark.parametrize("method", NETWORK_METHODS)
 def test_a_tuned_encoder_is_another_space_and_loads_from_its_folder(
-    base: Path, method: Method, tmp_path: Path
+    either: Path, method: Method, tmp_path: Path
 ) -> None:
-    if method == "projection" and "siglip" in (base / "config.json").read_text():
+    if method == "projection" and "siglip" in (either / "config.json").read_text():
         with pytest.raises(EncoderError, match="no visual_projection"):
-            tuned(base, method)
+            tuned(either, method)
         return
-    result = tuned(base, method)
+    result = tuned(either, method)
     assert result.parts == {"train": 28, "validation": 6, "test": 6}
     assert result.encoder.image_fingerprint != result.base.image_fingerprint
     json.dumps(tuned_to_json(result), allow_nan=False)
@@ -67,11 +76,11 @@ def test_a_tuned_encoder_is_another_space_and_loads_from_its_folder(
 
 
 def test_a_merged_adapter_is_a_plain_model_with_the_same_embeddings(
-    base: Path, tmp_path: Path
+    either: Path, tmp_path: Path
 ) -> None:
     import transformers
 
-    result = tuned(base)
+    result = tuned(either)
     assert isinstance(result.encoder, NetworkDualEncoder)
     out = merge(result.encoder, tmp_path / "plain")
     plain = pareja.load(out, device="cpu", precision="float32")
