@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -32,6 +33,11 @@ COLOURS = {
 
 
 @dataclass(frozen=True)
+# No test is timed: a busy machine must not fail one.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+
 class ColourEncoder(ImageEncoderBase, TextEncoderBase):
     """Embeds a picture by its mean colour, and a text by the colours it names.
 
