@@ -32,12 +32,12 @@ COLOURS = {
 }
 
 
-@dataclass(frozen=True)
 # No test is timed: a busy machine must not fail one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+@dataclass(frozen=True)
 class ColourEncoder(ImageEncoderBase, TextEncoderBase):
     """Embeds a picture by its mean colour, and a text by the colours it names.
 
