@@ -80,6 +80,7 @@ def main() -> None:
             method="full",
             test=UNSEEN,
             schedule=schedule,
+            keep=False,
             device="cpu",
             cache=False,
             progress=lambda what, done, of, loss: (

@@ -235,17 +235,27 @@ def test_few_pictures_are_cross_validated(base: Path) -> None:
     assert by_label.test.changes["accuracy"].chance == pytest.approx(1 / 6)
 
 
-def test_what_is_held_on_to_moves_less(base: Path) -> None:
-    schedule = replace(QUICK, epochs=4, patience=0, keep=20.0)
-    texts = [record.caption for record in load_dataset("shapes-new:40").records[::2]]
-    moved = []
-    for keep in (False, "shapes-new:40"):
-        result = tuned(base, keep=keep, schedule=schedule)
-        before, after = (e.encode_texts(texts) for e in (result.base, result.encoder))
-        moved.append(1 - np.mean(np.sum(before * after, axis=1)) if result.best else 0.0)
-        if keep:
-            assert result.others[0].name == "½ shapes-new:40"
-    assert moved[1] < moved[0] / 2
+def test_half_of_what_is_held_on_to_is_measured(base: Path) -> None:
+    result = tuned(base, keep="shapes-new:40")
+    assert result.kept == "shapes-new:40"
+    (other,) = result.others
+    assert other.name == "½ shapes-new:40"
+    assert [r.file_name for r in other.dataset] == [f"{i:06}.png" for i in range(1, 40, 2)]
+    assert tuned(base).kept is None
+
+
+def test_a_training_that_fails_leaves_nothing_behind(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def stop(what: str, *_: object) -> None:
+        if what == "steps":
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        tuned(base, progress=stop)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_new_encoder_is_made_from_a_plan(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from pareja.datasets import load_dataset
 from pareja.encoders.towers import NetworkDualEncoder
-from pareja.training.loop import Pairs, Schedule, Trained, Trainer, interpolated
-from pareja.training.lora import Rank
+from pareja.training.loop import Anchors, Pairs, Schedule, Trained, Trainer, interpolated
+from pareja.training.lora import Rank, Towers
 from pareja.training.material import caption_texts, prepared_pixels
 from pareja.training.methods import NETWORK_METHODS, NetworkMethod, begin
 
@@ -22,15 +22,18 @@ def trainer(
     encoder: NetworkDualEncoder,
     method: NetworkMethod = "lora",
     blocks: int | None = None,
+    towers: Towers = "both",
+    anchors: Anchors | None = None,
     **changes: Any,
 ) -> tuple[Trainer, Pairs]:
     dataset = load_dataset(f"shapes:{COUNT}")
     texts = caption_texts(dataset)
     pixels, _, _ = prepared_pixels([record.source for record in dataset], encoder)
     torch.manual_seed(0)
-    adapted = begin(encoder, pixels, texts.texts, method, rank=Rank(rank=2, blocks=blocks))
+    rank = Rank(rank=2, blocks=blocks)
+    adapted = begin(encoder, pixels, texts.texts, method, rank=rank, towers=towers)
     schedule = Schedule(**{"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, **changes})
-    made = Trainer(adapted.image, adapted.text, "softmax", (10.0, 0.0), schedule)
+    made = Trainer(adapted.image, adapted.text, "softmax", (10.0, 0.0), schedule, anchors)
     return made, Pairs(texts.owned, np.arange(len(texts.texts)))
 
 
@@ -73,6 +76,43 @@ def test_the_losses_are_those_of_training_that_keeps_nothing(
     assert plain[0].image._hidden is None
     assert expected[-1] < expected[0] - 0.01
     np.testing.assert_allclose(losses, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize("towers", ["image", "text"])
+def test_a_tower_that_is_not_trained_stays_as_it_is(
+    towers: Towers, chunk: int | None, untrained: NetworkDualEncoder
+) -> None:
+    held = Anchors(np.arange(4), np.arange(4), 1.0)
+    made = trainer(untrained, towers=towers, anchors=held, chunk=chunk)
+    sides = {"image": made[0].image, "text": made[0].text}
+    before = {name: side.embed_all(np.arange(4)) for name, side in sides.items()}
+    fit(made)
+    moved = {
+        name: float(np.abs(side.embed_all(np.arange(4)) - before[name]).max())
+        for name, side in sides.items()
+    }
+    assert moved.pop(towers) > 1e-3
+    assert set(moved.values()) == {0.0}
+
+
+def test_what_is_held_on_to_moves_less(untrained: NetworkDualEncoder) -> None:
+    rows = np.arange(12, COUNT)
+    moved = []
+    for weight in (0.0, 20.0):
+        made = trainer(untrained, anchors=Anchors(rows, rows, weight), epochs=4, patience=0)
+        sides = (made[0].image, made[0].text)
+        before = [side.embed_all(rows) for side in sides]
+        one, pairs = made
+        steps = iter(range(9))
+        one.fit(pairs, np.arange(12), lambda: float(next(steps)))  # noqa: B023  called at once
+        cosines = [
+            np.sum(side.embed_all(rows) * was, axis=1).mean()
+            for side, was in zip(sides, before, strict=True)
+        ]
+        moved.append(1 - float(np.mean(cosines)))
+    assert moved[0] > 1e-3
+    assert moved[1] < moved[0] / 2
 
 
 def test_the_loss_falls_and_the_scale_moves(untrained: NetworkDualEncoder) -> None:

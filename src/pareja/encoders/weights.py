@@ -134,7 +134,7 @@ def load_network(
     """
     from transformers import MODEL_MAPPING, AutoConfig
 
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             # False and not left out: then transformers would ask on the terminal.
             config = AutoConfig.from_pretrained(
@@ -196,7 +196,7 @@ def unreadable(checkpoint: Checkpoint, error: Exception) -> EncoderError:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep transformers from writing progress bars and reports to the terminal."""
     logging = import_module("transformers.utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

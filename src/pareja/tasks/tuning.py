@@ -150,7 +150,6 @@ def tune(
     device = _device(device)
     schedule, rank = schedule or usual_schedule(method), rank or Rank()
     templates = checked_templates(templates)
-    said = None if progress is None else partial(_said, progress)
     with ExitStack() as stack:
         memory = stack.enter_context(opened(cache))
         setup = set_up(
@@ -166,28 +165,32 @@ def tune(
             loss=loss,
             device=device,
             cache=memory,
-            progress=None if said is None else partial(said, "pictures", loss=None),
+            progress=progress and (lambda done, of: progress("pictures", done, of, None)),
         )
         split, crossed = _splits(setup, held_out, folds, schedule.seed)
         room, states = None, None
         if folder is None:
             room = Path(tempfile.mkdtemp(prefix="pareja-tuned-"))
+            # What fails leaves nothing behind.
+            stack.push(lambda failed, *_: shutil.rmtree(room) if failed else None)
             out = room / "model"
         else:
             out = Path(folder).expanduser().absolute()
             mine = identity(
-                dataset, base, method, truth, rank, schedule, towers, len(crossed), anchored
+                base,
+                [dataset, *([anchored] if anchored else [])],
+                (method, truth, tuple(templates), loss, rank, schedule, towers, len(crossed)),
             )
             states = states_folder(out, mine)
         staged = stack.enter_context(staged_directory(out, force=force))
         on_test = None
         if crossed:
-            on_test = _cross_validated(setup, crossed, truth, resamples, states, said)
+            on_test = _cross_validated(setup, crossed, truth, resamples, states, progress)
         learned = setup.course.learn(
             split.train,
             split.validation,
             states=states,
-            on_step=None if said is None else partial(said, "steps"),
+            on_step=progress and partial(progress, "steps"),
         )
         learned.adaptation.save(staged, learned.trainer.terms())
         lines = (json.dumps(asdict(epoch)) + "\n" for epoch in learned.trained.history)
@@ -235,10 +238,6 @@ def tune(
     return result
 
 
-def _said(progress: OnProgress, what: str, done: int, of: int, loss: float | None) -> None:
-    progress(what, done, of, loss)
-
-
 def _splits(
     setup: Setup, held_out: Dataset | None, folds: int | None, seed: int
 ) -> tuple[Split, list[Split]]:
@@ -264,7 +263,7 @@ def _cross_validated(
     truth: Learned,
     resamples: int,
     states: Path | None,
-    said: Callable[..., None] | None,
+    progress: OnProgress | None,
 ) -> Measured:
     """Train once for each fold, and measure all of them on what they left out."""
     texts = setup.texts
@@ -280,7 +279,7 @@ def _cross_validated(
             split.train,
             split.validation,
             states=None if states is None else states / f"fold-{number}",
-            on_step=None if said is None else partial(said, f"fold {number} of {len(splits)}"),
+            on_step=progress and partial(progress, f"fold {number} of {len(splits)}"),
         )
         if learned.trained.stopped == "interrupted":
             # There is no encoder yet that could be kept; the same command goes on here.

@@ -262,6 +262,8 @@ class Trainer:
         loss = self.loss_of(whole[0], whole[1], same)
         torch.autograd.backward(self._pulled(loss))
         for column, (side, rows) in enumerate(sides):
+            if not side.trained():
+                continue
             gradient = whole[column].grad
             assert gradient is not None  # noqa: S101  (the loss depends on every embedding)
             for part, seed in zip(parts, seeds, strict=True):
@@ -331,8 +333,11 @@ class Trainer:
         self.text.prepare()
         if self.anchors is not None:
             held = (self.image, self.anchors.pictures), (self.text, self.anchors.texts)
+            # A tower that is not trained stays where it is by itself, and has no gradients.
             self._anchored = [
-                (side, rows, side.embed_all(rows)) for side, rows in held if len(rows)
+                (side, rows, side.embed_all(rows))
+                for side, rows in held
+                if len(rows) and side.trained()
             ]
         run = _read_state(folder)
         if run is None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from pareja.encoders.weights import quiet_transformers
 from pareja.errors import EncoderError
 
 _SIGLIP_START = (10.0, -10.0)  # Zhai et al. 2023, section 3.2
@@ -118,7 +119,8 @@ def make_checkpoint(folder: Path, plan: Plan, texts: Sequence[str], seed: int = 
             scale, bias = _SIGLIP_START
             model.logit_scale.data.fill_(math.log(scale))
             model.logit_bias.data.fill_(bias)
-    model.save_pretrained(folder)
+    with quiet_transformers():
+        model.save_pretrained(folder)
     _write_processor(folder, plan)
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from pareja.datasets.records import Dataset
 from pareja.encoders.protocols import Encoder
 from pareja.errors import OutputError
 
 
-def identity(dataset: Dataset, base: Encoder, *settings: Any) -> str:
-    """Return what a training that goes on must agree in with the one that was begun."""
-    records = [(r.file_name, r.captions, r.label, r.category) for r in dataset]
-    described = repr(
-        (base.image_fingerprint.digest, base.text_fingerprint.digest, records, settings)
-    )
-    return sha256(described.encode()).hexdigest()
+def identity(base: Encoder, datasets: Sequence[Dataset], settings: tuple[object, ...]) -> str:
+    """Return what a training that goes on must agree in with the one that was begun.
+
+    Parameters
+    ----------
+    base
+        What is adapted.
+    datasets
+        What is learned from, and what is held on to.
+    settings
+        All else that decides which weights come out; their ``repr`` says all of them.
+    """
+    records = [
+        [(r.file_name, r.captions, r.label, r.category, r.split) for r in dataset]
+        for dataset in datasets
+    ]
+    spaces = base.image_fingerprint.digest, base.text_fingerprint.digest
+    return sha256(repr((spaces, records, settings)).encode()).hexdigest()
 
 
 def states_folder(out: Path, mine: str) -> Path:
