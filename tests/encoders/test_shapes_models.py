@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -32,3 +34,11 @@ def test_they_are_part_of_the_package() -> None:
         assert cards[name].repository is None
         assert (encoder.image_dim, encoder.image_side) == (cards[name].dim, cards[name].side)
         assert encoder.loss == cards[name].loss
+
+
+def test_a_collection_of_theirs_warns_of_no_text_that_nobody_wrote(tmp_path: Path) -> None:
+    encoder = pareja.load("clip-shapes", device="cpu", precision="float32")
+    shelf = pareja.open(tmp_path / "index", create=True)
+    # Warnings are errors; what the collection asks by itself is longer than this network reads.
+    shelf.index("shapes:10", model=encoder, cache=False)
+    assert shelf.search("a red star")[0].picture.caption

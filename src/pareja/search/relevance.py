@@ -13,6 +13,7 @@ It is a hint, and often wrong; docs/guides/search.md has what `benchmarks/releva
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from pareja.embedding.cache import Memory
 from pareja.embedding.pipeline import text_vectors
-from pareja.encoders.protocols import ImageEncoder, TextEncoder
+from pareja.encoders.protocols import ImageEncoder, TextEncoder, TruncationWarning
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Query
 from pareja.search.spaces import Space
@@ -115,7 +116,10 @@ def measure_unrelated(
         return
     if before is not None and abs(rows - before) <= _GROWTH * before:
         return
-    vectors = text_vectors(BACKGROUND, cast(TextEncoder, encoder), cache=cache)
+    with warnings.catch_warnings():
+        # Nobody can shorten these texts, and cut ones are about all sorts of things as well.
+        warnings.simplefilter("ignore", TruncationWarning)
+        vectors = text_vectors(BACKGROUND, cast(TextEncoder, encoder), cache=cache)
     best = [store.search(vector, 1)[0][1] for vector in vectors]
     catalogue.set_unrelated_score(space, float(np.median(best)), rows)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pareja.classifiers.prompts import PLACE
 from pareja.datasets.records import Dataset
 from pareja.embedding.cache import EmbeddingCache
-from pareja.embedding.pipeline import embed_sources
+from pareja.embedding.pipeline import embed_sources, text_vectors
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.loading import require_both
 from pareja.encoders.protocols import AnyEncoder, DualEncoder, Encoder
@@ -131,7 +131,7 @@ def set_up(
         )
     loss, terms = _logits(base, loss)
     if method == "head":
-        vectors = base.encode_texts(list(said))
+        vectors = text_vectors(said, base, cache=cache)
 
         def start(train: Indices) -> Adaptation:
             return begin_head(
