@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Pareja
 
+from pareja.cli.tune import paced
+from pareja.embedding.pipeline import Progress
+
 SMALL = {"side": 24, "patch": 8, "width": 32, "heads": 4, "image_blocks": 2, "dim": 16}
 
 
@@ -47,3 +50,27 @@ def test_a_new_encoder_is_trained_whole(pareja: Pareja, tmp_path: Path) -> None:
     assert run.status == 2
     assert "has no weights to adapt" in run.err
     assert not out.exists()
+
+
+def test_each_stage_of_training_has_one_bar_with_rate_loss_and_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([0.0, 2.0, 4.0, 9.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    shown: list[tuple[str, float, float | None, str]] = []
+
+    def show(title: str, progress: Progress | None, note: str = "", /) -> None:
+        assert progress is not None
+        shown.append((title, progress.rate, progress.seconds_left, note))
+
+    progress = paced(show)
+    # The first was done by a run that was stopped.
+    for done, loss in ((10, 3.0), (11, 2.5), (12, 2.25)):
+        progress("steps", done, 20, loss)
+    progress("pictures", 1, 5, None)
+    assert shown == [
+        ("steps", 0.0, None, "loss 3.000"),
+        ("steps", 0.5, 18.0, "loss 2.500"),
+        ("steps", 0.5, 16.0, "loss 2.250"),
+        ("pictures", 0.0, None, ""),
+    ]

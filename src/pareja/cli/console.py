@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Protocol, TextIO, TypeVar
 
 import typer
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from pareja.embedding.pipeline import Progress
 
 
-ShowProgress: TypeAlias = Callable[[str, "Progress | None"], None]
+class ShowProgress(Protocol):
+    """Shows a stage's title and, while it has a length, its progress and a remark on it."""
+
+    def __call__(self, title: str, progress: Progress | None, note: str = "", /) -> None:
+        """Show where a stage is."""
+        ...
+
+
 """Takes the title of a stage and, while it has a length, its progress."""
 
 Language = Literal["es", "en"]
@@ -216,8 +223,8 @@ def opened_cache(wanted: bool) -> EmbeddingCache | nullcontext[None]:
 def progress_bars() -> Iterator[ShowProgress]:
     """Show the stages of a long piece of work on standard error, with rate and time left.
 
-    Yields a function that is called with a stage's title and, while it has a length, its
-    progress. Nothing is drawn when standard error is not a terminal.
+    Yields what shows a stage; every title gets a bar of its own. Nothing is drawn when standard
+    error is not a terminal.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -234,7 +241,7 @@ def progress_bars() -> Iterator[ShowProgress]:
     ) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def update(title: str, progress: Progress | None) -> None:
+        def update(title: str, progress: Progress | None, note: str = "", /) -> None:
             if title not in tasks:
                 if tasks:
                     finished = bars.tasks[-1]
@@ -246,7 +253,9 @@ def progress_bars() -> Iterator[ShowProgress]:
                 tasks[title] = bars.add_task(title, total=None, pace="")
             if progress is not None:
                 left = progress.seconds_left
-                pace = f"{progress.rate:.0f}/s" + (f", {left:.0f} s left" if left else "")
+                rate = f"{progress.rate:.{0 if progress.rate >= 10 else 1}f}/s"
+                parts = note, rate, f"{left:.0f} s left" if left else ""
+                pace = ", ".join(filter(None, parts))
                 bars.update(tasks[title], total=progress.total, completed=progress.done, pace=pace)
 
         yield update

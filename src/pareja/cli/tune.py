@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from pareja.cli.console import (
     JsonOption,
     LangsOption,
     SeedOption,
+    ShowProgress,
     command_line,
     fail,
     print_json,
@@ -29,8 +31,8 @@ from pareja.decimals import decimals
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pareja.embedding.pipeline import Progress
     from pareja.tasks.tuned import Tuned
+    from pareja.tasks.tuning import OnProgress
     from pareja.tasks.tuning_measures import Measured
 
 
@@ -192,9 +194,6 @@ def tune(
             new.mkdir()
             new_encoder(from_scratch, dataset, new, seed=seed)
 
-        def progress(what: str, done: int, of: int, loss: float | None) -> None:
-            run.progress(what if loss is None else f"{what} · loss {loss:.3f}", _at(done, of))
-
         result = tune(
             model or new,
             dataset,
@@ -211,7 +210,7 @@ def tune(
             folder=out,
             force=force,
             cache=run.cache or False,
-            progress=progress,
+            progress=paced(run.progress),
         )
         if run.folder is not None:
             run.progress("report", None)
@@ -238,10 +237,21 @@ def _keep(given: str | None, *, new: bool) -> str | bool:
     return False if given == "none" else given
 
 
-def _at(done: int, of: int) -> Progress:
+def paced(show: ShowProgress) -> OnProgress:
+    """Return what `pareja.tune` calls as it goes on: it shows rate, time left and loss."""
     from pareja.embedding.pipeline import Progress
 
-    return Progress(done, of, 0, 0.0, None)
+    begun: dict[str, tuple[float, int]] = {}
+
+    def progress(what: str, done: int, of: int, loss: float | None) -> None:
+        now = time.perf_counter()
+        # What was done before, by a run that was stopped, says nothing about the rate.
+        start, first = begun.setdefault(what, (now, done))
+        rate = (done - first) / (now - start) if done > first else 0.0
+        left = (of - done) / rate if rate else None
+        show(what, Progress(done, of, 0, rate, left), "" if loss is None else f"loss {loss:.3f}")
+
+    return progress
 
 
 def print_tuned(result: Tuned, base: str) -> None:
