@@ -28,6 +28,7 @@ LAYERS = (
     "datasets",
     "arrays",
     "decimals",
+    "addresses",
     "files",
     "sqlite",
     "errors",

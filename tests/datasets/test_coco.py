@@ -133,3 +133,11 @@ def test_a_file_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("pareja.datasets.formats.coco.MAX_FILE_BYTES", 10)
     with pytest.raises(DatasetError, match=r"captions\.json has "):
         load_dataset(path)
+
+
+def test_a_link_out_of_the_dataset_is_not_followed(tmp_path: Path) -> None:
+    pictures(tmp_path / "private", "a.jpg", "b.jpg")
+    file = written(tmp_path / "theirs" / "captions.json", content())
+    (file.parent / "images").symlink_to(tmp_path / "private")
+    with pytest.raises(DatasetError, match="a link that leads out of the dataset"):
+        load_dataset(file)

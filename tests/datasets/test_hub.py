@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pareja.errors import DatasetError, ImageError
 def _fresh_cache() -> Iterator[None]:
     yield
     hub_format._hub_split.cache_clear()
+    hub_format._refuse_files_of_this_machine.cache_clear()
 
 
 def cells(*pictures: bytes | None, paths: tuple[str | None, ...] = ()) -> list[dict[str, Any]]:
@@ -29,12 +31,16 @@ class Hub:
     def __init__(self, made: Any, splits: list[str]) -> None:
         self.made, self.splits = made, splits
         self.asked: list[tuple[str, str]] = []
+        self.data_files: dict[str, list[str]] = {}
 
     def load_dataset(self, repository: str, split: str) -> Any:
         self.asked.append((repository, split))
         if isinstance(self.made, Exception):
             raise self.made
         return self.made
+
+    def load_dataset_builder(self, repository: str) -> Any:
+        return SimpleNamespace(config=SimpleNamespace(data_files=self.data_files))
 
     def get_dataset_split_names(self, repository: str) -> list[str]:
         return self.splits
@@ -45,6 +51,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, made: Any, splits: list[str]) -> Hub:
 
     stand_in = Hub(made, splits)
     monkeypatch.setattr(datasets, "load_dataset", stand_in.load_dataset)
+    monkeypatch.setattr(datasets, "load_dataset_builder", stand_in.load_dataset_builder)
     monkeypatch.setattr(datasets, "get_dataset_split_names", stand_in.get_dataset_split_names)
     return stand_in
 
@@ -72,6 +79,7 @@ def test_a_dataset_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         features=features,
     )
     stand_in = hub(monkeypatch, made, ["train"])
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path)
     dataset = load_dataset("hf://owner/name")
     assert [(r.file_name, r.caption, r.label) for r in dataset] == [
         ("a.jpg", "A", "cat"),
@@ -113,6 +121,49 @@ def test_why_a_dataset_of_the_hub_cannot_be_had(monkeypatch: pytest.MonkeyPatch)
         "hf://o/n cannot be loaded: Couldn't reach the hub. Without a network, give a folder, "
         "a zip or a Parquet file that is on this machine."
     )
-    for address in ("hf://n", "hf://o//n", "hf://a/b/c/d"):
+    for address in ("hf://n", "hf://o//n", "hf://a/b/c/d", "hf://../../n", "hf://a/..", "hf://./a"):
         with pytest.raises(DatasetError, match="is no address of a dataset"):
             load_dataset(address)
+
+
+def test_a_row_of_the_hub_reads_no_file_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    ours, theirs = tmp_path / "ours.jpg", tmp_path / "downloads" / "theirs.jpg"
+    theirs.parent.mkdir()
+    ours.write_bytes(b"private")
+    theirs.write_bytes(b"public")
+    (tmp_path / "downloads" / "link.jpg").symlink_to(ours)
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", theirs.parent)
+    monkeypatch.chdir(tmp_path)
+    named = (str(theirs), str(ours), "ours.jpg", str(theirs.parent / "../ours.jpg"))
+    named += (str(theirs.parent / "link.jpg"),)
+    pictures = [{"bytes": None, "path": path} for path in named]
+    features = datasets.Features({"image": datasets.Image()})
+    hub(monkeypatch, datasets.Dataset.from_dict({"image": pictures}, features=features), ["train"])
+    first, *others = load_dataset("hf://owner/name")
+    assert first.source.read() == b"public"
+    for record in others:
+        with pytest.raises(ImageError, match="which was not downloaded"):
+            record.source.read()
+
+
+def test_a_dataset_of_the_hub_is_none_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    features = datasets.Features({"image": datasets.Image()})
+    made = datasets.Dataset.from_dict({"image": cells(b"one")}, features=features)
+    stand_in = hub(monkeypatch, made, ["train"])
+    stand_in.data_files = {"train": ["hf://datasets/o/n@1/a.csv", f"zip://a::{tmp_path}/b.zip"]}
+    with pytest.raises(DatasetError, match=r"hf://o/n names a file that is none of its own: zip"):
+        load_dataset("hf://o/n")
+    stand_in.data_files = {"train": ["hf://datasets/o/n@1/a.csv", "zip://a::hf://datasets/o/n/b"]}
+    assert len(load_dataset("hf://o/n")) == 1
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match="there is a folder owner/name here"):
+        load_dataset("hf://owner/name")

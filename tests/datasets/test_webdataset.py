@@ -204,3 +204,16 @@ def test_every_wrong_sample_is_noted(tmp_path: Path) -> None:
     assert [record.file_name for record in kept] == ["a.jpg", "c.jpg"]
     assert kept.missing == (("0.tar:b", "b"),)
     assert [note.code for note in kept.notes] == ["row_wrong", "row_wrong"]
+
+
+def test_links_that_lead_out_are_not_followed(tmp_path: Path) -> None:
+    private, theirs = tmp_path / "private", tmp_path / "theirs" / "set"
+    private.mkdir()
+    tarred(private / "0.tar", {"a.jpg": b"private", "a.cls": "0"})
+    (private / "secret").write_text("a secret\n")
+    tarred(theirs / "0.tar", {"b.jpg": b"theirs", "b.cls": "0"})
+    (theirs / "classnames.txt").symlink_to(private / "secret")
+    (record,) = load_dataset(theirs / "0.tar")
+    assert record.label == "0"
+    (theirs / "1.tar").symlink_to(private / "0.tar")
+    assert "is a link that leads out of" in refusal(theirs)

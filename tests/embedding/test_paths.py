@@ -22,7 +22,7 @@ from pareja.embedding import Embedded
 from pareja.embedding.cache import EmbeddingCache, picture_digest
 from pareja.embedding.paths import embed_paths
 from pareja.embedding.pipeline import Progress
-from pareja.errors import DatasetError, EncoderError, OutputError
+from pareja.errors import DatasetError, EncoderError, ImageError, OutputError
 
 Paint = Callable[..., list[Path]]
 ROOT = Path(__file__).parents[2]
@@ -253,3 +253,20 @@ def test_the_command(command: Callable[..., str], paint: Paint, tmp_path: Path) 
     shown = command(paths[0].parent, "-o", out, "--no-cache", "--force", "--json")
     assert '"cached": 0' in shown
     command(paths[0].parent, "-o", out, "--no-cache", "--cache-file", cache, status=2)
+
+
+def test_a_file_of_embeddings_shows_only_pictures_that_were_embedded(
+    paint: Paint, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = paint(2)
+    beside, elsewhere = first.parent / "e.npz", tmp_path / "other" / "e.npz"
+    for out in (beside, elsewhere):
+        embed_paths([first, second], encoder, out)
+    monkeypatch.chdir("/")
+    for out in (beside, elsewhere):
+        shown = [record.source.read() for record in Embedded.load(out).dataset()]
+        assert shown == [first.read_bytes(), second.read_bytes()]
+    second.write_bytes(b"private")
+    source = Embedded.load(elsewhere).dataset().records[1].source
+    with pytest.raises(ImageError, match="is not the picture that was embedded"):
+        source.read()

@@ -425,3 +425,12 @@ def test_the_settings_of_the_environment_reach_the_real_client(
         [sys.executable, "-c", again], env=environment, capture_output=True, text=True, check=True
     )
     assert offline.stdout == done.stdout
+
+
+def test_what_a_hub_says_leads_nowhere_else(remote: FakeHub, tmp_path: Path) -> None:
+    remote.add(NAME, folder("clip"), commit="../../elsewhere")
+    with pytest.raises(ModelUnavailableError, match="that has not the form of one"):
+        hub.fetch(NAME)
+    assert not list(tmp_path.rglob("elsewhere"))
+    for name in ("../..", "../models", "owner/..", "a/b/../c"):
+        assert not hub.is_repository(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tiny_models import altered, folder
 from transformers import AutoModel
 
 from pareja.encoders import load
+from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.model_files import missing_file, needed_files
 from pareja.errors import EncoderError
 
@@ -95,3 +97,17 @@ def test_open_clip_brings_weights_of_its_own() -> None:
     names = ["model.safetensors", "open_clip_model.safetensors"]
     assert needed_files(names, "open_clip") == {names[1]}
     assert needed_files(names, "transformers") == {names[0]}
+
+
+def test_names_in_a_model_stay_inside_of_it(sharded: Path, tmp_path: Path) -> None:
+    index = sharded / "model.safetensors.index.json"
+    for outside in ("../other.safetensors", str(tmp_path / "other.safetensors")):
+        (tmp_path / "other.safetensors").write_bytes(b"private")
+        index.write_text(json.dumps({"weight_map": {"a": outside}}), encoding="utf-8")
+        with pytest.raises(EncoderError, match=r"its weights are incomplete: .*other"):
+            load(str(sharded))
+    checkpoint = Checkpoint(sharded, "theirs", "theirs")
+    for part in ("..", "1_Dense/../..", "/etc", "a\\b"):
+        with pytest.raises(EncoderError, match="which is no folder of the model"):
+            checkpoint.inside(part)
+    assert checkpoint.inside("").folder == sharded

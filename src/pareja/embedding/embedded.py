@@ -10,15 +10,44 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pareja.arrays import unit
-from pareja.datasets.formats.folders import FileSource
+from pareja.datasets.formats.folders import FileSource, printable
 from pareja.datasets.records import Dataset, Record
+from pareja.embedding.cache import picture_digest, text_digest
 from pareja.embedding.export import Rows, beside, read_rows, write_rows
 from pareja.encoders.protocols import Embeddings, Fingerprint
-from pareja.errors import FingerprintMismatchError, InputError
+from pareja.errors import FingerprintMismatchError, ImageError, InputError
 
 
 def _no_places() -> NDArray[np.intp]:
     return np.empty(0, np.intp)
+
+
+@dataclass(frozen=True)
+class EmbeddedSource:
+    """A picture that was embedded, and that is known by its path.
+
+    Parameters
+    ----------
+    path
+        Where it was.
+    digest
+        SHA-256 of its bytes, hexadecimal. Only a picture that has it is given out: a file of
+        embeddings from elsewhere could name any file that its reader may see. None where the path
+        is the user's own.
+    """
+
+    path: Path
+    digest: str | None
+
+    def __str__(self) -> str:
+        return printable(str(self.path))
+
+    def read(self) -> bytes:
+        """Return the picture's bytes, or raise `ImageError`."""
+        content = FileSource(self.path).read()
+        if self.digest not in (None, picture_digest(content)):
+            raise ImageError(self, "is not the picture that was embedded")
+        return content
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +161,12 @@ class Embedded:
         """Return the pictures as a dataset: `pictures`, or else what is known by name."""
         if self.pictures is not None:
             return self.pictures
-        records = tuple(Record(name, FileSource(Path(name).absolute())) for name in self.names)
+        places = map(Path, self.places or self.names)
+        digests = self.digests or (None,) * len(self)
+        records = tuple(
+            Record(name, EmbeddedSource(place.absolute(), digest))
+            for name, place, digest in zip(self.names, places, digests, strict=True)
+        )
         name = records[0].file_name if len(records) == 1 else f"{len(records)} pictures"
         return Dataset(name, records, name)
 
@@ -237,11 +271,16 @@ class Embedded:
             If ``pyarrow`` is needed and not installed.
         """
         stored = read_rows(path)
+        folder = Path(path).absolute().parent
         loaded = cls(
             vectors=stored.embeddings,
             space=stored.space,
             names=tuple(stored.names),
             digests=tuple(stored.digests),
+            places=tuple(
+                (folder / name).as_posix() if digest and digest != text_digest(name) else name
+                for name, digest in zip(stored.names, stored.digests, strict=True)
+            ),
         )
         if space is not None:
             loaded.require(space, f"{path} was to hold")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from platformdirs import user_cache_path
@@ -59,7 +59,15 @@ class Checkpoint:
         return f"sha256:{digest.hexdigest()[:40]}"
 
     def inside(self, part: str) -> Checkpoint:
-        """Return the checkpoint of a subfolder, as sentence-transformers has them."""
+        """Return the checkpoint of a subfolder, as sentence-transformers has them.
+
+        Raises
+        ------
+        EncoderError
+            If it is none: what names it comes with the model, and stays inside of it.
+        """
+        if is_elsewhere(part):
+            raise self.error(f"modules.json names {part!r}, which is no folder of the model")
         return Checkpoint(self.folder / part, self.name, self.model, self.commit or self.revision)
 
     def has(self, *files: str) -> bool:
@@ -168,6 +176,15 @@ def _content_digest(path: Path) -> str:
         with suppress(OutputError):
             atomic_write(remembered, digest, force=True)
     return digest
+
+
+def is_elsewhere(name: str) -> bool:
+    """Return whether a name that a model's own file gives leads out of the model's folder.
+
+    By its letters, since a model of the hub's cache is a folder of links.
+    """
+    path = PurePath(name)
+    return path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
 
 
 def require(*packages: str, purpose: str) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pareja.addresses import REPOSITORY
 from pareja.encoders.catalogue import find_card, suggestions
 from pareja.encoders.checkpoint import MARKERS, require
 from pareja.encoders.model_files import (
@@ -36,7 +37,10 @@ Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes that are here so far, and the bytes of the whole model."""
 
 # What Git allows in the name of a branch, without the parts that would lead out of a folder.
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+(@[\w-][\w.-]*(/[\w-][\w.-]*)*)?")
+_REPOSITORY = re.compile(rf"{REPOSITORY}(@[\w-][\w.-]*(/[\w-][\w.-]*)*)?", re.ASCII)
+# Both become parts of paths: a server may say what it likes.
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,12 @@ def plan(name: str) -> Plan:
         )
     tags = [tag.removeprefix("license:") for tag in model.tags or [] if tag.startswith("license:")]
     commit = str(model.sha)
+    large = [file.sha256 for file in files if file.sha256 is not None]
+    if not (_COMMIT.fullmatch(commit) and all(map(_SHA256.fullmatch, large))):
+        raise ModelUnavailableError(
+            f"{name} cannot be downloaded: the hub names a version or a checksum of {repository} "
+            "that has not the form of one. Check HF_ENDPOINT, which says where the hub is."
+        )
     here = _stored(repository) / "snapshots" / commit
     return Plan(
         name=name,

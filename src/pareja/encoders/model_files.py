@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from pareja.encoders.checkpoint import Checkpoint
+from pareja.encoders.checkpoint import Checkpoint, is_elsewhere
 from pareja.encoders.tokenizer_files import VOCABULARIES
 
 WEIGHTS = (
@@ -127,7 +127,14 @@ def _missing_weights(folder: Path) -> str | None:
                 names = {*json.loads(index.read_text("utf-8"))["weight_map"].values()}
             except (OSError, ValueError, LookupError, TypeError, AttributeError):
                 return index.name
-            return next((name for name in sorted(names) if not (folder / name).is_file()), None)
+            return next(
+                (
+                    name
+                    for name in sorted(names)
+                    if is_elsewhere(name) or not (folder / name).is_file()
+                ),
+                None,
+            )
     split = sorted(path.name for path in folder.glob("*-of-*") if whole_name(path.name) in WEIGHTS)
     return f"{whole_name(split[0])}.index.json" if split else WEIGHTS[0]
 
@@ -140,5 +147,5 @@ def _parts(folder: Path) -> Iterator[Path]:
     except (OSError, ValueError, LookupError, TypeError):
         named = [("Transformer", "")]
     for kind, part in named:
-        if kind.rpartition(".")[2] in _WEIGHTY:
+        if kind.rpartition(".")[2] in _WEIGHTY and not is_elsewhere(part):
             yield folder / part

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pareja.addresses import leads_out
 from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import FolderTree, relative_name, too_large
 from pareja.datasets.formats.imagefolder import listed_records, tree_dataset
@@ -119,7 +120,7 @@ def _picture_folder(path: Path, rows: Sequence[Row]) -> Path:
     split = path.stem.rpartition("_")[2]
     bases = (path.parent, path.parent.parent)
     candidates = [
-        base / part for part in (split, "images", f"images/{split}", "") for base in bases
+        (base, base / part) for part in (split, "images", f"images/{split}", "") for base in bases
     ]
     names = []
     for row in rows:
@@ -130,10 +131,15 @@ def _picture_folder(path: Path, rows: Sequence[Row]) -> Path:
     if not names:
         # each is wrong, and is told so with its place
         return path.parent
-    for folder in candidates:
+    for base, folder in candidates:
         if folder.is_dir() and any((folder / name).is_file() for name in names):
+            if leads_out(folder, base):
+                raise DatasetError(
+                    f"{path}: its pictures are in {folder}, a link that leads out of the dataset. "
+                    "Copy them, or move the file to where they are."
+                )
             return folder
-    looked = ", ".join(str(folder) for folder in candidates if folder.is_dir())
+    looked = ", ".join(str(folder) for _, folder in candidates if folder.is_dir())
     raise DatasetError(
         f"{path}: its pictures, as {names[0]!r}, are in none of: {looked}. "
         f"Put them into {path.parent / 'images'}."

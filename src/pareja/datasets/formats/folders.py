@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 from unicodedata import normalize
 
+from pareja.addresses import leads_out
 from pareja.datasets.formats.places import without_by_products
 from pareja.datasets.images import MAX_FILE_BYTES, read_file
 from pareja.datasets.records import Source
@@ -107,9 +108,8 @@ class FolderTree:
         self.location = location.absolute()
         refused: dict[str, str] = {}
         self._paths: dict[str, Path] = {}
-        root = self.location.resolve()
         for name, path, is_link in _files(self.location, ""):
-            if is_link and not path.resolve().is_relative_to(root):
+            if is_link and leads_out(path, self.location):
                 refused[name] = "is a link that leads out of the dataset"
             else:
                 self._paths[name] = path

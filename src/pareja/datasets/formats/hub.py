@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from pareja.addresses import is_repository_name, leads_out
 from pareja.datasets.formats.cells import Cell, joined, named_row
 from pareja.datasets.formats.class_names import with_class_names
 from pareja.datasets.formats.folders import FileSource
@@ -54,7 +55,12 @@ class HubSource:
         if cell and isinstance(cell["bytes"], bytes):
             return cell["bytes"]
         if cell and cell["path"]:
-            return FileSource(Path(cell["path"])).read()
+            path = Path(cell["path"])
+            if all(leads_out(path, root) for root in _downloaded_to(self.repository)):
+                raise ImageError(
+                    self, f"the cell holds no picture but the path {path}, which was not downloaded"
+                )
+            return FileSource(path).read()
         raise ImageError(self, "the cell holds no picture")
 
 
@@ -84,12 +90,12 @@ def read_hub(
         If ``datasets`` is not installed.
     """
     parts = address.removeprefix(HUB_SCHEME).strip("/").split("/")
-    if len(parts) not in (2, 3) or not all(parts):
+    repository = "/".join(parts[:2])
+    if len(parts) not in (2, 3) or not (parts[-1] and is_repository_name(repository)):
         raise DatasetError(
             f"{address} is no address of a dataset. Write {HUB_SCHEME}owner/name or "
             f"{HUB_SCHEME}owner/name/split."
         )
-    repository = "/".join(parts[:2])
     split = parts[2] if len(parts) == 3 else split or _only_split(repository)
     table, column = _hub_split(repository, split)
     texts = table.remove_columns(
@@ -118,6 +124,7 @@ def _only_split(repository: str) -> str:
     """Return the split of a dataset that has one."""
     datasets = _datasets_library()
     with _hub_errors(repository):
+        _refuse_files_of_this_machine(repository)
         splits = datasets.get_dataset_split_names(repository)
     if len(splits) != 1:
         raise DatasetError(
@@ -132,6 +139,7 @@ def _hub_split(repository: str, split: str) -> tuple[Any, str]:
     """Return a split, whose pictures are not decoded, and its column with pictures."""
     datasets = _datasets_library()
     with _hub_errors(repository):
+        _refuse_files_of_this_machine(repository)
         table = datasets.load_dataset(repository, split=split)
         pictures = [
             name for name, feature in table.features.items() if isinstance(feature, datasets.Image)
@@ -142,6 +150,39 @@ def _hub_split(repository: str, split: str) -> tuple[Any, str]:
                 f"{', '.join(table.column_names)}."
             )
         return table.cast_column(pictures[0], datasets.Image(decode=False)), pictures[0]
+
+
+@lru_cache(maxsize=8)
+def _refuse_files_of_this_machine(repository: str) -> None:
+    """Refuse a dataset that lies here, or whose own card names files that do.
+
+    The ``datasets`` library takes a folder of the same name for the dataset, and opens an absolute
+    path that stands in the card of a stranger's repository.
+    """
+    datasets = _datasets_library()
+    if Path(repository).exists():
+        raise DatasetError(
+            f"{HUB_SCHEME}{repository} is to be read from the hub, and there is a folder "
+            f"{repository} here. Give the folder as ./{repository}, or work in another one."
+        )
+    builder = datasets.load_dataset_builder(repository)
+    for file in chain.from_iterable((builder.config.data_files or {}).values()):
+        # "zip://a.jpg::hf://..." is a file inside of another
+        if not str(file).rpartition("::")[2].startswith(("hf://", "https://")):
+            raise DatasetError(
+                f"{HUB_SCHEME}{repository} names a file that is none of its own: {file}. "
+                "Nothing was read from it."
+            )
+
+
+def _downloaded_to(repository: str) -> tuple[Path, ...]:
+    """Return the folders that the ``datasets`` library brings a repository's files to."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    from datasets import config
+
+    stored = Path(HF_HUB_CACHE, f"datasets--{repository.replace('/', '--')}")
+    return stored, Path(config.DOWNLOADED_DATASETS_PATH), Path(config.EXTRACTED_DATASETS_PATH)
 
 
 def _datasets_library() -> Any:

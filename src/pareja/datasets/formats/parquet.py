@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from pareja.addresses import leads_out
 from pareja.datasets.formats.cells import Cell, joined, named_row
 from pareja.datasets.formats.class_names import with_class_names
 from pareja.datasets.formats.folders import FileSource, FolderTree, relative_name
@@ -263,10 +264,10 @@ def _rows(name: str, table: Any, column: str | None) -> Iterator[Row]:
 def _beside(folder: Path, name: str) -> Path | None:
     """Return the file below a folder that a path names, if it names one."""
     try:
-        path = (folder / relative_name(name)).resolve()
+        path = folder / relative_name(name)
+        return path if path.is_file() and not leads_out(path, folder) else None
     except (ValueError, OSError):
         return None
-    return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
 
 
 @lru_cache(maxsize=2)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice, product
 from pathlib import Path
 
+from pareja.addresses import leads_out
 from pareja.datasets.formats.class_names import CLASS_FILES, names_beside, with_class_names
 from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import (
@@ -101,7 +102,13 @@ def shards_of(pattern: Path) -> tuple[Path, ...]:
         If a shard that the pattern names is not there, or the range runs backwards.
     """
     if pattern.is_dir():
-        return tuple(sorted(pattern.rglob("*.tar")))
+        found = sorted(pattern.rglob("*.tar"))
+        for shard in found:
+            if leads_out(shard, pattern):
+                raise DatasetError(
+                    f"{shard} is a link that leads out of {pattern}. Copy the shard."
+                )
+        return tuple(found)
     if pattern.is_file():
         return (pattern,)
     text = str(pattern)
@@ -159,7 +166,7 @@ def read_webdataset(
         str(path): path.read_bytes()
         for folder in sorted(folders)
         for path in folder.iterdir()
-        if path.name.lower() in CLASS_FILES and path.is_file()
+        if path.name.lower() in CLASS_FILES and path.is_file() and not leads_out(path, folder)
     }
     names, _ = names_beside(class_files)
     records = with_class_names(records, names, reading)
