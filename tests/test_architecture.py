@@ -15,6 +15,7 @@ LAYERS = (
     "cli",
     "server",
     "notebook",
+    "delivery",
     "report",
     "words",
     "tasks",

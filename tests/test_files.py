@@ -14,6 +14,7 @@ from pareja.files import (
     _staging_path,
     add_to_directory,
     atomic_write,
+    replace_own,
     staged_directory,
     staged_file,
 )
@@ -310,3 +311,15 @@ def test_a_swap_that_fails_halfway_restores_the_old_folder(
         write_run(out, "two", force=True)
     assert (out / "report.md").read_text() == "one"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_files_that_were_written_here_are_replaced_and_others_are_not(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    replace_own(tmp_path, {"a.txt": b"1", "b.txt": b"2"})
+    assert replace_own(tmp_path, {"a.txt": b"3"}) == [tmp_path / "a.txt"]
+    (tmp_path / "b.txt").write_text("changed by hand")
+    for taken in ("b.txt", "mine.txt"):
+        with pytest.raises(OutputError, match=f"{taken} was not written here"):
+            replace_own(tmp_path, {"a.txt": b"4", taken: b"4"})
+    assert (tmp_path / "a.txt").read_text() == "3"
+    assert (tmp_path / "mine.txt").read_text() == "mine"

@@ -230,4 +230,4 @@ def test_the_front_door_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.Monke
     pareja.compare(data, [model], resamples=50).save("out", langs=["en", "es"])
     pareja.study(data, ["starter", "starter-unaligned"], **FEW).save("report")
     written = {path.as_posix() for path in Path().rglob("*.html")}
-    assert {"sorted.html", "out/report.html", "out/memoria.html", "report/report.html"} <= written
+    assert {"sorted.html", "out/report.html", "out/informe.html", "report/report.html"} <= written

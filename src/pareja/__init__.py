@@ -17,6 +17,7 @@ from pareja.tasks import results as _results
 if TYPE_CHECKING:
     from pareja.classifiers.learned import load_classifier
     from pareja.datasets import Dataset, Record, decode_image, load_dataset
+    from pareja.delivery.memoria import memoria
     from pareja.embedding import Embedded, EmbeddingCache, embed, embed_texts
     from pareja.encoders import Fingerprint, list_models, load
     from pareja.errors import ParejaError
@@ -52,6 +53,7 @@ _HOMES = {
     "load": "encoders",
     "load_classifier": "classifiers.learned",
     "load_dataset": "datasets",
+    "memoria": "delivery.memoria",
     "moderate": "tasks.moderation",
     "open": "search.collection",
     "pack": "tasks.checks",
@@ -81,6 +83,7 @@ __all__ = [
     "load",
     "load_classifier",
     "load_dataset",
+    "memoria",
     "moderate",
     "open",
     "pack",

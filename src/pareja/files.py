@@ -190,6 +190,46 @@ def add_to_directory(folder: Path | str, name: str, content: str) -> Path:
     return atomic_write(Path(folder) / name, content, force=True)
 
 
+def replace_own(folder: Path | str, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files into a folder that may hold other things, which all stay as they are.
+
+    A file that exists is replaced if an earlier call wrote it, and nobody has changed it since.
+
+    Parameters
+    ----------
+    folder
+        Where they go; made if it is not there.
+    files
+        Their contents by name.
+
+    Returns
+    -------
+    list of Path
+        Their absolute paths, in order.
+
+    Raises
+    ------
+    OutputError
+        If one exists that is not such, before any is written; or if they cannot be written.
+    """
+    target = Path(folder)
+    marker = target / MARKER
+    with _explained(folder):
+        written = _read_marker(marker) if marker.exists() else {}
+        for name, content in files.items():
+            path = target / name
+            own = written.get(name, hashlib.sha256(content).hexdigest())
+            if path.exists() and not _holds(path, own):
+                raise OutputError(
+                    f"{path} was not written here, or was changed since. Move it away: a new one "
+                    "is made in its place."
+                )
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    paths = [atomic_write(target / name, files[name], force=True) for name in files]
+    atomic_write(marker, checksum_lines(written | digests), force=True)
+    return paths
+
+
 def checksum_lines(digests: Mapping[str, str]) -> str:
     r"""Return checksums in the format that ``sha256sum --check`` reads, sorted by name.
 

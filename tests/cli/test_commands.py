@@ -61,7 +61,7 @@ def test_the_demo_writes_its_reports(
     run = pareja("demo")
     assert (run.status, run.err) == (0, "")
     assert "colours" in run.out
-    for report in ("report.html", "memoria.html"):
+    for report in ("report.html", "informe.html"):
         assert str(tmp_path / "pareja-demo" / report) in run.out
         assert "colours" in (tmp_path / "pareja-demo" / report).read_text()
 

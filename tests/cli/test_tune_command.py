@@ -23,7 +23,7 @@ def test_the_report_of_a_new_encoder_in_both_languages(
     run = pareja("tune", "shapes:30", "--from-scratch", plan, "-o", out, *options)
     assert run.status == 0, run.err
     assert str(report / "report.html") in run.out
-    assert str(report / "memoria.html") in run.out
+    assert str(report / "informe.html") in run.out
     page = (report / "report.html").read_text(encoding="utf-8")
     assert "untrained, tuned with all weights on shapes:30" in page
     assert "pareja tune shapes:30 --from-scratch" in page

@@ -26,7 +26,7 @@ def test_a_report_in_every_form(
         colour_dataset, models, templates=templates, truth="category", price=0.05, resamples=100
     )
     written = write_model_report(comparison, tmp_path, lang=lang, command="pareja compare x")
-    stem = "memoria" if lang == "es" else "report"
+    stem = "informe" if lang == "es" else "report"
     assert {f"{stem}.html", f"{stem}.md", f"{stem}.pdf"} <= set(written)
     page = (tmp_path / f"{stem}.html").read_text(encoding="utf-8")
     text = re.sub(r"<[^>]+>", "", page)

@@ -89,7 +89,7 @@ def result(
 
 def text_of(tuned: Tuned, folder: Path, lang: Lang = "en") -> str:
     write_tuning_report(tuned, folder, lang=lang, command="pareja tune x", formats=["md"])
-    text = (folder / f"{'memoria' if lang == 'es' else 'report'}.md").read_text(encoding="utf-8")
+    text = (folder / f"{'informe' if lang == 'es' else 'report'}.md").read_text(encoding="utf-8")
     return text.replace("\\", "").replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -249,7 +249,7 @@ def test_every_form_is_written_beside_the_numbers(
 ) -> None:
     tuned = result(colours, measured("harbour", BOTH), measured("old", LOST))
     write_tuning(tuned, tmp_path, langs=[lang], command="pareja tune harbour")
-    stem = "memoria" if lang == "es" else "report"
+    stem = "informe" if lang == "es" else "report"
     assert (tmp_path / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
     page = (tmp_path / f"{stem}.html").read_text(encoding="utf-8")
     assert "pareja tune harbour" in page

@@ -15,7 +15,7 @@ from pareja.report import write_folder, write_report
 from pareja.report.content import build_document
 from pareja.report.document import Gallery, plain
 from pareja.report.frame import Frame
-from pareja.report.pdf import _breakable
+from pareja.report.pdf import breakable
 from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pareja.tasks.study import StudyResult
 
 LANGS: tuple[Lang, ...] = ("en", "es")
-STEMS = {"en": ("report", "figures"), "es": ("memoria", "figuras")}
+STEMS = {"en": ("report", "figures"), "es": ("informe", "figuras")}
 VOID = {"meta", "img", "br", "hr", "mspace", "path", "use", "link"}
 
 
@@ -182,7 +182,7 @@ def test_the_same_study_gives_the_same_bytes(
 
 
 def test_markdown_shows_only_files_that_are_there(written: Mapping[str, Path]) -> None:
-    path = written["memoria.md"]
+    path = written["informe.md"]
     images = re.findall(r"!\[.*?\]\((.*?)\)", path.read_text("utf-8"))
     assert len(images) > 15
     for image in images:
@@ -191,7 +191,7 @@ def test_markdown_shows_only_files_that_are_there(written: Mapping[str, Path]) -
 
 def test_a_folder_holds_the_numbers_beside_the_report(study: Study, tmp_path: Path) -> None:
     files = write_folder(study(["dual"]), tmp_path, langs=["es"])
-    for name in ("memoria.html", "memoria.md", "memoria.pdf", "study.json", "pairs.csv"):
+    for name in ("informe.html", "informe.md", "informe.pdf", "study.json", "pairs.csv"):
         assert (tmp_path / name).is_file()
     assert all((tmp_path / path).is_file() for path in files.values())
 
@@ -267,9 +267,9 @@ def test_encoders_may_be_named_by_long_paths(study: Study, tmp_path: Path) -> No
     for figure in figures:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*\.(png|svg|jpg)", figure.name)
         assert len(figure.name) < 70
-    page = Page(written["memoria.html"].read_text("utf-8"))
-    markdown = written["memoria.md"].read_text("utf-8")
-    pdf = pdf_text(written["memoria.pdf"])
+    page = Page(written["informe.html"].read_text("utf-8"))
+    markdown = written["informe.md"].read_text("utf-8")
+    pdf = pdf_text(written["informe.pdf"])
     for path in PATHS[:3]:
         assert squeezed(path) in squeezed("".join(page.text))
         assert path in markdown
@@ -279,13 +279,13 @@ def test_encoders_may_be_named_by_long_paths(study: Study, tmp_path: Path) -> No
 
 
 def test_no_word_of_the_pdf_is_longer_than_a_narrow_column() -> None:
-    shown = _breakable({"text": [*PATHS, "word" * 99, "R@1 0.50 [0.30, 0.70] −0.1234567"]})["text"]
+    shown = breakable({"text": [*PATHS, "word" * 99, "R@1 0.50 [0.30, 0.70] −0.1234567"]})["text"]
     for text, path in zip(shown, (*PATHS, "word" * 99), strict=False):
         assert squeezed(text) == squeezed(path)
         assert max(len(part) for part in re.split(r"[-\s\u200b]", text)) <= 22
     assert "\u200b/" not in shown[0]
     assert "\u200b" not in shown[-1]
-    assert _breakable({"name": PATHS[0], "kind": "FigureBlock"})["name"] == PATHS[0]
+    assert breakable({"name": PATHS[0], "kind": "FigureBlock"})["name"] == PATHS[0]
 
 
 HOSTILE = (
@@ -326,7 +326,7 @@ def test_hostile_captions_stay_text_in_every_format(study: Study, tmp_path: Path
         )
     )
     written = write_report(result, tmp_path, lang="es")
-    page = Page(written["memoria.html"].read_text("utf-8"))
+    page = Page(written["informe.html"].read_text("utf-8"))
     text = "".join(page.text)
     for caption in HOSTILE[:5]:
         assert caption in text
@@ -334,7 +334,7 @@ def test_hostile_captions_stay_text_in_every_format(study: Study, tmp_path: Path
     assert "\u202e" not in text
     assert "🦜 evil" in text
     assert not [link for link in page.links if link.startswith(("javascript", "x", "data:x"))]
-    markdown = written["memoria.md"].read_text("utf-8")
+    markdown = written["informe.md"].read_text("utf-8")
     tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
     inner = [child for token in tokens for child in token.children or ()]
     raw = {t.content for t in (*tokens, *inner) if t.type in ("html_block", "html_inline")}
@@ -345,6 +345,6 @@ def test_hostile_captions_stay_text_in_every_format(study: Study, tmp_path: Path
     assert "javascript" not in markdown
     assert "\n- item" not in markdown
     assert "\n1. item" not in markdown
-    pages = pypdf.PdfReader(written["memoria.pdf"]).pages
-    assert squeezed('#panic("typst")') in pdf_text(written["memoria.pdf"])
+    pages = pypdf.PdfReader(written["informe.pdf"]).pages
+    assert squeezed('#panic("typst")') in pdf_text(written["informe.pdf"])
     assert len(pages) < 40

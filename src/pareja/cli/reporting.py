@@ -21,7 +21,7 @@ from pareja.files import staged_directory
 if TYPE_CHECKING:
     from pareja.embedding.cache import EmbeddingCache
 
-REPORTS: dict[Language, str] = {"en": "report.html", "es": "memoria.html"}
+REPORTS: dict[Language, str] = {"en": "report.html", "es": "informe.html"}
 """The page of each language's report, as `pareja.report` names it."""
 
 

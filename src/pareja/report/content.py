@@ -106,7 +106,7 @@ def _summary(frame: Frame) -> Section:
 def _dataset(frame: Frame) -> Section:
     words, result = frame.words, frame.result
     dataset = result.dataset
-    blocks: list[Block] = [Paragraph(_about(frame))]
+    blocks: list[Block] = [Paragraph(about(frame))]
     unattributed = sum(not (record.author and record.license) for record in dataset)
     if unattributed:
         blocks.append(
@@ -131,8 +131,8 @@ def _dataset(frame: Frame) -> Section:
     return Section("dataset", words.text("dataset.title"), tuple(blocks))
 
 
-def _about(frame: Frame) -> Inline:
-    """Return what is said of the dataset in general."""
+def about(frame: Frame, credits_key: str = "dataset.credits") -> Inline:
+    """Return what is said of the dataset in general; the key says where its credits are."""
     words, dataset = frame.words, frame.result.dataset
     categories = dataset.categories
     counts = Counter(record.category for record in dataset)
@@ -165,7 +165,9 @@ def _about(frame: Frame) -> Inline:
             words.text("dataset.licence_count", licence=clipped(licence, 60), n=words.integer(n))
             for licence, n in licences.most_common()
         ]
-        parts.append(words("dataset.licences", list=words.listing(listed)))
+        parts.append(
+            words("dataset.licences", list=words.listing(listed), credits=words.text(credits_key))
+        )
     return joined(parts)
 
 

@@ -30,23 +30,24 @@ _RULE = {"l": ":--", "c": ":-:", "r": "--:"}
 
 def render_markdown(document: Document, folder: str) -> str:
     """Return the document as Markdown; figures and pictures are files in ``folder`` beside it."""
-    parts = [f"# {_escape(document.title)}", f"*{_escape(document.subtitle)}*"]
-    parts.append(f"**{_escape(document.contents)}**")
+    parts = [f"# {escaped(document.title)}", f"*{escaped(document.subtitle)}*"]
+    parts.append(f"**{escaped(document.contents)}**")
     parts.append(
         "\n".join(
-            f"{i}. [{_escape(section.title)}](#{section.key})"
+            f"{i}. [{escaped(section.title)}](#{section.key})"
             for i, section in enumerate(document.sections, start=1)
         )
     )
     for section in document.sections:
         # Anchors that renderers make from titles differ; one of our own is the same everywhere.
-        parts.append(f'<a id="{section.key}"></a>\n\n## {_escape(section.title)}')
-        parts += [_block(block, folder) for block in section.blocks]
-    parts += ["---", _escape(document.footer)]
+        parts.append(f'<a id="{section.key}"></a>\n\n## {escaped(section.title)}')
+        parts += [block_markdown(block, folder) for block in section.blocks]
+    parts += ["---", escaped(document.footer)]
     return "\n\n".join(parts) + "\n"
 
 
-def _block(block: Block, folder: str) -> str:
+def block_markdown(block: Block, folder: str) -> str:
+    """Return one block as Markdown; its pictures and figures are files in ``folder``."""
     match block:
         case Paragraph():
             return _line(block.text)
@@ -56,27 +57,27 @@ def _block(block: Block, folder: str) -> str:
                 f"{mark} {_line(item)}" for mark, item in zip(marks, block.items, strict=True)
             )
         case Subheading():
-            return f"### {_escape(block.text)}"
+            return f"### {escaped(block.text)}"
         case Note():
             return f"> **!** {_line(block.text)}"
         case Listing():
             fence = "`" * max(3, 1 + _longest_run(block.text, "`"))
             return f"{fence}sh\n{block.text}\n{fence}"
         case Table():
-            return f"**{_escape(block.label)}.** {_line(block.caption)}\n\n{_table(block)}"
+            return f"**{escaped(block.label)}.** {_line(block.caption)}\n\n{_table(block)}"
         case FigureBlock():
-            image = f"![{_escape(block.alt)}]({folder}/{block.name}.png)"
-            return f"{image}\n\n**{_escape(block.label)}.** {_line(block.caption)}"
+            image = f"![{escaped(block.alt)}]({folder}/{block.name}.png)"
+            return f"{image}\n\n**{escaped(block.label)}.** {_line(block.caption)}"
         case Formula():
             formula = load_formulas()[block.key].latex
-            return f"**{_escape(block.title)}**\n\n$$\n{formula}\n$$\n\n{_line(block.text)}"
+            return f"**{escaped(block.title)}**\n\n$$\n{formula}\n$$\n\n{_line(block.text)}"
         case Gallery():
             rows = [f"| {_picture(card, folder)} | {_card(card)} |" for card in block.cards]
             return "\n".join(["| | |", "|:--|:--|", *rows])
         case StudentPlace():
             questions = [f"> - {_line(question)}" for question in block.questions]
             return "\n".join(
-                [f"> **{_escape(block.title)}**", ">", *questions, ">", "> …", ">", ">"]
+                [f"> **{escaped(block.title)}**", ">", *questions, ">", "> …", ">", ">"]
             )
 
 
@@ -88,7 +89,7 @@ def _table(table: Table) -> str:
 
 
 def _picture(card: PictureCard, folder: str) -> str:
-    return f"![{_escape(card.alt)}]({folder}/pictures/{card.picture + 1:03}.jpg)"
+    return f"![{escaped(card.alt)}]({folder}/pictures/{card.picture + 1:03}.jpg)"
 
 
 def _card(card: PictureCard) -> str:
@@ -107,7 +108,7 @@ def _span(span: Span) -> str:
         fence = "`" * (1 + _longest_run(text, "`"))
         edge = " " if text.startswith("`") or text.endswith("`") else ""
         return f"{fence}{edge}{text}{edge}{fence}"
-    text = _escape(span.text)
+    text = escaped(span.text)
     if span.href:
         address = "".join(_PERCENT.get(c, c) for c in span.href)
         return f"[{text}](<{address}>)"
@@ -124,7 +125,7 @@ def _span(span: Span) -> str:
 _PERCENT = {c: f"%{ord(c):02X}" for c in "<>\\|`"}
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text on one line, with everything that Markdown or HTML would act on disarmed."""
     return _SPECIAL.sub(r"\\\1", re.sub(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*", " ", text))
 

@@ -29,7 +29,7 @@ def write_model_report(
     comparison
         What was measured.
     out
-        The folder that gets ``report.html`` and so on, or ``memoria.html`` in Spanish.
+        The folder that gets ``report.html`` and so on, or ``informe.html`` in Spanish.
     lang
         The language of everything but labels and names.
     command

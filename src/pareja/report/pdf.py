@@ -28,22 +28,39 @@ def render_pdf(
 
     The document goes to Typst as JSON, never as source, so no caption can be taken for markup.
     """
-    import typst
-
-    template = resources.files("pareja.report") / "templates" / "report.typ"
     files = {
-        "report.typ": template.read_bytes(),
-        "document.json": json.dumps(_breakable(_as_tree(document))).encode(),
+        "document.json": json.dumps(breakable(_as_tree(document))).encode(),
         "shares.json": json.dumps({k: drawing.share for k, drawing in drawings.items()}).encode(),
     }
     files |= {f"{name}.svg": drawing.svg.encode() for name, drawing in drawings.items()}
     files |= {f"{i}.jpg": picture.jpeg for i, picture in enumerate(pictures)}
+    return typeset("report.typ", files)
+
+
+def typeset(template: str, files: Mapping[str, bytes]) -> bytes:
+    """Return the PDF of a template of this package, tagged for screen readers.
+
+    Parameters
+    ----------
+    template
+        Its name in ``templates``.
+    files
+        What it reads, by name.
+    """
+    import typst
+
+    sources = resources.files("pareja.report") / "templates"
     with TemporaryDirectory(prefix="pareja-report-") as folder:
+        for name in (template, "page.typ"):
+            (Path(folder) / name).write_bytes((sources / name).read_bytes())
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         return bytes(
-            typst.compile(f"{folder}/report.typ", root=folder, font_paths=[_figure_fonts()])
+            typst.compile(f"{folder}/{template}", root=folder, font_paths=[_figure_fonts()])
         )
+
+
+_NO_TEXT = frozenset({"href", "formulas", "kind", "name", "key", "with_"})
 
 
 def _figure_fonts() -> str:
@@ -62,18 +79,15 @@ def _as_tree(document: Document) -> dict[str, Any]:
     return tree
 
 
-def _breakable(tree: Any) -> Any:
-    """Put invisible places to break into endless words, wherever text is shown."""
+def breakable(tree: Any) -> Any:
+    """Put invisible places to break into endless words of a JSON tree, wherever text is shown."""
     # What is there to be copied has to stay as it is.
-    if isinstance(tree, dict) and tree.get("kind") == "Listing":
+    if isinstance(tree, dict) and tree.get("kind") in ("Listing", "listing"):
         return tree
     if isinstance(tree, dict):
-        return {
-            key: value if key in ("href", "formulas", "kind", "name", "key") else _breakable(value)
-            for key, value in tree.items()
-        }
+        return {key: value if key in _NO_TEXT else breakable(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_breakable(value) for value in tree]
+        return [breakable(value) for value in tree]
     if isinstance(tree, str):
         return _ENDLESS.sub("\\g<0>\N{ZERO WIDTH SPACE}", tree)
     return tree

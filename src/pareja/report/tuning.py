@@ -50,7 +50,7 @@ def write_tuning_report(
     result
         What came of tuning.
     out
-        The folder that gets ``report.html`` and so on, or ``memoria.html`` in Spanish.
+        The folder that gets ``report.html`` and so on, or ``informe.html`` in Spanish.
     lang
         The language of everything but captions, labels and names.
     command

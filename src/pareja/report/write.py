@@ -8,6 +8,7 @@ from typing import Literal
 
 from pareja.report.content import build_document
 from pareja.report.document import Document
+from pareja.report.draft import write_draft
 from pareja.report.drawing import Drawing
 from pareja.report.figures import draw_figures, save_drawings
 from pareja.report.frame import Frame
@@ -20,7 +21,7 @@ from pareja.words.wording import Lang
 
 Format = Literal["html", "md", "pdf"]
 
-NAMES: dict[str, tuple[str, str]] = {"en": ("report", "figures"), "es": ("memoria", "figuras")}
+NAMES: dict[str, tuple[str, str]] = {"en": ("report", "figures"), "es": ("informe", "figuras")}
 """The stem of the report's files and the folder of its figures: two languages share a folder."""
 
 
@@ -41,7 +42,7 @@ def write_report(
         What was measured.
     out
         The folder that gets ``report.html``, ``report.md``, ``report.pdf`` and ``figures/``, or
-        ``memoria.html`` and so on and ``figuras/`` in Spanish; made if it is not there.
+        ``informe.html`` and so on and ``figuras/`` in Spanish; made if it is not there.
     lang
         The language of everything but the dataset's own words.
     formats
@@ -55,7 +56,11 @@ def write_report(
     frame = Frame.of(result, lang)
     pictures = thumbnails(result.dataset)
     drawings = draw_figures(frame, pictures)
-    return write_document(build_document(frame), drawings, pictures, out, formats=formats)
+    document = build_document(frame)
+    written = dict(write_document(document, drawings, pictures, out, formats=formats))
+    if "md" in formats:
+        written |= write_draft(document, frame, pictures, out, NAMES[lang][1])
+    return written
 
 
 def write_document(

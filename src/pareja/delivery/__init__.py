@@ -1,0 +1,1 @@
+"""What a student hands in: the document of her own, and the whole delivery with its check."""
