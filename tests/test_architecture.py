@@ -30,6 +30,7 @@ LAYERS = (
     "arrays",
     "decimals",
     "addresses",
+    "shortages",
     "files",
     "sqlite",
     "errors",

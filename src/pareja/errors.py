@@ -17,6 +17,7 @@
     │   ├── NoSuchPictureError       a collection has no picture with that number
     │   └── ReadOnlyError            a collection was to be written where it can only be read
     ├── OutputError              a result cannot be written where it was asked for
+    ├── MachineError             memory, open files or a disk fail; the file may be sound
     ├── ServerError              a server cannot be started as asked
     └── MissingDependencyError   an optional package is needed and not installed
 
@@ -177,6 +178,26 @@ class ReadOnlyError(CollectionError):
 
 class OutputError(ParejaError):
     """A result cannot be written where it was asked for."""
+
+
+class MachineError(ParejaError):
+    """Memory, open files or a disk failed: nothing is known to be wrong with what was read.
+
+    Parameters
+    ----------
+    what
+        What was being read or computed.
+    reason
+        What the machine lacks, as a clause, and what to do about it.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}: {reason}. Nothing is known to be wrong with it.")
+        self.what = what
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[MachineError], tuple[str, str]]:
+        return type(self), (self.what, self.reason)
 
 
 class ServerError(ParejaError):

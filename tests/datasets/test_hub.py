@@ -138,9 +138,9 @@ def test_a_row_of_the_hub_reads_no_file_of_ours(
     (tmp_path / "downloads" / "link.jpg").symlink_to(ours)
     monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", theirs.parent)
     monkeypatch.chdir(tmp_path)
-    named = (str(theirs), str(ours), "ours.jpg", str(theirs.parent / "../ours.jpg"))
-    named += (str(theirs.parent / "link.jpg"),)
-    pictures = [{"bytes": None, "path": path} for path in named]
+    below = theirs.parent
+    named = [theirs, ours, "ours.jpg", below / "../ours.jpg", below / "link.jpg"]
+    pictures = [{"bytes": None, "path": str(path)} for path in named]
     features = datasets.Features({"image": datasets.Image()})
     hub(monkeypatch, datasets.Dataset.from_dict({"image": pictures}, features=features), ["train"])
     first, *others = load_dataset("hf://owner/name")

@@ -15,7 +15,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -32,6 +32,7 @@ from pareja.datasets.records import Source
 from pareja.datasets.rgb import to_rgb
 from pareja.datasets.signatures import is_cut_off
 from pareja.errors import ImageError
+from pareja.shortages import has_memory, naming_shortages
 
 DEFAULT_MAX_PIXELS = 178_000_000
 """Largest picture that is decoded unless told otherwise; as RGB it takes 534 MB."""
@@ -58,6 +59,9 @@ _READING_REASONS = {
 }
 # Two threads that load one lazily opened image would read its file from each other's place.
 _LOADING = threading.Lock()
+_ANY_SIZE = 1 << 62
+# The coefficients of a progressive JPEG, and the picture.
+_BYTES_PER_PIXEL = 10
 _INTERNAL_ERRORS = (LookupError, TypeError, AttributeError, ArithmeticError, struct.error)
 
 
@@ -98,7 +102,9 @@ def decode_image(
     Raises
     ------
     ImageError
-        If the picture cannot be had, is none, is damaged or too large. Never anything else.
+        If the picture cannot be had, is none, is damaged or too large.
+    MachineError
+        If memory, open files or the disk fail. Never anything else.
     """
     label = _label(source) if name is None else name
     with _explaining(label):
@@ -181,7 +187,9 @@ def image_size(
     Raises
     ------
     ImageError
-        If the header cannot be read or announces more than `max_pixels`. Never anything else.
+        If the header cannot be read or announces more than `max_pixels`.
+    MachineError
+        If memory, open files or the disk fail. Never anything else.
     """
     label = _label(source) if name is None else name
     with _explaining(label):
@@ -239,15 +247,27 @@ def _explaining(label: str, file: BinaryIO | None = None) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(label, _reason(error, file)) from error
+        with naming_shortages(label):
+            if file is not None and not isinstance(error, RefusedError):
+                _require_memory(file)
+            raise ImageError(label, _reason(error, file)) from error
+
+
+def _require_memory(file: BinaryIO) -> None:
+    """Raise `MemoryError` unless there is room to decode a file, which some readers call broken."""
+    file.seek(0)
+    pixels = 0
+    with suppress(Exception):
+        width, height = open_picture(file, _ANY_SIZE).size
+        pixels = width * height
+    if pixels <= DEFAULT_MAX_PIXELS and not has_memory(_BYTES_PER_PIXEL * pixels):
+        raise MemoryError
 
 
 def _reason(error: Exception, file: BinaryIO | None) -> str:
     """Say in one clause what an exception means for the user."""
     if isinstance(error, RefusedError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return "needs more memory than there is"
     if isinstance(error, Image.DecompressionBombError):
         return (
             "has more pixels than Pillow reads in this format "

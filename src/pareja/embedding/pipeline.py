@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,13 +16,21 @@ import numpy as np
 from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import Memory, Vector, text_digest
 from pareja.embedding.embedded import Embedded
-from pareja.embedding.stages import ImageBatch, ImageStages, OnError, Prepared, stacked
+from pareja.embedding.stages import (
+    ImageBatch,
+    ImageStages,
+    OnError,
+    Prepared,
+    in_parts_that_fit,
+    stacked,
+)
 from pareja.encoders.protocols import (
     Embeddings,
     Encoder,
     ImageEncoder,
     TextEncoder,
 )
+from pareja.shortages import shortage_of
 
 DEFAULT_BATCH = 32
 """Pictures or texts that a model gets at once unless told otherwise."""
@@ -132,6 +140,8 @@ def stream_images(
     ------
     ImageError
         For the first picture that does not decode, with ``on_error="raise"``.
+    MachineError
+        If memory, open files or a disk fail, for one picture alone too.
     OutputError
         If the cache cannot be read or written.
     """
@@ -142,14 +152,28 @@ def stream_images(
     stages = ImageStages(encoder, cache, on_error)
     report = _Reporter(total, progress)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pareja-decode")
-    in_flight: deque[Future[Prepared]] = deque()
+    in_flight: deque[tuple[int, Source | Path, Future[Prepared]]] = deque()
+    ahead = 2 * size + threads
 
-    def submit(count: int) -> None:
-        for index, source in islice(numbered, count):
-            in_flight.append(pool.submit(stages.prepare, index, source))
+    def refill() -> None:
+        for index, source in islice(numbered, max(ahead - len(in_flight), 0)):
+            in_flight.append((index, source, _started(pool, stages, index, source)))
+
+    def next_one() -> Prepared:
+        nonlocal ahead
+        index, source, future = in_flight.popleft()
+        prepared = future.result()
+        if prepared.shortage is not None:
+            # Again, with nobody else at work, and fewer at a time from now on.
+            wait(future for _, _, future in in_flight)
+            ahead = max(ahead // 2, 1)
+            prepared = stages.prepare(index, source)
+        if prepared.shortage is not None:
+            raise prepared.shortage
+        return prepared
 
     try:
-        submit(2 * size + threads)
+        refill()
         while in_flight:
             batch: list[Prepared] = []
             to_encode = 0
@@ -159,9 +183,9 @@ def stream_images(
             while in_flight and to_encode < size:
                 if len(batch) >= (_LONGEST if to_encode else _STRETCH) * size:
                     break
-                batch.append(in_flight.popleft().result())
+                batch.append(next_one())
                 to_encode += batch[-1].pixels is not None
-                submit(1)
+                refill()
             yield report(stages.encode(batch))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -205,6 +229,8 @@ def embed_sources(
     ------
     ImageError
         For the first picture that does not decode, with ``on_error="raise"``.
+    MachineError
+        If memory, open files or a disk fail, for one picture alone too.
     OutputError
         If the cache cannot be read or written.
     """
@@ -269,7 +295,8 @@ def text_vectors(
     missing.sort(key=lambda text: (len(text), text))
     for start in range(0, len(missing), size):
         batch = missing[start : start + size]
-        fresh = dict(zip(map(digests.__getitem__, batch), encoder.encode_texts(batch), strict=True))
+        encoded = in_parts_that_fit(encoder.encode_texts, batch)
+        fresh = dict(zip(map(digests.__getitem__, batch), encoded, strict=True))
         if cache is not None:
             cache.store(fingerprint, fresh)
         vectors.update(fresh)
@@ -316,6 +343,20 @@ def embed_dataset(
         skipped=images.skipped,
         seconds=time.perf_counter() - start,
     )
+
+
+def _started(
+    pool: ThreadPoolExecutor, stages: ImageStages, index: int, source: Source | Path
+) -> Future[Prepared]:
+    """Prepare a picture in another thread, or in this one where there can be no more of them."""
+    try:
+        return pool.submit(stages.prepare, index, source)
+    except RuntimeError as error:
+        if shortage_of(error) is None:
+            raise
+        done: Future[Prepared] = Future()
+        done.set_result(stages.prepare(index, source))
+        return done
 
 
 class _Reporter:

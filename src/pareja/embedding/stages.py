@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from pareja.datasets.images import decode_image, image_size
 from pareja.datasets.records import Source
 from pareja.embedding.cache import Memory, Stamp, Vector, picture_digest
 from pareja.encoders.protocols import Embeddings, ImageEncoder, Pixels
-from pareja.errors import ImageError
+from pareja.errors import ImageError, MachineError
+from pareja.shortages import naming_shortages
+
+T = TypeVar("T")
 
 OnError = Literal["skip", "raise"]
 """What happens at a picture that does not decode."""
@@ -55,7 +58,10 @@ class ImageBatch:
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture on its way to the model: its embedding, its pixels, or why there are none."""
+    """One picture on its way to the model: its embedding, its pixels, or why there are none.
+
+    With a `shortage` it is to be tried again.
+    """
 
     index: int
     name: str
@@ -65,6 +71,7 @@ class Prepared:
     vector: Vector | None = None
     pixels: Pixels | None = None
     error: ImageError | None = None
+    shortage: MachineError | None = None
 
 
 class ImageStages:
@@ -90,25 +97,31 @@ class ImageStages:
         """Find a picture's embedding, or else decode and resize it; runs in a decoding thread."""
         source = FileSource(source) if isinstance(source, Path) else source
         name = str(source)
-        stamp: Stamp | None = None
         try:
-            if self._cache is not None:
-                # Before the file is read: what changes it meanwhile must show in the stamp later.
-                stamp = Stamp.of(source.path) if isinstance(source, FileSource) else None
-                known = stamp and self._cache.known_digest(stamp)
-                vector = self._find(known) if known else None
-                if known and vector is not None:
-                    return Prepared(index, name, known, vector=vector)
-            content = source.read()
-            digest = picture_digest(content)
-            size = image_size(content, name=name)
-            vector = self._find(digest)
-            if vector is not None:
-                return Prepared(index, name, digest, stamp, size, vector=vector)
-            image = decode_image(content, network_side=self._encoder.image_side, name=name)
-            return Prepared(index, name, digest, stamp, size, pixels=self._encoder.prepare(image))
+            with naming_shortages(name):
+                return self._prepare(index, source, name)
         except ImageError as error:
             return Prepared(index, name, error=error)
+        except MachineError as error:
+            return Prepared(index, name, shortage=error)
+
+    def _prepare(self, index: int, source: Source, name: str) -> Prepared:
+        stamp: Stamp | None = None
+        if self._cache is not None:
+            # Before the file is read: what changes it meanwhile must show in the stamp later.
+            stamp = Stamp.of(source.path) if isinstance(source, FileSource) else None
+            known = stamp and self._cache.known_digest(stamp)
+            vector = self._find(known) if known else None
+            if known and vector is not None:
+                return Prepared(index, name, known, vector=vector)
+        content = source.read()
+        digest = picture_digest(content)
+        size = image_size(content, name=name)
+        vector = self._find(digest)
+        if vector is not None:
+            return Prepared(index, name, digest, stamp, size, vector=vector)
+        image = decode_image(content, network_side=self._encoder.image_side, name=name)
+        return Prepared(index, name, digest, stamp, size, pixels=self._encoder.prepare(image))
 
     def encode(self, batch: Sequence[Prepared]) -> ImageBatch:
         """Run the model on the pictures that need it, and store what comes out.
@@ -132,7 +145,7 @@ class ImageStages:
         pixels = {key: array for key, array in pixels.items() if key not in vectors}
         fresh: dict[str, Vector] = {}
         if pixels:
-            encoded = self._encoder.encode_pixels(np.stack(list(pixels.values())))
+            encoded = in_parts_that_fit(self._encoded, list(pixels.values()))
             fresh = dict(zip(pixels, encoded, strict=True))
         if self._cache is not None:
             stamps = [(item.stamp, item.digest) for item in kept if item.stamp is not None]
@@ -148,10 +161,41 @@ class ImageStages:
             cached=0 if self._cache is None else len(kept) - len(fresh),
         )
 
+    def _encoded(self, pixels: Sequence[Pixels]) -> Embeddings:
+        return self._encoder.encode_pixels(np.stack(pixels))
+
     def _find(self, digest: str) -> Vector | None:
         if self._cache is None:
             return None
         return self._cache.find(self._fingerprint, [digest]).get(digest)
+
+
+def in_parts_that_fit(
+    encode: Callable[[Sequence[T]], Embeddings], items: Sequence[T]
+) -> Embeddings:
+    """Encode items at once, or by halves where the machine falls short, down to one at a time.
+
+    Parameters
+    ----------
+    encode
+        Takes n items, at least one, and returns ``(n, dim)``.
+    items
+        What is to be encoded.
+
+    Raises
+    ------
+    MachineError
+        If it falls short for a single one.
+    """
+    try:
+        with naming_shortages(f"a batch of {len(items)}"):
+            return encode(items)
+    except MachineError:
+        if len(items) < 2:
+            raise
+    half = len(items) // 2
+    parts = [in_parts_that_fit(encode, part) for part in (items[:half], items[half:])]
+    return np.concatenate(parts)
 
 
 def stacked(vectors: Sequence[Vector], dim: int) -> Embeddings:

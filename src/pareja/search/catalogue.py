@@ -282,7 +282,7 @@ class Catalogue(Spaces):
             rows = connection.execute(
                 "SELECT path FROM file WHERE picture = ? AND NOT member", (picture,)
             ).fetchall()
-        return [path for (path,) in rows if not os.path.lexists(path)]
+        return [path for (path,) in rows if _is_gone(path)]
 
     def orphans(self, pictures: Sequence[int] | None = None) -> list[int]:
         """Return pictures without a file, among some or among all."""
@@ -345,6 +345,17 @@ def _stamp(stamp: Stamp | None) -> tuple[int, int, int, str] | None:
         return None
     # Inodes of some network file systems use all 64 bits, and SQLite's integers have a sign.
     return stamp.size, stamp.modified, stamp.changed, f"{stamp.inode:x}"
+
+
+def _is_gone(path: bytes) -> bool:
+    """Return whether there is no such file; of a disk that does not answer nobody knows."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _picture(row: Sequence[object]) -> Picture:

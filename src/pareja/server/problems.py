@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from pareja.errors import (
     ImageError,
+    MachineError,
     MissingDependencyError,
     ModelUnavailableError,
     NoSuchPictureError,
@@ -108,6 +109,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(403, "read_only")
         case ImageError():
             return Problem(422, "no_image", detail=str(error), name=error.path)
+        case MachineError():
+            return Problem(503, "setup", detail=str(error), quotes=True)
     unavailable = isinstance(error, ModelUnavailableError | MissingDependencyError)
     return Problem(503 if unavailable else 422, "setup", detail=str(error), quotes=True)
 

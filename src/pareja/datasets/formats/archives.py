@@ -22,6 +22,7 @@ from pareja.datasets.formats.folders import (
 )
 from pareja.datasets.images import MAX_FILE_BYTES
 from pareja.errors import DatasetError, ImageError
+from pareja.shortages import naming_shortages
 
 TOTAL_BYTES_LIMIT = 64 * 2**30
 """Largest sum, in bytes, of what the files in an archive unpack to."""
@@ -62,6 +63,10 @@ class ZipSource:
 
     def read(self) -> bytes:
         """Return the member's bytes, or raise `ImageError`."""
+        with naming_shortages(self):
+            return self._read()
+
+    def _read(self) -> bytes:
         try:
             archive, members = open_archive(self.archive)
             member = members[self.name]

@@ -18,6 +18,7 @@ from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.formats.reading import Reading
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError, ImageError, MissingDependencyError
+from pareja.shortages import naming_shortages
 
 HUB_SCHEME = "hf://"
 
@@ -48,7 +49,7 @@ class HubSource:
 
     def read(self) -> bytes:
         """Return the picture's bytes, or raise `ImageError`."""
-        with _reading:
+        with naming_shortages(self), _reading:
             table, column = _hub_split(self.repository, self.split)
             pictures = table.select_columns([column])
         cell = pictures[self.row][column]

@@ -32,6 +32,7 @@ from pareja.datasets.formats.reading import Reading
 from pareja.datasets.formats.rows import Row, with_split
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError, ImageError, MetadataError, MissingDependencyError
+from pareja.shortages import naming_shortages
 
 _EMPTY_CELL = "the cell holds no bytes of a picture"
 _PATH_ONLY = (
@@ -70,7 +71,7 @@ class ParquetSource:
     def read(self) -> bytes:
         """Return the cell's bytes, or raise `ImageError`."""
         try:
-            with _reading:
+            with naming_shortages(self), _reading:
                 cells = _row_group(self.path, self.column, self.group, self.path.stat().st_mtime_ns)
             content = cells[self.row].as_py()
         except (DatasetError, OSError, ValueError, IndexError) as error:

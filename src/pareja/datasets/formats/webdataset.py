@@ -33,6 +33,7 @@ from pareja.datasets.formats.sidecars import merge_cells
 from pareja.datasets.images import MAX_FILE_BYTES
 from pareja.datasets.records import Dataset, Record
 from pareja.errors import DatasetError, ImageError, MetadataError
+from pareja.shortages import naming_shortages
 
 _TEXT_COLUMNS = {"txt": "caption", "text": "caption", "caption": "caption", "cls": "label"}
 
@@ -68,7 +69,7 @@ class TarSource:
         if self.size > MAX_FILE_BYTES:
             raise ImageError(self, too_large(self.size))
         try:
-            with self.archive.open("rb") as stream:
+            with naming_shortages(self), self.archive.open("rb") as stream:
                 stream.seek(self.offset)
                 content = stream.read(self.size)
         except OSError as error:
