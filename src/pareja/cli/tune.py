@@ -65,7 +65,7 @@ def tune(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder of the adapted encoder.")],
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="The dual encoder that is adapted.")
+        str | None, typer.Option("-m", "--model", help="The encoder that is adapted.")
     ] = None,
     from_scratch: Annotated[
         Path | None,
@@ -77,8 +77,8 @@ def tune(
     method: Annotated[
         Way | None,
         typer.Option(
-            help="lora: low-rank changes of the attention; full: every weight; projection: the "
-            "last matrix alone; head: linear maps on any encoder, pairs included.  "
+            help="lora: low-rank changes of the attention, and linear maps on a pair; full: every "
+            "weight; projection: the last matrix alone; head: linear maps on any encoder.  "
             "[default: lora; full from scratch]"
         ),
     ] = None,

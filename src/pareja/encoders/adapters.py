@@ -8,17 +8,18 @@ base's name and fingerprint, and the logits' scale and bias where they were trai
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pareja.encoders.backends.network import Network
+from pareja.encoders.backends.network import Modality, Network
 from pareja.encoders.catalogue import list_models
 from pareja.encoders.checkpoint import Checkpoint
-from pareja.encoders.towers import NetworkDualEncoder
-from pareja.errors import MissingDependencyError
+from pareja.encoders.protocols import EncoderPair
+from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
+from pareja.errors import EncoderError, MissingDependencyError
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +30,18 @@ NOTES = "pareja.json"
 
 _PREFIX = "base_model.model."
 
+# What the other tower of a dual encoder begins with, in transformers' CLIP, SigLIP, MetaCLIP 2 and
+# AIMv2.
+_TOPS: Mapping[Modality, tuple[str, ...]] = {
+    "image": ("text_model", "text_projection"),
+    "text": ("vision_model", "visual_projection"),
+}
 
-def adapted(base: NetworkDualEncoder, checkpoint: Checkpoint) -> NetworkDualEncoder:
-    """Return a dual encoder with an adapter in both of its networks.
+Networks = TypeVar("Networks", bound=NetworkImageEncoder | NetworkTextEncoder)
+
+
+def adapted(base: Networks, checkpoint: Checkpoint) -> Networks:
+    """Return an encoder with an adapter in its networks.
 
     Parameters
     ----------
@@ -62,22 +72,39 @@ def adapted(base: NetworkDualEncoder, checkpoint: Checkpoint) -> NetworkDualEnco
         raise checkpoint.error(f"{WEIGHTS} is missing")
     revision = f"{base.fingerprint.revision}+{checkpoint.revision}"
     fingerprint = replace(base.fingerprint, revision=revision)
-    networks = {
-        network.modality: replace(
-            network,
-            key=f"{fingerprint.digest}-{network.modality}",
-            build=partial(_built, network, checkpoint),
-        )
-        for network in (base.image_network, base.text_network)
-    }
-    return replace(
-        base,
-        name=checkpoint.name,
-        fingerprint=fingerprint,
-        image_network=networks["image"],
-        text_network=networks["text"],
-        read_logit_terms=_terms(notes, base),
-    )
+    changes: dict[str, Any] = {"name": checkpoint.name, "fingerprint": fingerprint}
+    for field in ("image_network", "text_network"):
+        network: Network | None = getattr(base, field, None)
+        if network is not None:
+            others = _TOPS[network.modality] if isinstance(base, NetworkDualEncoder) else ()
+            changes[field] = replace(
+                network,
+                key=f"{fingerprint.digest}-{network.modality}",
+                build=partial(_built, network, checkpoint, others),
+            )
+    if isinstance(base, NetworkDualEncoder):
+        changes["read_logit_terms"] = _terms(notes, base)
+    return replace(base, **changes)
+
+
+def in_halves(pair: EncoderPair, checkpoint: Checkpoint) -> EncoderPair:
+    """Return a pair with the adapters that lie in the folders ``image`` and ``text`` of another.
+
+    Raises
+    ------
+    EncoderError
+        As `adapted`, or if that half of the pair is not made of a network.
+    """
+    halves: dict[str, Any] = {}
+    for part in ("image", "text"):
+        half = getattr(pair, f"{part}_encoder")
+        if checkpoint.has(f"{part}/{CONFIG}"):
+            if not isinstance(half, NetworkImageEncoder | NetworkTextEncoder):
+                raise checkpoint.error(f"its adapter in {part} is for a network of transformers")
+            name = f"{checkpoint.name}/{part}"
+            inner = Checkpoint(checkpoint.folder / part, name, name, checkpoint.commit)
+            halves[f"{part}_encoder"] = adapted(half, inner)
+    return replace(pair, **halves)
 
 
 def base_of(checkpoint: Checkpoint) -> str:
@@ -103,19 +130,26 @@ def _terms(notes: Mapping[str, Any], base: NetworkDualEncoder) -> Callable[[], t
     return base.read_logit_terms
 
 
-def _built(network: Network, checkpoint: Checkpoint) -> torch.nn.Module:
+def _built(network: Network, checkpoint: Checkpoint, others: Collection[str]) -> torch.nn.Module:
     """Build a network of the base, and merge the adapter's part for it into its weights."""
     import peft
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     module = network.build()
+    place, core = core_of(module)
     config = peft.PeftConfig.from_pretrained(str(checkpoint.folder))
-    names = {name for name, _ in module.named_modules()}
-    weights = {
-        key: value
-        for key, value in load_file(checkpoint.folder / WEIGHTS).items()
-        if _owner(key) in names
-    }
+    names = {name for name, _ in core.named_modules()}
+    try:
+        every = load_file(checkpoint.folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise checkpoint.error(f"{WEIGHTS} cannot be read: {error}") from error
+    weights = {key: value for key, value in every.items() if _owner(key) in names}
+    strange = [
+        key for key in every if key not in weights and _owner(key).partition(".")[0] not in others
+    ]
+    if strange:
+        raise _misplaced(checkpoint, strange)
     if not weights:
         return module
     owners = {_owner(key) for key in weights}
@@ -123,15 +157,42 @@ def _built(network: Network, checkpoint: Checkpoint) -> torch.nn.Module:
     config.target_modules = sorted(o for o in owners if o.rpartition(".")[2] not in saved)
     # Names that are not in this tower would be an error.
     config.modules_to_save = sorted(saved & {o.rpartition(".")[2] for o in owners}) or None
-    model = wrapped(module, config)
-    outcome: Any = peft.set_peft_model_state_dict(model, weights)
+    model = wrapped(core, config)
+    try:
+        outcome: Any = peft.set_peft_model_state_dict(model, weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise checkpoint.error(f"its weights do not fit the model: {reason}") from error
     if outcome.unexpected_keys:
-        raise checkpoint.error(
-            f"{len(outcome.unexpected_keys)} of its weights have no place in the model, "
-            f"{min(outcome.unexpected_keys)} for one"
-        )
+        raise _misplaced(checkpoint, outcome.unexpected_keys)
     merged: torch.nn.Module = model.merge_and_unload().eval().requires_grad_(False)
-    return merged
+    return with_core(module, place, merged)
+
+
+def _misplaced(checkpoint: Checkpoint, keys: Sequence[str]) -> EncoderError:
+    return checkpoint.error(
+        f"{len(keys)} of its weights have no place in the model, {min(keys)} for one"
+    )
+
+
+def core_of(module: torch.nn.Module) -> tuple[str, torch.nn.Module]:
+    """Return the network that an adapter names its layers in, and which part of another it is.
+
+    That is transformers' own: what sentence-transformers puts behind it is no part of it.
+    """
+    from pareja.encoders.sentence_network import SentenceNetwork
+
+    if isinstance(module, SentenceNetwork):
+        return "transformer", module.transformer
+    return "", module
+
+
+def with_core(module: torch.nn.Module, place: str, core: torch.nn.Module) -> torch.nn.Module:
+    """Return a network with another in the place that `core_of` named."""
+    if not place:
+        return core
+    setattr(module, place, core)
+    return module
 
 
 def wrapped(module: torch.nn.Module, config: Any) -> Any:

@@ -171,11 +171,23 @@ def digests(base: Encoder) -> list[str]:
     return [base.image_fingerprint.digest, base.text_fingerprint.digest]
 
 
-def head_notes(base: Encoder, name: str, terms: tuple[float, float], loss: str) -> dict[str, Any]:
-    """Return what ``pareja.json`` says of a head."""
+def head_notes(
+    base: Encoder, name: str, terms: tuple[float, float], loss: str, method: str = "head"
+) -> dict[str, Any]:
+    """Return what ``pareja.json`` says of a head.
+
+    Parameters
+    ----------
+    base
+        What embeds, with the adapters that were trained in it.
+    name
+        What loads it without these.
+    terms, loss, method
+        The logits' scale and bias, and how it was trained.
+    """
     return {
         "base": {"name": name, "fingerprints": digests(base)},
-        "method": "head",
+        "method": method,
         "loss": loss,
         "logit_scale": terms[0],
         "logit_bias": terms[1],

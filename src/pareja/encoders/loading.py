@@ -119,17 +119,19 @@ def _is_adapter(checkpoint: Checkpoint) -> bool:
     return tuned and not checkpoint.has("config.json", "modules.json")
 
 
-def _load_adapted(adapter: Checkpoint, device: str | None, precision: str | None) -> DualEncoder:
+def _load_adapted(adapter: Checkpoint, device: str | None, precision: str | None) -> AnyEncoder:
     """Load the model that an adapter or a head was trained on, with that in it or on it."""
-    from pareja.encoders.adapters import adapted, base_of
+    from pareja.encoders.adapters import adapted, base_of, in_halves
     from pareja.encoders.heads import WEIGHTS, read_head
-    from pareja.encoders.towers import NetworkDualEncoder
+    from pareja.encoders.towers import NetworkImageEncoder, NetworkTextEncoder
 
     base = load(base_of(adapter), device=device, precision=precision)
+    if isinstance(base, EncoderPair):
+        base = in_halves(base, adapter)
     if adapter.has(WEIGHTS):
         return read_head(require_both(base), adapter)
-    if not isinstance(base, NetworkDualEncoder):
-        raise adapter.error("what the adapter was trained on is no dual encoder of transformers")
+    if not isinstance(base, NetworkImageEncoder | NetworkTextEncoder):
+        raise adapter.error("what the adapter was trained on is not made of transformers' networks")
     return adapted(base, adapter)
 
 

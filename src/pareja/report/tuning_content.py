@@ -84,7 +84,7 @@ class _Writer(Numbered):
             subtitle=words.text(
                 "tuned.subtitle",
                 base=short_name(result.base),
-                method=words.text(f"tuned.method_{result.method}"),
+                method=words.text(f"tuned.method_{result.way}"),
                 dataset=result.recipe.dataset,
             ),
             contents=words.text("document.contents"),
@@ -250,7 +250,7 @@ class _Writer(Numbered):
             split.append(words.text("tuned.by_folds", folds=words.integer(result.folds)))
         yield "split", plain("; ".join(split))
         yield "truth", plain(words.text(f"tuned.truth_{result.learned}"))
-        yield "method", plain(words.text(f"tuned.method_{result.method}"))
+        yield "method", plain(words.text(f"tuned.method_{result.way}"))
         towers = words.text(f"tuned.towers_{recipe.towers}")
         if recipe.rank.blocks is not None and result.method in ("lora", "full"):
             blocks = words.text("tuned.blocks", n=words.integer(recipe.rank.blocks))

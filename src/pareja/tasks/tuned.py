@@ -80,6 +80,12 @@ class Tuned:
     folder: Path
     recipe: Recipe
 
+    @property
+    def way(self) -> str:
+        """The method as a report calls it: a pair's adapters come with linear maps."""
+        pair = self.method == "lora" and self.base.kind == "pair"
+        return "lora_pair" if pair else self.method
+
     def report(self, path: Path | str, *, langs: Langs = ("en",), force: bool = False) -> Path:
         """Write what changed, with figures and pictures, to a folder, and return its path.
 

@@ -78,13 +78,15 @@ def tune(
     ----------
     model
         A name, folder or encoder: a dual encoder whose networks are those of transformers (CLIP,
-        SigLIP, MetaCLIP 2, AIMv2-lit); for ``"head"`` any encoder of pictures and texts.
+        SigLIP, MetaCLIP 2, AIMv2-lit); for ``"lora"`` also a pair of such networks, as
+        ``resnet50+distiluse``; for ``"head"`` any encoder of pictures and texts.
     dataset
         What is learned from: a dataset, its name or path. It is split by picture, near duplicates
         on one side, into what is learned from, what chooses the best epoch, and what is only
         measured. A dataset whose records all name a split is split so.
     method
-        ``"lora"`` learns low-rank changes of the attention, ``"full"`` every weight,
+        ``"lora"`` learns low-rank changes of the attention (of a ResNet's convolutions), and of a
+        pair also linear maps from both networks into a common space; ``"full"`` every weight,
         ``"projection"`` the last matrix alone, in seconds. ``"head"`` puts linear maps on top of
         any encoder, and makes a dual one of a pair; it begins with the ridge regression from
         pictures to texts, and is measured against that.
@@ -197,7 +199,8 @@ def tune(
         (staged / "training.jsonl").write_text("".join(lines), encoding="utf-8")
     if states is not None:
         shutil.rmtree(states, ignore_errors=True)
-    device, precision = (getattr(base, what, None) for what in ("device", "precision"))
+    network = getattr(base, "image_encoder", base)  # of a pair; both halves run in one place
+    device, precision = (getattr(network, what, None) for what in ("device", "precision"))
     after = require_dual(load(out, device=device, precision=precision))
     if room is not None:
         # The encoder reads its files when it is first used.

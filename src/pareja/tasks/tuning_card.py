@@ -21,6 +21,8 @@ SAID: Mapping[Outcome, str] = {"above": "better", "below": "worse", "not_shown":
 
 _METHODS = {
     "lora": "low-rank adapters of the attention (LoRA; Hu et al. 2022)",
+    "lora_pair": "low-rank adapters in the networks (LoRA; Hu et al. 2022), and linear maps from "
+    "both into a common space",
     "full": "all weights",
     "projection": "the last matrix of each tower",
     "head": "linear maps on top of the frozen networks",
@@ -70,9 +72,7 @@ def _front_matter(result: Tuned) -> Iterator[str]:
 
 
 def _library(result: Tuned) -> str:
-    return {"lora": "peft", "projection": "peft", "full": "transformers"}.get(
-        result.method, "pareja"
-    )
+    return {"lora": "peft", "projection": "peft", "full": "transformers"}.get(result.way, "pareja")
 
 
 def _facts(result: Tuned) -> Iterator[str]:
@@ -95,7 +95,7 @@ def _facts(result: Tuned) -> Iterator[str]:
         if result.learned != "category"
         else ("Paired with: categories")
     )
-    yield f"Method: {_METHODS[result.method]}; {recipe.loss} loss"
+    yield f"Method: {_METHODS[result.way]}; {recipe.loss} loss"
     kept = f"epoch {result.best} of {len(result.history) - 1}, {result.share:.0%} of the change"
     yield f"Kept: {kept if result.best else 'the state before training, which nothing improved on'}"
     yield (
@@ -158,6 +158,11 @@ def _loading(result: Tuned) -> Iterator[str]:
         yield (
             "PEFT knows nothing of the scale and bias of the logits, which were trained too: they "
             "are in `pareja.json`. Embeddings do not depend on them."
+        )
+    elif result.way == "lora_pair":
+        yield (
+            "PEFT loads the folders `image` and `text` as adapters of the two networks. The linear "
+            "maps behind these are in `head.safetensors`."
         )
     elif _library(result) == "transformers":
         yield (

@@ -16,8 +16,8 @@ from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import embed_sources, text_vectors
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.loading import require_both
-from pareja.encoders.protocols import AnyEncoder, DualEncoder, Encoder
-from pareja.encoders.towers import NetworkDualEncoder
+from pareja.encoders.protocols import AnyEncoder, DualEncoder, Encoder, EncoderPair
+from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
 from pareja.errors import DatasetError, EncoderError, MissingDependencyError
 from pareja.inputs import Pictures, find_dataset
 from pareja.tasks.evaluation import true_labels
@@ -28,6 +28,7 @@ from pareja.training.loop import Anchors, Schedule
 from pareja.training.lora import Rank, Towers
 from pareja.training.material import Texts, caption_texts, label_texts, prepared_pixels
 from pareja.training.methods import Adaptation, Method, begin
+from pareja.training.pairs import PairTraining
 from pareja.training.splits import has_splits, refuse_few
 
 Indices = NDArray[np.intp]
@@ -145,6 +146,21 @@ def set_up(
                 towers=towers,
                 device=device,
             )
+    elif isinstance(base, EncoderPair):
+        training = PairTraining(
+            base,
+            pixels,
+            said,
+            loss=loss,
+            terms=terms,
+            towers=towers,
+            rank=rank,
+            device=device,
+            seed=schedule.seed,
+        )
+
+        def start(train: Indices) -> Adaptation:
+            return training.begin(by_row.owned, train)
     else:
         adaptation = begin(
             cast(NetworkDualEncoder, base),
@@ -197,15 +213,26 @@ def trainable(encoder: AnyEncoder, method: Method) -> Encoder:
     """
     if method == "head":
         return require_both(encoder)
-    if isinstance(encoder, NetworkDualEncoder) and encoder.folder is not None:
-        if method == "lora" and find_spec("peft") is None:
-            raise MissingDependencyError("peft", "to learn low-rank adapters", "tune")
-        return encoder
-    raise EncoderError(
-        f"{encoder.name} has no weights that can be trained here. Use method='head', which puts "
-        "linear maps on top of it, or name a dual encoder made of networks, as 'clip-vit-b32' or "
-        "the folder of one."
-    )
+    if isinstance(encoder, EncoderPair):
+        parts = encoder.image_encoder, encoder.text_encoder
+        networks = all(isinstance(p, NetworkImageEncoder | NetworkTextEncoder) for p in parts)
+        if networks and method != "lora":
+            raise EncoderError(
+                f"{encoder.name} is a pair of networks that share no space, and method={method!r} "
+                "trains a dual encoder. Use method='lora' (adapters in both networks and linear "
+                "maps into a common space) or method='head' (the maps alone)."
+            )
+    else:
+        networks = isinstance(encoder, NetworkDualEncoder) and encoder.folder is not None
+    if not networks:
+        raise EncoderError(
+            f"{encoder.name} has no weights that can be trained here. Use method='head', which "
+            "puts linear maps on top of it, or name an encoder made of networks, as "
+            "'clip-vit-b32', 'resnet50+distiluse' or the folder of one."
+        )
+    if method == "lora" and find_spec("peft") is None:
+        raise MissingDependencyError("peft", "to learn low-rank adapters", "tune")
+    return cast(Encoder, encoder)
 
 
 def halves(

@@ -28,26 +28,40 @@ class _ReachedError(Exception):
         self.hidden = hidden
 
 
-class _Given(torch.nn.Module):
-    """Stands for blocks whose output is known already, and hands it on."""
+class _Stead(torch.nn.Module):
+    """Runs in the place of a block, and has the block's attributes: some networks read them."""
 
-    def __init__(self, hidden: torch.Tensor) -> None:
+    def __init__(self, block: torch.nn.Module) -> None:
         super().__init__()
-        self.hidden = hidden
+        self.block = block
 
-    def forward(self, _: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        return self.hidden
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("block"), name)
 
 
-class _LastBlock(torch.nn.Module):
+class _Given(_Stead):
+    """A block whose output is known already, and is handed on."""
+
+    def __init__(self, block: torch.nn.Module, hidden: torch.Tensor, *, in_tuple: bool) -> None:
+        super().__init__(block)
+        self.output = (hidden,) if in_tuple else hidden
+
+    def forward(self, _: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        return self.output
+
+
+class _LastBlock(_Stead):
     """The last block where one token of each row is pooled: its two-layer network sees only that.
 
     What comes out is right for that token alone.
     """
 
     def __init__(self, block: torch.nn.Module, mlp: torch.nn.Module, pooled: torch.Tensor) -> None:
-        super().__init__()
-        self.block, self.mlp, self.pooled = block, mlp, pooled
+        super().__init__(block)
+        self.mlp, self.pooled = mlp, pooled
 
     def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         rows = torch.arange(len(self.pooled), device=self.pooled.device)
@@ -60,12 +74,8 @@ class _LastBlock(torch.nn.Module):
             hook.remove()
 
 
-class _Recomputed(torch.nn.Module):
+class _Recomputed(_Stead):
     """A block that keeps only its input, and runs again for its gradients (Chen et al. 2016)."""
-
-    def __init__(self, block: torch.nn.Module) -> None:
-        super().__init__()
-        self.block = block
 
     def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         return cast(torch.Tensor, checkpoint(self.block, *args, use_reentrant=False, **kwargs))
@@ -106,6 +116,7 @@ class Cut:
         self.module = module
         self.below = below
         self._recompute = recompute
+        self._in_tuple = False
         try:
             self._name, self._blocks = blocks_of(module)
         except LookupError:
@@ -120,13 +131,18 @@ class Cut:
         def stop(_: torch.nn.Module, args: tuple[Any, ...]) -> None:
             raise _ReachedError(args[0])
 
+        def look(_: torch.nn.Module, args: Any, output: Any) -> None:
+            self._in_tuple = isinstance(output, tuple)
+
         hook = self._blocks[self.below].register_forward_pre_hook(stop)
+        looking = self._blocks[self.below - 1].register_forward_hook(look)
         try:
             self.module(**inputs)
         except _ReachedError as reached:
             return reached.hidden
         finally:
             hook.remove()
+            looking.remove()
         raise LookupError("the network does not run its blocks")
 
     def pooled(self, inputs: Inputs, hidden: torch.Tensor) -> torch.Tensor | None:
@@ -146,7 +162,7 @@ class Cut:
             return None
         tokens = hidden.detach().float().requires_grad_()
         with torch.enable_grad():
-            made = self._run(inputs, [_Given(tokens)])
+            made = self._run(inputs, self._given(tokens, len(self._blocks)))
             # Not the plain sum: a normalisation at the end would make its gradients zero.
             ramp = torch.linspace(-1, 1, made.shape[-1], device=made.device, dtype=made.dtype)
             (gradient,) = torch.autograd.grad(made, tokens, ramp.expand_as(made))
@@ -171,15 +187,21 @@ class Cut:
         pooled
             Which token each embedding is made of, where it is known.
         """
-        blocks = list(self._blocks if hidden is None else self._blocks[self.below :])
+        blocks: list[torch.nn.Module] = list(
+            self._blocks if hidden is None else self._blocks[self.below :]
+        )
         mlp = self._mlp()
         if pooled is not None and mlp is not None:
             blocks[-1] = _LastBlock(blocks[-1], mlp, pooled)
         if self._recompute:
             blocks = [_Recomputed(block) for block in blocks]
         if hidden is not None:
-            blocks.insert(0, _Given(hidden))
+            blocks[:0] = self._given(hidden, self.below)
         return self._run(inputs, blocks)
+
+    def _given(self, hidden: torch.Tensor, count: int) -> list[_Given]:
+        """Return stand-ins for the first blocks: as many, since networks count their blocks."""
+        return [_Given(each, hidden, in_tuple=self._in_tuple) for each in self._blocks[:count]]
 
     def _mlp(self) -> torch.nn.Module | None:
         """Return the two-layer network of the last block."""

@@ -1,8 +1,9 @@
-"""Low-rank adapters (Hu et al. 2022) in the blocks of a dual encoder, by way of PEFT."""
+"""Low-rank adapters (Hu et al. 2022) in the blocks of a network, by way of PEFT."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,14 @@ from typing import Any, Literal
 
 import torch
 
-from pareja.encoders.adapters import CONFIG, WEIGHTS, wrapped
+from pareja.encoders.adapters import CONFIG, WEIGHTS, core_of, with_core, wrapped
 from pareja.errors import EncoderError
 from pareja.training.cuts import blocks_of
 
 Towers = Literal["both", "image", "text"]
 
-# The names of the linear layers in transformers' CLIP, SigLIP, MetaCLIP 2 and AIMv2.
-_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
-_MLP = ("fc1", "fc2", "gate_proj", "up_proj", "down_proj")
+# What the part of a block that mixes tokens is called in transformers: self_attn, attention, attn.
+_ATTENTION = re.compile("att(n|ention)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ class Rank:
     dropout
         Share of an adapter's inputs that is dropped while training, in [0, 1).
     blocks
-        How many of the last blocks are adapted; None adapts all.
+        How many of the last blocks (of a ResNet: stages) are adapted; None adapts all.
     mlp
-        Whether the two-layer networks behind the attention are adapted too.
+        Whether the two-layer networks behind the attention are adapted too. In a network without
+        attention the convolutions of its blocks are adapted, with or without this.
     dora
         Whether the length of each weight's columns is learned apart (Liu et al. 2024).
     """
@@ -53,7 +54,7 @@ def adapt(module: torch.nn.Module, rank: Rank) -> tuple[torch.nn.Module, int]:
     Parameters
     ----------
     module
-        One tower of transformers' classes.
+        A network of transformers' classes, or one of sentence-transformers around it.
     rank
         What the adapters look like.
 
@@ -65,32 +66,21 @@ def adapt(module: torch.nn.Module, rank: Rank) -> tuple[torch.nn.Module, int]:
     Raises
     ------
     EncoderError
-        If the network has no blocks with attention.
+        If it has no blocks with attention or convolutions.
     """
     import peft
 
+    place, core = core_of(module)
     try:
-        name, blocks = blocks_of(module)
+        name, blocks = blocks_of(core)
     except LookupError:
-        raise EncoderError(
-            "this network has no blocks with attention, so there is nothing for low-rank adapters. "
-            "Use method='head'."
-        ) from None
+        name, blocks = "", torch.nn.ModuleList()
     below = 0 if rank.blocks is None else max(0, len(blocks) - rank.blocks)
-    kinds = _ATTENTION + (_MLP if rank.mlp else ())
-    # Only inside the blocks: the attention that pools SigLIP's patches reads its weights without
-    # calling its layers, so that an adapter on them would be trained and never heard.
-    targets = [
-        f"{name}.{inner}"
-        for inner, layer in blocks.named_modules()
-        if isinstance(layer, torch.nn.Linear)
-        and inner.rpartition(".")[2] in kinds
-        and int(inner.partition(".")[0]) >= below
-    ]
+    targets = [f"{name}.{inner}" for inner in _adaptable(blocks, below, mlp=rank.mlp)]
     if not targets:
         raise EncoderError(
-            "the attention of this network has other names than those of transformers' CLIP, "
-            "SigLIP, MetaCLIP 2 and AIMv2. Use method='head' or method='full'."
+            "this network has no blocks with attention or convolutions, so there is nothing for "
+            "low-rank adapters. Use method='head'."
         )
     config = peft.LoraConfig(
         r=rank.rank,
@@ -101,7 +91,24 @@ def adapt(module: torch.nn.Module, rank: Rank) -> tuple[torch.nn.Module, int]:
         bias="none",
     )
     module.requires_grad_(False)
-    return wrapped(module, config), below
+    return with_core(module, place, wrapped(core, config)), below
+
+
+def _adaptable(blocks: torch.nn.ModuleList, below: int, *, mlp: bool) -> list[str]:
+    """Return the names of the layers in the blocks from one on that get adapters.
+
+    Only inside the blocks: the attention that pools SigLIP's patches reads its weights without
+    calling its layers, so that an adapter on them would be trained and never heard.
+    """
+    layers = [
+        (inner, layer)
+        for inner, layer in blocks.named_modules()
+        if inner and int(inner.partition(".")[0]) >= below
+    ]
+    linear = [inner for inner, layer in layers if isinstance(layer, torch.nn.Linear)]
+    if not linear:
+        return [inner for inner, layer in layers if isinstance(layer, torch.nn.Conv2d)]
+    return [inner for inner in linear if mlp or _ATTENTION.search(inner)]
 
 
 def save_adapter(folder: Path, modules: Sequence[torch.nn.Module], base: str) -> None:
@@ -121,9 +128,10 @@ def save_adapter(folder: Path, modules: Sequence[torch.nn.Module], base: str) ->
     weights: dict[str, torch.Tensor] = {}
     configs = []
     for module in modules:
-        if isinstance(module, peft.PeftModel):
-            weights |= peft.get_peft_model_state_dict(module)
-            configs.append(module.peft_config["default"].to_dict())
+        _, core = core_of(module)
+        if isinstance(core, peft.PeftModel):
+            weights |= peft.get_peft_model_state_dict(core)
+            configs.append(core.peft_config["default"].to_dict())
     targets = sorted({target for each in configs for target in each["target_modules"]})
     _write(folder, {**configs[0], "target_modules": targets}, weights, base)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from pareja.encoders.adapters import NOTES
 from pareja.encoders.backends.network import Modality, Network
 from pareja.encoders.origins import is_model_folder, origin_of
 from pareja.encoders.protocols import DualEncoder, Pixels
-from pareja.encoders.towers import NetworkDualEncoder
+from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
 from pareja.errors import EncoderError
 from pareja.training.cuts import blocks_of
 from pareja.training.lora import Rank, Towers, adapt, save_adapter, save_changes
@@ -145,10 +145,10 @@ def begin(
             if isinstance(module, _Matrix)
         }
         if changes:
-            save_changes(folder, changes, _repository(encoder))
+            save_changes(folder, changes, repository_of(encoder))
         else:
-            save_adapter(folder, list(modules.values()), _repository(encoder))
-        _write_notes(folder, encoder, method, terms)
+            save_adapter(folder, list(modules.values()), repository_of(encoder))
+        write_notes(folder, encoder, method, terms)
 
     return Adaptation(sides["image"], sides["text"], save, encoder)
 
@@ -220,23 +220,39 @@ def _projection(side: Side, network: Network, device: str) -> Side:
     )
 
 
-def _repository(encoder: NetworkDualEncoder) -> str:
+def repository_of(encoder: NetworkImageEncoder | NetworkTextEncoder) -> str:
     """Return what PEFT calls the base: the repository on the hub, or the folder."""
     local = is_model_folder(encoder.name)
     return origin_of(encoder) if local else encoder.fingerprint.model
 
 
-def _write_notes(
-    folder: Path, encoder: NetworkDualEncoder, method: NetworkMethod, terms: tuple[float, float]
+def write_notes(
+    folder: Path,
+    encoder: NetworkImageEncoder | NetworkTextEncoder,
+    method: NetworkMethod,
+    terms: tuple[float, float] | None = None,
 ) -> None:
-    notes = {
+    """Write beside an adapter what it was trained on.
+
+    Parameters
+    ----------
+    folder
+        Where; it exists.
+    encoder
+        What was adapted.
+    method
+        How.
+    terms
+        The logits' scale and bias; None for a network that has none.
+    """
+    notes: dict[str, Any] = {
         "base": {
             "name": origin_of(encoder),
-            "repository": _repository(encoder),
+            "repository": repository_of(encoder),
             "fingerprint": encoder.fingerprint.digest,
         },
         "method": method,
-        "logit_scale": terms[0],
-        "logit_bias": terms[1],
     }
+    if terms is not None:
+        notes |= {"logit_scale": terms[0], "logit_bias": terms[1]}
     (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
