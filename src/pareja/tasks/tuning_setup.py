@@ -23,7 +23,7 @@ from pareja.inputs import Pictures, find_dataset
 from pareja.tasks.evaluation import true_labels
 from pareja.tasks.tuning_measures import Learned
 from pareja.training.course import Course
-from pareja.training.heads import START, begin_head
+from pareja.training.heads import START, Head
 from pareja.training.loop import Anchors, Schedule
 from pareja.training.lora import Rank, Towers
 from pareja.training.material import Texts, caption_texts, label_texts, prepared_pixels
@@ -135,7 +135,7 @@ def set_up(
         vectors = text_vectors(said, base, cache=cache)
 
         def start(train: Indices) -> Adaptation:
-            return begin_head(
+            head = Head.begun(
                 base,
                 images.vectors,
                 vectors,
@@ -144,8 +144,8 @@ def set_up(
                 loss=loss,
                 terms=terms,
                 towers=towers,
-                device=device,
             )
+            return head.over(images.vectors, vectors, device)
     elif isinstance(base, EncoderPair):
         training = PairTraining(
             base,

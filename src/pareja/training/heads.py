@@ -178,41 +178,18 @@ class Head:
         notes = head_notes(adapted or self.base, origin_of(self.base), terms, self.loss, method)
         (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
 
+    def over(self, images: Embeddings, texts: Embeddings, device: str = "cpu") -> Adaptation:
+        """Return the maps over the vectors that they were begun with, ready to be trained.
 
-def begin_head(
-    base: Encoder,
-    images: Embeddings,
-    texts: Embeddings,
-    owned: Sequence[Indices],
-    train: Indices,
-    *,
-    loss: Loss,
-    terms: tuple[float, float],
-    towers: Towers = "both",
-    device: str = "cpu",
-) -> Adaptation:
-    """Put maps onto the vectors of an encoder.
-
-    Parameters
-    ----------
-    base
-        What embedded the pictures and texts.
-    images, texts
-        Its vectors, ``(n, image_dim)`` and ``(m, text_dim)``.
-    owned
-        For each picture the rows of its texts.
-    train
-        The pictures that are learned from, each with a text.
-    loss, terms
-        How the maps are trained, and what the logits begin with.
-    towers
-        Whose map is trained.
-    device
-        ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    """
-    head = Head.begun(base, images, texts, owned, train, loss=loss, terms=terms, towers=towers)
-    image, text = (
-        Side(head.maps[side], feature_reader(rows), len(rows), device=device)
-        for side, rows in zip(MODALITIES, (images, texts), strict=True)
-    )
-    return Adaptation(image, text, head.save, head.before())
+        Parameters
+        ----------
+        images, texts
+            ``(n, image_dim)`` and ``(m, text_dim)``.
+        device
+            ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        """
+        image, text = (
+            Side(self.maps[side], feature_reader(rows), len(rows), device=device)
+            for side, rows in zip(MODALITIES, (images, texts), strict=True)
+        )
+        return Adaptation(image, text, self.save, self.before())
