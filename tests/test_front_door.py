@@ -66,6 +66,7 @@ ON_PICTURES: dict[str, Job] = {
     "embed": lambda given, model: pareja.embed(given, model).names,
     "classify": lambda given, model: pareja.classify(given, LABELS, model=model).dataset,
     "moderate": lambda given, model: pareja.moderate(given, model=model).dataset,
+    "locate": lambda given, model: pareja.locate("red", given, model=model).pictures,
     "predict": lambda given, model: np.atleast_1d(zero_shot(LABELS, model).predict(given)),
     "predict_proba": lambda given, model: np.atleast_2d(
         zero_shot(LABELS, model).predict_proba(given)
@@ -142,7 +143,12 @@ def test_vectors_are_taken_for_pictures_and_only_in_their_space(
 ) -> None:
     rows = pareja.embed(colour_folder, colours)
     strange = pareja.Embedded(rows.vectors, ELSEWHERE)
-    for job in ON_PICTURES.values():
+    for name, job in ON_PICTURES.items():
+        if name == "locate":
+            # Vectors of whole pictures hold no places.
+            with pytest.raises(InputError, match="pictures is of type Embedded"):
+                job(rows, colours)
+            continue
         assert len(job(rows, colours)) == len(COLOURS)
         with pytest.raises(FingerprintMismatchError):
             job(strange, colours)

@@ -27,6 +27,7 @@ NAMES = [
     "load",
     "load_classifier",
     "load_dataset",
+    "locate",
     "memoria",
     "moderate",
     "open",

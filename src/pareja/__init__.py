@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pareja.tasks.compare import compare
     from pareja.tasks.labelling import classify
     from pareja.tasks.learning import fewshot, learn
+    from pareja.tasks.locating import locate
     from pareja.tasks.moderation import moderate
     from pareja.tasks.study import study
     from pareja.tasks.tuning import tune
@@ -53,6 +54,7 @@ _HOMES = {
     "load": "encoders",
     "load_classifier": "classifiers.learned",
     "load_dataset": "datasets",
+    "locate": "tasks.locating",
     "memoria": "delivery.memoria",
     "moderate": "tasks.moderation",
     "open": "search.collection",
@@ -83,6 +85,7 @@ __all__ = [
     "load",
     "load_classifier",
     "load_dataset",
+    "locate",
     "memoria",
     "moderate",
     "open",

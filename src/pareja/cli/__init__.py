@@ -23,6 +23,7 @@ from pareja.cli import (
     export,
     fewshot,
     index,
+    locate,
     memoria,
     models,
     moderate,
@@ -62,6 +63,7 @@ for command in (
     classify.classify,
     fewshot.fewshot,
     moderate.moderate,
+    locate.locate,
     tune.tune,
 ):
     app.command()(command)

@@ -35,6 +35,7 @@ _PREFIX = "base_model.model."
 _TOPS: Mapping[Modality, tuple[str, ...]] = {
     "image": ("text_model", "text_projection"),
     "text": ("vision_model", "visual_projection"),
+    "regions": ("text_model", "text_projection"),
 }
 
 Networks = TypeVar("Networks", bound=NetworkImageEncoder | NetworkTextEncoder)
@@ -73,7 +74,7 @@ def adapted(base: Networks, checkpoint: Checkpoint) -> Networks:
     revision = f"{base.fingerprint.revision}+{checkpoint.revision}"
     fingerprint = replace(base.fingerprint, revision=revision)
     changes: dict[str, Any] = {"name": checkpoint.name, "fingerprint": fingerprint}
-    for field in ("image_network", "text_network"):
+    for field in ("image_network", "text_network", "region_network"):
         network: Network | None = getattr(base, field, None)
         if network is not None:
             others = _TOPS[network.modality] if isinstance(base, NetworkDualEncoder) else ()

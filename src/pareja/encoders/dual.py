@@ -35,6 +35,7 @@ class Family:
     projection: int | None = 512
     side: int = 224
     causal: bool = True
+    regions: bool = True
     highest_scale: float = math.inf
 
 
@@ -44,7 +45,7 @@ class Family:
 FAMILIES = {
     "clip": Family("softmax"),
     "metaclip_2": Family("softmax"),
-    "aimv2": Family("softmax", highest_scale=100.0),
+    "aimv2": Family("softmax", highest_scale=100.0, regions=False),
     "siglip": Family("sigmoid", length=64, hidden=768, projection=None, causal=False),
 }
 
@@ -109,6 +110,7 @@ def open_dual(
         preprocessing=preprocessing,
         tokeniser=tokeniser,
         builder=partial(_with_layers, layers) if layers else _builder,
+        regions=family.regions and not layers,
         loss=family.loss,
         highest_scale=config.get("max_logit_scale", family.highest_scale),
         device=device,
@@ -131,7 +133,7 @@ def _cleaning(checkpoint: Checkpoint) -> Cleaning:
 
 def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.nn.Module]:
     """Return what builds one tower, reading no weights of the other."""
-    other = "text" if modality == "image" else "image"
+    other = "image" if modality == "text" else "text"
 
     causal = modality == "text" and FAMILIES[checkpoint.config["model_type"]].causal
 
@@ -154,13 +156,24 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
 
     # transformers makes the module without memory, and then reads those tensors only that it
     # still has a place for.
-    changes = {
-        "__init__": initialise,
-        "forward": _image_forward if modality == "image" else _text_forward,
-        "_init_weights": fill,
-        "_keys_to_ignore_on_load_unexpected": [rf"^({'|'.join(_PARTS[other])}|logit_)"],
-    }
-    return partial(load_network, checkpoint, changes)
+    def build() -> torch.nn.Module:
+        changes = {
+            "__init__": initialise,
+            "forward": _forward(checkpoint.config["model_type"], modality),
+            "_init_weights": fill,
+            "_keys_to_ignore_on_load_unexpected": [rf"^({'|'.join(_PARTS[other])}|logit_)"],
+        }
+        return load_network(checkpoint, changes)
+
+    return build
+
+
+def _forward(model_type: str, modality: Modality) -> Callable[..., Any]:
+    if modality != "regions":
+        return _image_forward if modality == "image" else _text_forward
+    from pareja.encoders.region_network import clip_regions, siglip_regions
+
+    return siglip_regions if model_type == "siglip" else clip_regions
 
 
 def _with_layers(

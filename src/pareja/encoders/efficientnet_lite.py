@@ -17,7 +17,7 @@ from pareja.arrays import unit
 from pareja.encoders.bases import ImageEncoderBase
 from pareja.encoders.pickled_tensors import read_tensors
 from pareja.encoders.preprocessing import Preprocessing
-from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
+from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels, Rectangle
 from pareja.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -71,15 +71,15 @@ def read_weights() -> dict[str, NDArray[np.float32]]:
 
 
 @cache
-def _load_network() -> EfficientNetLiteNetwork:
+def _load_network(cells: bool) -> EfficientNetLiteNetwork:
     from pareja.encoders.efficientnet_lite_network import EfficientNetLiteNetwork
 
-    return EfficientNetLiteNetwork(read_weights(), PREPROCESSING)
+    return EfficientNetLiteNetwork(read_weights(), PREPROCESSING, cells=cells)
 
 
-def _network() -> EfficientNetLiteNetwork:
+def _network(*, cells: bool = False) -> EfficientNetLiteNetwork:
     with _loading:
-        return _load_network()
+        return _load_network(cells)
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,10 @@ class EfficientNetLite2(ImageEncoderBase):
         """Resize one picture to ``(260, 260, 3)``, whatever its ratio."""
         return PREPROCESSING.prepare(image)
 
+    def seen(self, width: int, height: int) -> Rectangle:
+        """Return which part of a picture the network sees: all of it."""
+        return PREPROCESSING.seen(width, height)
+
     def pooled_features(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return the raw features of prepared pictures, ``(n, 1280)``, each in [0, 6]."""
         return _network()(pixels)[0]
@@ -125,6 +129,17 @@ class EfficientNetLite2(ImageEncoderBase):
     def class_logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return the classifier's logits for ImageNet's classes, ``(n, 1000)``."""
         return _network()(pixels)[1]
+
+    def class_logits_of_cells(
+        self, pixels: Pixels
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the classifier's logits for pictures and for their places, from one pass.
+
+        ``(n, 1000)`` and ``(n, 9, 9, 1000)``; a picture's are the mean of those of its places
+        (class activation maps, Zhou et al. 2016).
+        """
+        _, logits, cells = _network(cells=True)(pixels)
+        return logits, cells
 
     def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return unit(self.pooled_features(pixels))

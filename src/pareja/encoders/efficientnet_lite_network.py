@@ -31,39 +31,47 @@ class EfficientNetLiteNetwork:
         Its tensors, named as in the package ``efficientnet_lite_pytorch``.
     preprocessing
         What normalises the pixels; that is done inside the network.
+    cells
+        Whether each place of the last feature map is classified as well.
     """
 
-    def __init__(self, weights: Weights, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, weights: Weights, preprocessing: Preprocessing, *, cells: bool = False
+    ) -> None:
         # One picture at a time on each core: what its layers compute fits into the cache, and that
         # of a batch does not. Nor can a picture's features depend on those beside it.
-        model = with_pixels(_model(weights, preprocessing.side), preprocessing)
+        model = with_pixels(_model(weights, preprocessing.side, cells), preprocessing)
         self._compiled = openvino.Core().compile_model(
             model, "CPU", settings("float32", "THROUGHPUT")
         )
         self._queue = openvino.AsyncInferQueue(self._compiled)
         self._lock = threading.Lock()
 
-    def __call__(self, pixels: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return features ``(n, 1280)`` and logits ``(n, 1000)`` of ``(n, side, side, 3)``."""
+    def __call__(self, pixels: Pixels) -> list[NDArray[np.float32]]:
+        """Return what the network gives for ``(n, side, side, 3)``.
+
+        Features ``(n, 1280)`` and logits ``(n, 1000)``; with `cells` also the logits of each place,
+        ``(n, 9, 9, 1000)``, whose mean is that of the picture.
+        """
         pixels = np.ascontiguousarray(pixels)
-        features, logits = (
-            np.empty((len(pixels), output.shape[1]), np.float32)
+        results = [
+            np.empty((len(pixels), *output.shape[1:]), np.float32)
             for output in self._compiled.outputs
-        )
+        ]
 
         def keep(request: Any, row: int) -> None:
-            features[row] = request.get_output_tensor(0).data[0]
-            logits[row] = request.get_output_tensor(1).data[0]
+            for number, result in enumerate(results):
+                result[row] = request.get_output_tensor(number).data[0]
 
         with self._lock:
             self._queue.set_callback(keep)
             for row in range(len(pixels)):
                 self._queue.start_async([pixels[row : row + 1]], row, share_inputs=True)
             self._queue.wait_all()
-        return features, logits
+        return results
 
 
-def _model(weights: Weights, side: int) -> openvino.Model:
+def _model(weights: Weights, side: int, cells: bool) -> openvino.Model:
     """Build the network for one normalised picture, ``(1, 3, side, side)``."""
     picture = ops.parameter([1, 3, side, side], np.float32)
     flow = _convolution(picture, weights, "_conv_stem", "_bn0", stride=2)
@@ -82,8 +90,13 @@ def _model(weights: Weights, side: int) -> openvino.Model:
         block += 1
     flow = _convolution(flow, weights, "_conv_head", "_bn1")
     features = ops.reduce_mean(flow, np.array([2, 3]), keep_dims=False)
-    products = ops.matmul(features, weights["_fc.weight"], False, True)
-    return openvino.Model([features, ops.add(products, weights["_fc.bias"])], [picture])
+    classified = [features] + [ops.transpose(flow, np.array([0, 2, 3, 1]))] * cells
+    # The classifier is linear, so that it may come before the mean over the places.
+    logits = [
+        ops.add(ops.matmul(source, weights["_fc.weight"], False, True), weights["_fc.bias"])
+        for source in classified
+    ]
+    return openvino.Model([features, *logits], [picture])
 
 
 def _convolution(

@@ -16,7 +16,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from pareja.encoders.protocols import Pixels
+from pareja.encoders.protocols import Pixels, Rectangle
 from pareja.errors import EncoderError
 
 Colour = tuple[float, float, float]
@@ -191,13 +191,7 @@ class Preprocessing:
         """
         image = image if image.mode == "RGB" else image.convert("RGB")
         width, height = image.size
-        new_width = new_height = self.resize_to
-        if self.resize == "shortest":
-            # The longer side is rounded down, as torchvision and transformers do.
-            if width <= height:
-                new_height = int(self.resize_to * height / width)
-            else:
-                new_width = int(self.resize_to * width / height)
+        new_width, new_height = self._resized(width, height)
         left, top = (self._half(length - self.side) for length in (new_width, new_height))
         if max(new_width, new_height) > _EXTREME_RATIO * self.resize_to:
             # Pillow holds the box in single precision and may resize the two axes in the other
@@ -214,6 +208,30 @@ class Preprocessing:
         if (left, top, *image.size) != (0, 0, self.side, self.side):
             image = image.crop((left, top, left + self.side, top + self.side))
         return np.asarray(image)
+
+    def seen(self, width: int, height: int) -> Rectangle:
+        """Return the part of a picture that `prepare` keeps, in the picture's own pixels.
+
+        It ends outside the picture where the crop is larger than the resized picture.
+
+        Examples
+        --------
+        >>> Preprocessing(224, "shortest", 256).seen(512, 256)
+        (144.0, 16.0, 224.0, 224.0)
+        """
+        new_width, new_height = self._resized(width, height)
+        left, top = (self._half(length - self.side) for length in (new_width, new_height))
+        across, down = width / new_width, height / new_height
+        return left * across, top * down, self.side * across, self.side * down
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size that a picture is brought to before it is cropped."""
+        if self.resize == "squash":
+            return self.resize_to, self.resize_to
+        # The longer side is rounded down, as torchvision and transformers do.
+        if width <= height:
+            return self.resize_to, int(self.resize_to * height / width)
+        return int(self.resize_to * width / height), self.resize_to
 
     def _half(self, surplus: int) -> int:
         return surplus // 2 if self.crop == "down" else round(surplus / 2)

@@ -134,6 +134,57 @@ class ImageEncoder(Protocol):
         ...
 
 
+Rectangle = tuple[float, float, float, float]
+"""Left, top, width and height in pixels of an upright picture."""
+
+
+@dataclass(frozen=True)
+class RegionEmbeddings:
+    """Pictures and their places, embedded in one pass.
+
+    Parameters
+    ----------
+    pictures
+        The pictures' own embeddings, ``(n, dim)``, of length 1.
+    cells
+        For each place of a picture a vector in the same space, ``(n, rows, cols, dim)``: the share
+        of the picture's embedding that comes from that place, or the embedding of that place alone.
+        Its product with a text's embedding says how much that place speaks for the text.
+    """
+
+    pictures: Embeddings
+    cells: NDArray[np.float32]
+
+
+@runtime_checkable
+class RegionEncoder(Protocol):
+    """Turns pictures into embeddings of their places."""
+
+    @property
+    def name(self) -> str:
+        """How the encoder is called in commands and messages."""
+        ...
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """Resize and crop one RGB picture to what the network sees, ``(side, side, 3)``."""
+        ...
+
+    def seen(self, width: int, height: int) -> Rectangle:
+        """Return which part of a picture of that size the network sees, in the picture's pixels.
+
+        The cells of `encode_regions` divide it evenly. It may end outside the picture, where the
+        network sees black.
+        """
+        ...
+
+    def encode_regions(self, pixels: Pixels) -> RegionEmbeddings:
+        """Embed prepared pictures, ``(n, side, side, 3)``, and each of their places.
+
+        A picture's rows do not depend on the other pictures of the batch.
+        """
+        ...
+
+
 @runtime_checkable
 class TextEncoder(Protocol):
     """Turns texts into embeddings."""

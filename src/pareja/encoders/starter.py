@@ -20,7 +20,14 @@ from PIL import Image
 from pareja.arrays import one_blas_thread, unit
 from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
 from pareja.encoders.efficientnet_lite import EfficientNetLite2
-from pareja.encoders.protocols import Embeddings, EncoderPair, Fingerprint, Pixels
+from pareja.encoders.protocols import (
+    Embeddings,
+    EncoderPair,
+    Fingerprint,
+    Pixels,
+    Rectangle,
+    RegionEmbeddings,
+)
 from pareja.encoders.universal_sentence import UniversalSentenceEncoder
 
 _CLASSES = 1000
@@ -62,12 +69,19 @@ class ConceptSpace:
 
     def project_pictures(self, class_logits: NDArray[np.float32]) -> Embeddings:
         """Bring logits of ImageNet's classes, ``(n, 1000)``, into the space, ``(n, 512)``."""
+        return unit(self.mix_concepts(class_logits))
+
+    def mix_concepts(self, class_logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the mixture of concepts that logits ``(n, 1000)`` stand for, ``(n, 512)``.
+
+        It is the shorter, the less its classes have in common.
+        """
         # In double precision, because BLAS may sum a row in another order in another batch, and
         # centring leaves little of an even distribution but the rounding.
         scaled = class_logits.astype(np.float64) / self.temperature
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
         weights /= weights.sum(axis=1, keepdims=True)
-        return unit((weights @ _concepts(self)).astype(np.float32))
+        return (weights @ _concepts(self)).astype(np.float32)
 
 
 def class_names() -> list[str]:
@@ -218,6 +232,27 @@ class Starter(ImageEncoderBase, TextEncoderBase):
 
     def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return self.space.project_pictures(self.images.class_logits(pixels))
+
+    def seen(self, width: int, height: int) -> Rectangle:
+        """Return which part of a picture the network sees: all of it."""
+        return self.images.seen(width, height)
+
+    def encode_regions(self, pixels: Pixels) -> RegionEmbeddings:
+        """Embed prepared pictures and the 9 x 9 places of their last feature map, in one pass.
+
+        A place is a mixture of concepts as a picture is, of the classes that its own features
+        speak for. It keeps its length: where they speak for nothing in particular, it is short.
+
+        Parameters
+        ----------
+        pixels
+            ``(n, 260, 260, 3)``.
+        """
+        pictures, cells = self.images.class_logits_of_cells(pixels)
+        flat = self.space.mix_concepts(cells.reshape(-1, cells.shape[-1]))
+        return RegionEmbeddings(
+            self.space.project_pictures(pictures), flat.reshape(*cells.shape[:3], self.image_dim)
+        )
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         with one_blas_thread():

@@ -17,12 +17,19 @@ from PIL import Image
 from pareja.arrays import unit
 from pareja.encoders.backends import choose, open_tower
 from pareja.encoders.backends.network import Device, Modality, Network, Precision, Tower
-from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
+from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase, finite
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.preprocessing import Preprocessing
-from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
+from pareja.encoders.protocols import (
+    Embeddings,
+    Fingerprint,
+    Pixels,
+    Rectangle,
+    RegionEmbeddings,
+)
 from pareja.encoders.tokenisation import Tokeniser
 from pareja.encoders.weights import read_logit_terms
+from pareja.errors import EncoderError
 
 if TYPE_CHECKING:
     import torch
@@ -76,10 +83,13 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
     ----------
     image_network, preprocessing
         The network, and what it wants to see.
+    region_network
+        The same network, which also gives what each patch adds; None where it cannot.
     """
 
     image_network: Network = field(repr=False)
     preprocessing: Preprocessing = field(repr=False)
+    region_network: Network | None = field(default=None, repr=False)
 
     @property
     def image_dim(self) -> int:
@@ -99,6 +109,39 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
     def prepare(self, image: Image.Image) -> Pixels:
         """Resize and crop one RGB picture to ``(side, side, 3)``."""
         return self.preprocessing.prepare(image)
+
+    def seen(self, width: int, height: int) -> Rectangle:
+        """Return which part of a picture the network sees, in the picture's pixels."""
+        return self.preprocessing.seen(width, height)
+
+    def encode_regions(self, pixels: Pixels) -> RegionEmbeddings:
+        """Embed prepared pictures and what each patch adds to them, from one forward pass.
+
+        Parameters
+        ----------
+        pixels
+            ``(n, side, side, 3)``.
+
+        Returns
+        -------
+        RegionEmbeddings
+            The patches are shares of the pictures' embeddings, which are of length 1.
+
+        Raises
+        ------
+        EncoderError
+            If its architecture gives no shares, or numbers that are not finite.
+        """
+        if self.region_network is None:
+            raise EncoderError(f"{self.name!r} does not say what each place of a picture adds.")
+        found = self._tower(self.region_network)(pixels=pixels)
+        finite(found.reshape(len(found), -1), self.name, "picture")
+        side = math.isqrt(found.shape[1] - 1)
+        lengths = np.linalg.norm(found[:, :1], axis=2, keepdims=True)
+        cells = found[:, 1:] / np.where(lengths == 0, np.float32(1), lengths)
+        return RegionEmbeddings(
+            unit(found[:, 0]), cells.reshape(len(found), side, side, self.image_dim)
+        )
 
     def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return unit(self._tower(self.image_network)(pixels=pixels))
@@ -177,6 +220,7 @@ def dual_encoder(
     loss: Literal["softmax", "sigmoid"],
     highest_scale: float = math.inf,
     after: str = "",
+    regions: bool = False,
     device: str | None = None,
     precision: str | None = None,
 ) -> NetworkDualEncoder:
@@ -198,6 +242,8 @@ def dual_encoder(
         What is done to the vectors that its towers give, for the fingerprint.
     highest_scale
         Where the factor of its logits is cut off.
+    regions
+        Whether `builder` also makes a network that says what each patch adds to a picture.
     device
         ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
     precision
@@ -210,17 +256,22 @@ def dual_encoder(
         pooling=f"the model's own {after}".strip(),
     )
     where, what = choose(device, precision)
+
+    def of_pictures(modality: Modality) -> Network:
+        return Network(
+            key=f"{fingerprint.digest}-{modality}",
+            modality=modality,
+            dim=dim,
+            inputs=("pixel_values",),
+            build=builder(checkpoint, modality),
+            preprocessing=preprocessing,
+        )
+
     return NetworkDualEncoder(
         name=checkpoint.name,
         fingerprint=fingerprint,
-        image_network=Network(
-            key=f"{fingerprint.digest}-image",
-            modality="image",
-            dim=dim,
-            inputs=("pixel_values",),
-            build=builder(checkpoint, "image"),
-            preprocessing=preprocessing,
-        ),
+        image_network=of_pictures("image"),
+        region_network=of_pictures("regions") if regions else None,
         preprocessing=preprocessing,
         text_network=Network(
             key=f"{fingerprint.digest}-text",

@@ -69,7 +69,7 @@ def render_contact_sheet(labelled: Labelled, lang: Lang) -> str:
                     "cards": [card(image, label) for image in ordered],
                 }
             )
-    return _render(
+    return render_page(
         "contact_sheet.html.jinja",
         words,
         "sheet",
@@ -153,7 +153,7 @@ def render_review(review: Review, lang: Lang) -> str:
     ]
     if review.model == "starter":
         lines.append(words.text("review.starter"))
-    return _render(
+    return render_page(
         "review.html.jinja",
         words,
         "review",
@@ -181,13 +181,28 @@ def flag_name(words: Wording, name: str) -> str:
         return name
 
 
-def _render(
+def render_page(
     template: str,
     words: Wording,
     page: str,
     skipped: Sequence[tuple[str, str]],
     **values: Any,
 ) -> str:
+    """Return a page of pictures that needs nothing else.
+
+    Parameters
+    ----------
+    template
+        Its template.
+    words
+        The language.
+    page
+        The table of words that its title is in.
+    skipped
+        ``(name, reason)`` of the pictures that are not on it.
+    **values
+        What else the template shows.
+    """
     return (
         page_environment()
         .get_template(template)

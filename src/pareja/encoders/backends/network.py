@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16"]
 """What the network computes in; its inputs and its output stay as `Tower` says."""
 
-Modality = Literal["image", "text"]
-"""What a network embeds."""
+Modality = Literal["image", "text", "regions"]
+"""What a network embeds: pictures, texts, or pictures with each of their places."""
 
 Device = Literal["cuda", "mps", "openvino", "cpu"]
 """``openvino`` is the CPU through OpenVINO, ``cpu`` the CPU through torch."""
@@ -34,7 +34,7 @@ class Network:
         Identifies the weights, the architecture and the preprocessing, safe as a file name: two
         networks with the same key compute the same. A converted network is kept under it.
     modality
-        ``"image"`` or ``"text"``.
+        ``"image"``, ``"text"`` or ``"regions"``.
     dim
         Length of an output row.
     inputs
@@ -45,7 +45,7 @@ class Network:
         Makes the torch module, in float32 and evaluation mode, on the CPU. Its ``forward`` takes
         `inputs` in that order: ``pixel_values`` is float, normalised, ``(n, 3, side, side)``; the
         others are int64 ``(n, length)``. It returns one tensor ``(n, dim)``, projected and not
-        normalised.
+        normalised; of regions ``(n, 1 + rows * cols, dim)``, the picture and then its places.
     preprocessing
         Of an image network: what normalises the pixels (``mean``, ``std``, ``scale``), which a
         backend may fold into the network. None for texts.
@@ -69,9 +69,9 @@ class Tower(Protocol):
     An image tower is called with ``pixels``, uint8 ``(n, side, side, 3)`` as
     `Preprocessing.prepare` makes them, and normalises them itself. A text tower is called with
     exactly the `Network.inputs`, int64 ``(n, length)``, where ``attention_mask`` is 1 on tokens and
-    0 on padding. Both return float32 ``(n, dim)``, not normalised, in new memory; n is at least 1
-    and may differ between calls. A row does not depend on the other rows of its batch beyond the
-    rounding of the precision.
+    0 on padding. Both return float32 ``(n, dim)``, or for regions ``(n, 1 + rows * cols, dim)``,
+    not normalised, in new memory; n is at least 1 and may differ between calls. A row does not
+    depend on the other rows of its batch beyond the rounding of the precision.
     """
 
     device: Device

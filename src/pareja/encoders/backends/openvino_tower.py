@@ -238,8 +238,8 @@ def _kept(
 
 def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """Return the smallest cosine of two arrays' rows; NaN where a row is not finite."""
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float(((a * b).sum(axis=1) / lengths).min())
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return float(((a * b).sum(axis=-1) / lengths).min())
 
 
 def _last_line(error: Exception) -> str:

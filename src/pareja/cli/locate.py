@@ -1,0 +1,129 @@
+"""``pareja locate``: where in pictures words are."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pareja.cli.console import (
+    BatchSizeOption,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    LangOption,
+    ModelOption,
+    OutOption,
+    SplitOption,
+    fail,
+    not_empty,
+    print_json,
+    progress_bars,
+    stdout,
+    warn_of_skipped,
+)
+from pareja.cli.output import refuse_own_files, say_where, staged_output
+
+if TYPE_CHECKING:
+    from pareja.tasks.locating import Located
+
+
+def locate(
+    pictures: Annotated[
+        str,
+        typer.Argument(
+            metavar="PICTURES", help="A picture file, a folder, or a dataset.", callback=not_empty
+        ),
+    ],
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORDS...", help="What to look for, in quotes.")
+    ],
+    model: ModelOption = "starter",
+    template: Annotated[
+        str, typer.Option(help="A prompt with {} for the words, as 'a photo of a {}'.")
+    ] = "{}",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Score from which the words are taken to be in a picture.  [default: what was "
+            "measured for the model, if anything]",
+            show_default=False,
+        ),
+    ] = None,
+    split: SplitOption = None,
+    out: OutOption = None,
+    lang: LangOption = "en",
+    device: DeviceOption = None,
+    batch_size: BatchSizeOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say where in pictures words are: boxes, and a map of what speaks for them.
+
+    The pictures are only read. -o writes a table (.csv), everything (.json), results as COCO's
+    tools read them (.coco.json), one picture with outlines (.png) or a page with maps (.html).
+    """
+    import pareja
+    from pareja.errors import OutputError
+    from pareja.inputs import find_pictures
+    from pareja.report.saving import check_located, located_bytes
+    from pareja.tasks.locating_export import located_to_json
+
+    given = find_pictures(pictures, split=split)
+    if out is not None:
+        try:
+            check_located(out, len(given.dataset))
+        except OutputError as error:
+            fail(str(error), status=2)
+    refuse_own_files(out, [given.dataset.location, pictures])
+    with progress_bars() as progress, staged_output(out, force=force) as target:
+        located = pareja.locate(
+            words,
+            pictures,
+            model=model or "starter",
+            template=template,
+            threshold=threshold,
+            split=split,
+            device=device,
+            batch_size=batch_size,
+            progress=partial(progress, "locate"),
+        )
+        if out is not None and target is not None:
+            target.write(located_bytes(located, out, lang=lang))
+    warn_of_skipped(located.skipped)
+    say_where(out)
+    if as_json:
+        print_json(located_to_json(located))
+    elif out is None:
+        print_located(located)
+
+
+def print_located(located: Located) -> None:
+    """Print a line for each box, and one for words that are taken not to be there."""
+    from pareja.decimals import decimals
+    from pareja.report.located import legend
+    from pareja.words.wording import Wording
+
+    console = stdout()
+    words = Wording("en")
+    several = len(located.words) > 1
+    for picture in located.pictures:
+        console.print(
+            f"{picture.record.file_name} ({picture.width} x {picture.height})", soft_wrap=True
+        )
+        for place in picture.places:
+            name = f"{place.words}: " if several else ""
+            if place.here is False:
+                told = f"{words.text('locate.not_here').lower()} ({decimals(place.score)})"
+                console.print(f"  {name}{told}", soft_wrap=True)
+            elif not place.boxes:
+                told = f"{words.text('locate.nowhere').lower()} ({decimals(place.score)})"
+                console.print(f"  {name}{told}", soft_wrap=True)
+            for box in place.boxes if place.here is not False else ():
+                left, top, width, height = map(round, box.rectangle)
+                console.print(
+                    f"  {name}{decimals(box.score)}  {width} x {height} at {left}, {top}",
+                    soft_wrap=True,
+                )
+    console.print(legend(located, words), soft_wrap=True)

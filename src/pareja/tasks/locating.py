@@ -1,0 +1,339 @@
+"""Words and pictures in, places in the pictures out: what ``pareja locate`` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from pareja.datasets.records import Record
+from pareja.embedding.natural import Model, loaded
+from pareja.embedding.paths import none_decoded
+from pareja.embedding.pipeline import OnProgress, stream_images
+from pareja.encoders import require_dual
+from pareja.encoders.protocols import (
+    DualEncoder,
+    Embeddings,
+    Fingerprint,
+    Pixels,
+    RegionEncoder,
+)
+from pareja.errors import InputError
+from pareja.inputs import Pictures, find_pictures, find_texts
+from pareja.regions.crops import region_encoder
+from pareja.regions.maps import Box, Map, boxes, peak
+from pareja.regions.thresholds import Threshold, known_threshold
+from pareja.tasks.results import write
+
+MOST_WORDS = 100
+"""How many words are looked for at once; each takes a map of every picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where in one picture some words are.
+
+    Parameters
+    ----------
+    words
+        What was looked for.
+    score
+        How well the picture as a whole fits them: the cosine of their embeddings, in [-1, 1].
+    here
+        Whether `score` reaches the threshold; None where there is no threshold.
+    boxes
+        Rectangles in pixels of the upright picture, best first; their scores are at most `score`.
+    point
+        The place that fits best, ``(x, y)`` in pixels.
+    heat
+        How much each place speaks for the words, ``(rows, cols)``.
+    seen
+        The part of the picture that `heat` covers: left, top, width and height in pixels.
+    """
+
+    words: str
+    score: float
+    here: bool | None
+    boxes: tuple[Box, ...]
+    point: tuple[float, float]
+    heat: Map
+    seen: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class LocatedPicture:
+    """A picture, and where in it each of the words are.
+
+    Parameters
+    ----------
+    record
+        The picture.
+    width, height
+        In pixels, upright.
+    places
+        One for each of the words, in their order.
+    """
+
+    record: Record
+    width: int
+    height: int
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where in pictures words are.
+
+    Parameters
+    ----------
+    words
+        What was looked for.
+    pictures
+        The pictures that decoded, in the order given.
+    name
+        What the pictures are called together.
+    model
+        What looked.
+    threshold
+        From which score on the words are taken to be in a picture; None where that was never
+        measured for the model.
+    skipped
+        ``(name, reason)`` of the pictures that did not decode.
+    seconds
+        How long it took.
+    """
+
+    words: tuple[str, ...]
+    pictures: tuple[LocatedPicture, ...]
+    name: str
+    model: str
+    threshold: Threshold | None
+    skipped: tuple[tuple[str, str], ...]
+    seconds: float
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """Every box of all pictures and words, but of words that are taken not to be there.
+
+        Picture by picture, word by word, best first.
+        """
+        return tuple(box for _, place in self.found() for box in place.boxes)
+
+    def found(self) -> Iterator[tuple[LocatedPicture, Place]]:
+        """Yield each picture with each of the words that may be in it."""
+        for picture in self.pictures:
+            for place in picture.places:
+                if place.here is not False:
+                    yield picture, place
+
+    def save(
+        self, path: Path | str, *, lang: Literal["en", "es"] = "en", force: bool = False
+    ) -> Path:
+        """Write the result to one file.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.csv`` (a table), ``.json`` (everything), ``.coco.json`` (a list of results as
+            COCO's tools read it), ``.png`` (one picture with outlines and what they are) or
+            ``.html`` (a page with maps and outlines).
+        lang
+            The language of the page.
+        force
+            Replace a file that exists.
+
+        Returns
+        -------
+        Path
+            Absolute path of the file.
+
+        Raises
+        ------
+        OutputError
+            If it has another ending, exists and `force` is off, cannot be written, or is to be one
+            picture of several.
+        """
+        return write(self, path, lang=lang, force=force)
+
+
+def locate(
+    words: str | Iterable[str],
+    pictures: Pictures,
+    *,
+    model: Model = "starter",
+    template: str = "{}",
+    threshold: float | None = None,
+    split: str | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    progress: OnProgress | None = None,
+) -> Located:
+    """Find where in pictures words are.
+
+    Parameters
+    ----------
+    words
+        What to look for, one or several, at most 100.
+    pictures
+        What `pareja.embed` takes: paths, folders, patterns, datasets, images, bytes.
+    model
+        A dual encoder, or what `pareja.load` takes. CLIP, MetaCLIP 2 and SigLIP say what each patch
+        adds to a picture's embedding, ``starter`` what each place of its last feature map shows;
+        every other encoder embeds overlapping crops, which takes 26 times as long.
+    template
+        What each of the words is put into, with ``{}`` for it, as in ``"a photo of a {}"``.
+    threshold
+        From which score on the words are taken to be in a picture; by default what was measured for
+        the model, if anything.
+    split
+        Of a dataset only this part, as ``"test"``.
+    device
+        What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
+        ``"cpu"``; by default the first of these that this machine has.
+    batch_size
+        Pictures that the model gets at once; 32 by default.
+    progress
+        Called after each batch, in the caller's thread.
+
+    Returns
+    -------
+    Located
+        For each picture and each of the words a score, a map, a point and boxes. ``skipped`` names
+        the pictures that cannot be read.
+
+    Raises
+    ------
+    InputError
+        If there are no words or too many, one is empty, `template` has no ``{}``, or something else
+        was given.
+    ImageError
+        If one picture was given, and it cannot be decoded.
+    DatasetError
+        If there are no pictures, or none of them decodes.
+    EncoderError
+        If the model cannot be loaded, or its words share no space with its pictures.
+
+    Examples
+    --------
+    >>> found = locate(["a circle", "a star"], "shapes:1", model="starter")
+    >>> [place.heat.shape for place in found.pictures[0].places]
+    [(9, 9), (9, 9)]
+    """
+    start = time.perf_counter()
+    listed = _checked_words(words)
+    if template.count("{}") != 1:
+        raise InputError(f"`template` is {template!r}. Write {{}} once, for the words.")
+    encoder = require_dual(loaded(model, device))
+    given = find_pictures(pictures, split=split)
+    texts = encoder.encode_texts([template.replace("{}", text) for text in listed])
+    limit = known_threshold(encoder) if threshold is None else Threshold.given(threshold)
+    mapped = _MapEncoder(encoder, region_encoder(encoder), texts)
+    found: list[LocatedPicture] = []
+    skipped: list[tuple[str, str]] = list(given.skipped)
+    batches = stream_images(
+        given.sources,
+        mapped,
+        batch_size=batch_size,
+        on_error="raise" if given.one else "skip",
+        progress=progress,
+    )
+    for batch in batches:
+        skipped += batch.skipped
+        for index, size, row in zip(batch.indices, batch.sizes, batch.embeddings, strict=True):
+            assert size is not None  # noqa: S101  without a cache every picture is read
+            places = mapped.places(listed, row, size, limit)
+            found.append(LocatedPicture(given.dataset.records[index], *size, places))
+    if not found:
+        raise none_decoded(tuple(skipped))
+    return Located(
+        words=tuple(listed),
+        pictures=tuple(found),
+        name=given.dataset.name,
+        model=encoder.name,
+        threshold=limit,
+        skipped=tuple(skipped),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _checked_words(words: str | Iterable[str]) -> list[str]:
+    listed, _ = find_texts(words, "words")
+    listed = list(dict.fromkeys(" ".join(text.split()) for text in listed))
+    if "" in listed:
+        raise InputError("words: one of them is empty. Say what to look for, as in 'a red hat'.")
+    if len(listed) > MOST_WORDS:
+        raise InputError(
+            f"words: {len(listed)} are looked for at once, and the most is {MOST_WORDS}. Look for "
+            "the others afterwards."
+        )
+    return listed
+
+
+class _MapEncoder:
+    """Turns pictures into what they have to do with texts, so that the pipeline can carry it.
+
+    A row holds the cosines of the picture with each text, ``(q,)``, and then the texts' maps,
+    ``(q, rows, cols)``, all in a line.
+    """
+
+    def __init__(self, encoder: DualEncoder, regions: RegionEncoder, texts: Embeddings) -> None:
+        self.name = encoder.name
+        self.image_side = encoder.image_side
+        self._fingerprint = encoder.image_fingerprint
+        self._regions = regions
+        self._texts = texts
+        self._grid = (0, 0)
+
+    @property
+    def image_fingerprint(self) -> Fingerprint:
+        return self._fingerprint
+
+    @property
+    def image_dim(self) -> int:
+        return len(self._texts) * (1 + self._grid[0] * self._grid[1])
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        return self._regions.prepare(image)
+
+    def encode_pixels(self, pixels: Pixels) -> Embeddings:
+        found = self._regions.encode_regions(pixels)
+        self._grid = found.cells.shape[1:3]
+        maps = np.einsum("nrcd,qd->nqrc", found.cells, self._texts, optimize=True)
+        return np.concatenate(
+            [found.pictures @ self._texts.T, maps.reshape(len(pixels), -1)], axis=1
+        )
+
+    def encode_images(self, images: Image.Image | Sequence[Image.Image]) -> Embeddings:
+        listed = [images] if isinstance(images, Image.Image) else list(images)
+        return self.encode_pixels(np.stack([self.prepare(image) for image in listed]))
+
+    def places(
+        self,
+        words: Sequence[str],
+        row: Embeddings,
+        size: tuple[int, int],
+        threshold: Threshold | None,
+    ) -> tuple[Place, ...]:
+        """Read the places of one picture out of its row."""
+        seen = self._regions.seen(*size)
+        scores, maps = row[: len(words)], row[len(words) :].reshape(len(words), *self._grid)
+        found = []
+        for text, score, heat in zip(words, map(float, scores), maps, strict=True):
+            parts: dict[str, Any] = {"seen": seen, "size": size}
+            found.append(
+                Place(
+                    words=text,
+                    score=score,
+                    here=None if threshold is None else score >= threshold.score,
+                    boxes=boxes(heat, score=score, **parts),
+                    point=peak(heat, **parts),
+                    heat=heat.copy(),
+                    seen=seen,
+                )
+            )
+        return tuple(found)
