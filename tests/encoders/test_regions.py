@@ -76,14 +76,15 @@ def test_the_shares_of_clip_and_of_its_class_token_add_up_to_the_embedding() -> 
     def watch(attention: nn.Module, inputs: Any, keywords: Any, _: Any) -> None:
         # What the class token takes of itself, by torch's own attention.
         states = keywords.get("hidden_states", inputs[0] if inputs else None)
-        heads = [
-            getattr(attention, name)(states).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
+        projections: Any = dict(attention.named_children())
+        heads: Any = [
+            projections[name](states).unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
             for name in ("q_proj", "k_proj", "v_proj")
         ]
         kept = torch.zeros_like(heads[2])
         kept[:, :, 0] = heads[2][:, :, 0]
         looked = nn.functional.scaled_dot_product_attention(heads[0], heads[1], kept)
-        taken.append(attention.out_proj(looked.transpose(1, 2).flatten(2))[:, 0])
+        taken.append(projections["out_proj"](looked.transpose(1, 2).flatten(2))[:, 0])
 
     for layer in model.vision_model.encoder.layers:
         layer.self_attn.register_forward_hook(watch, with_kwargs=True)

@@ -62,22 +62,22 @@ def siglip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     looks = _weights(queries, keys)[:, :, 0] / _deviation(hidden, norm).transpose(1, 2)
     # The embedded patches themselves went through every layer unchanged, in the residual.
     direct = functional.linear(_scaled(embedded, norm, 1.0), value_weight)
-    shares = looks.transpose(1, 2).unsqueeze(3) * direct.unflatten(2, (count, -1))
+    shares = looks.transpose(1, 2).unsqueeze(3) * direct.view(*direct.shape[:2], count, -1)
     for (values, weights), layer in zip(steps, vision.encoder.layers, strict=True):
         columns = layer.self_attn.out_proj.weight.chunk(values.shape[1], dim=1)
         for head_number, column in enumerate(columns):
             # What the pooling takes of a patch by way of all tokens that looked at it.
             via = (looks @ weights[:, head_number]).transpose(1, 2).unsqueeze(3)
             step = _scaled(functional.linear(values[:, head_number], column), norm, 1.0)
-            moved = functional.linear(step, value_weight).unflatten(2, (count, -1))
-            shares = shares + via * moved
+            moved = functional.linear(step, value_weight)
+            shares = shares + via * moved.view(*direct.shape[:2], count, -1)
     projected = functional.linear(shares.flatten(2), pooling.out_proj.weight)
     return torch.cat([head(norm(hidden)).unsqueeze(1), projected], dim=1)
 
 
 def _split(tensor: torch.Tensor, heads: int) -> torch.Tensor:
     """Bring ``(n, t, dim)`` to ``(n, heads, t, dim / heads)``."""
-    return tensor.unflatten(2, (heads, -1)).transpose(1, 2)
+    return tensor.view(*tensor.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _heads(attention: Any, normed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -95,7 +95,8 @@ def _weights(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
 
 def _deviation(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
     """Return what a layer norm divides by, ``(n, t, 1)``."""
-    return (hidden.var(-1, unbiased=False, keepdim=True) + norm.eps).sqrt()
+    variance: torch.Tensor = hidden.var(-1, unbiased=False, keepdim=True) + norm.eps
+    return variance.sqrt()
 
 
 def _scaled(part: torch.Tensor, norm: Any, deviation: torch.Tensor | float) -> torch.Tensor:

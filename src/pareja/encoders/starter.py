@@ -81,7 +81,8 @@ class ConceptSpace:
         scaled = class_logits.astype(np.float64) / self.temperature
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True, initial=-np.inf))
         weights /= weights.sum(axis=1, keepdims=True)
-        return (weights @ _concepts(self)).astype(np.float32)
+        mixed: NDArray[np.float64] = weights @ _concepts(self)
+        return mixed.astype(np.float32)
 
 
 def class_names() -> list[str]:

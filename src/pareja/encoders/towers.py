@@ -138,7 +138,7 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
         finite(found.reshape(len(found), -1), self.name, "picture")
         side = math.isqrt(found.shape[1] - 1)
         lengths = np.linalg.norm(found[:, :1], axis=2, keepdims=True)
-        cells = found[:, 1:] / np.where(lengths == 0, np.float32(1), lengths)
+        cells = (found[:, 1:] / np.where(lengths == 0, 1, lengths)).astype(np.float32)
         return RegionEmbeddings(
             unit(found[:, 0]), cells.reshape(len(found), side, side, self.image_dim)
         )
