@@ -193,7 +193,10 @@ def test_a_killed_run_goes_on_where_it_stopped(paint: Paint, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to one process")
-def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(paint: Paint, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_one_line_and_leaves_nothing_half_written(
+    stop: signal.Signals, paint: Paint, tmp_path: Path
+) -> None:
     paint(400)  # ten seconds' work, so that it is under way when the signal comes
     cache, out = tmp_path / "cache.sqlite3", tmp_path / "out" / "e.npz"
     asked = ["embed", tmp_path, "--cache-file", cache, "--batch-size", "1", "-o", out]
@@ -205,10 +208,10 @@ def test_ctrl_c_is_one_line_and_leaves_nothing_half_written(paint: Paint, tmp_pa
         assert time.monotonic() < deadline
         assert running.poll() is None
         time.sleep(0.02)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(stop)
     _, errors = running.communicate(timeout=30)
-    assert running.returncode == 130
     assert errors == "pareja: interrupted; nothing half-written is left\n"
+    assert running.returncode == 128 + stop
     assert not list(tmp_path.rglob("*.part")) + list(tmp_path.rglob("*.npz"))
 
 

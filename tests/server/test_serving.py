@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import os
-import signal
-import threading
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from tests.colour_classifier import colour_classifier
 
@@ -25,7 +23,9 @@ from pareja.search import Collection
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
-    from tests.server.conftest import LoadBy
+
+
+ROOT = Path(__file__).parents[2]
 
 
 class Started(Exception):  # noqa: N818  it ends a server before the first request
@@ -53,25 +53,33 @@ def address_of(served: Any, *given: Any, **options: Any) -> str:
     return str(started.value)
 
 
-def test_it_serves_until_it_is_interrupted_and_returns(
-    collection: Collection, colours: ColourEncoder, load_by: LoadBy
-) -> None:
-    load_by(lambda name: replace(colours, name=name))
-    answers: list[Any] = []
+SERVES = """
+import signal, sys, threading
+from dataclasses import replace
+import httpx
+import pareja
+from pareja.search import Collection
+from tests.conftest import ColourEncoder
 
-    def visit(address: str) -> None:
-        try:
-            found = httpx.get(f"{address}v1/search?q=red&k=1", timeout=30)
-            answers.append((found.json()["model"], found.json()["hits"][0]["caption"]))
-        finally:
-            os.kill(os.getpid(), signal.SIGINT)
+def visit(address):
+    found = httpx.get(f"{address}v1/search?q=red&k=1", timeout=30).json()
+    print(found["model"], found["hits"][0]["caption"])
+    signal.raise_signal(signal.SIGINT)
 
-    def started(address: str) -> None:
-        threading.Thread(target=visit, args=[address]).start()
+def started(address):
+    threading.Thread(target=visit, args=[address]).start()
 
-    pareja.serve(collection, "hues", port=0, started=started)
-    assert answers == [("hues", "A wall painted red")]
-    assert collection.count() == 8
+with Collection.open(sys.argv[1]) as collection:
+    pareja.serve(collection, replace(ColourEncoder(), name="hues"), port=0, started=started)
+    print(collection.count())
+"""
+
+
+def test_it_serves_until_it_is_interrupted_and_returns(folder: Path) -> None:
+    command = [sys.executable, "-X", "faulthandler", "-c", SERVES, str(folder)]
+    served = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (served.returncode, served.stderr) == (0, "")
+    assert served.stdout.splitlines() == ["hues A wall painted red", "8"]
 
 
 @pytest.mark.parametrize("give", [str, Path, Collection.open])

@@ -1,7 +1,8 @@
 """The command line: parse, call one public function, print.
 
 Standard output is the result, standard error is progress and messages. A command exits with 0 when
-it did what it was asked, 1 when it could not, 2 when it was asked wrongly, 130 when interrupted.
+it did what it was asked, 1 when it could not, 2 when it was asked wrongly, and with 128 and the
+signal's number when it was stopped: 130 after Ctrl+C, 143 after ``kill``.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ from pareja.cli import (
 )
 from pareja.cli.console import fail, warn
 from pareja.cli.flags import command_named, with_flags
+from pareja.cli.stopping import INTERRUPTED, clear_up_when_stopped
 from pareja.errors import ParejaError
-
-_INTERRUPTED = 130
 
 app = typer.Typer(
     name="pareja",
@@ -93,6 +93,7 @@ def root(
 def main() -> NoReturn:
     """Run the command line; what ``pareja`` calls."""
     warnings.showwarning = warn
+    clear_up_when_stopped()
     # Threads of torch that wait for work would otherwise spin, and take the cores from the threads
     # that decode pictures: half of the time of a picture. It is read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -102,9 +103,9 @@ def main() -> NoReturn:
         command = command_named(typer.main.get_command(app), sys.argv[1:])
         fail(with_flags(str(error), command))
     except SystemExit as end:
-        # What Typer makes of Ctrl+C, without a word.
-        if end.code == _INTERRUPTED:
-            fail("interrupted; nothing half-written is left", status=_INTERRUPTED)
+        # Typer makes it of Ctrl+C, without a word.
+        if isinstance(end.code, int) and end.code > INTERRUPTED:
+            fail("interrupted; nothing half-written is left", status=end.code)
         raise
     except BrokenPipeError:
         # The reader went away (`pareja ... | head`). That is no error, but Python would flush

@@ -29,8 +29,6 @@ class ShowProgress(Protocol):
         ...
 
 
-"""Takes the title of a stage and, while it has a length, its progress."""
-
 Language = Literal["es", "en"]
 """The languages that pages and reports are written in."""
 

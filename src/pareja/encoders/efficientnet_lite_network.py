@@ -65,9 +65,13 @@ class EfficientNetLiteNetwork:
 
         with self._lock:
             self._queue.set_callback(keep)
-            for row in range(len(pixels)):
-                self._queue.start_async([pixels[row : row + 1]], row, share_inputs=True)
-            self._queue.wait_all()
+            try:
+                for row in range(len(pixels)):
+                    self._queue.start_async([pixels[row : row + 1]], row, share_inputs=True)
+            finally:
+                # Also after Ctrl+C: a request that still runs reads these pixels, calls Python from
+                # a thread of its own, and aborts the process if Python is about to end.
+                self._queue.wait_all()
         return results
 
 
