@@ -249,8 +249,8 @@ class _Part:
     def place_of(self, record: Record) -> str:
         """Return where a record's picture is; nothing where it is in no file."""
         if isinstance(record.source, FileSource):
-            # Not Path.resolve, which follows links.
-            return printable(Path(os.path.abspath(record.source.path)).as_posix())  # noqa: PTH100
+            place = os.path.abspath(record.source.path)  # noqa: PTH100  Path.resolve follows links
+            return printable(Path(place).as_posix())
         if self.place is not None and Path(self.place.location).is_file():
             return printable(
                 f"{Path(self.place.location).absolute().as_posix()}/{record.file_name}"

@@ -306,7 +306,7 @@ def load_classifier(path: Path | str, fingerprint: Fingerprint | None = None) ->
             pass
         with safe_open(str(path), framework="numpy") as stored:
             described = json.loads((stored.metadata() or {})[_KEY])
-            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  no dict
         classifier = _assembled(described, arrays)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -34,8 +34,8 @@ def origin_of(encoder: AnyEncoder) -> str:
 def _origin(name: str) -> str:
     if find_card(name) is not None or not is_model_folder(name):
         return name
-    # Not Path.resolve, which follows links: they may lead elsewhere tomorrow.
-    return os.path.abspath(Path(name).expanduser())  # noqa: PTH100
+    # Links may lead elsewhere tomorrow.
+    return os.path.abspath(Path(name).expanduser())  # noqa: PTH100  Path.resolve follows links
 
 
 def is_model_folder(name: str) -> bool:

@@ -34,11 +34,11 @@ def render_html(
         .get_template("report.html.jinja")
         .render(
             document=document,
-            figures={name: Markup(drawing.inline()) for name, drawing in drawings.items()},  # noqa: S704
+            figures={name: Markup(drawing.inline()) for name, drawing in drawings.items()},  # noqa: S704  our own
             shares={name: round(drawing.share, 3) for name, drawing in drawings.items()},
             pictures=[data_uri(picture) for picture in pictures],
             sizes=[picture.image.size for picture in pictures],
-            formulas={key: Markup(form.mathml) for key, form in load_formulas().items()},  # noqa: S704
+            formulas={key: Markup(form.mathml) for key, form in load_formulas().items()},  # noqa: S704  our own
         )
     )
 

@@ -69,7 +69,7 @@ def query_of(
     elif given is not None:
         _refuse_no_picture(given)
         parts["image"] = given
-    return Query(text=text, **parts)  # type: ignore[arg-type]
+    return Query(text=text, **parts)  # type: ignore[arg-type]  # each under its own name
 
 
 def _picture_id(like: int | Picture | Hit | None) -> int | None:

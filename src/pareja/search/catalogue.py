@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pareja.datasets.records import Record
 from pareja.embedding.cache import Stamp
@@ -186,7 +187,7 @@ class Catalogue(Spaces):
                 digest: picture_id
                 for some, marks in in_parts(digests)
                 for digest, picture_id in connection.execute(
-                    f"SELECT digest, id FROM picture WHERE digest IN ({marks})",  # noqa: S608
+                    f"SELECT digest, id FROM picture WHERE digest IN ({marks})",  # noqa: S608  only question marks
                     some,
                 )
             }
@@ -318,7 +319,7 @@ class Catalogue(Spaces):
             for picture_id in ids:
                 before = self._category(connection, picture_id)
                 connection.execute(
-                    f"UPDATE picture SET ({_COLUMNS}) = (SELECT {_COLUMNS} FROM file "  # noqa: S608
+                    f"UPDATE picture SET ({_COLUMNS}) = (SELECT {_COLUMNS} FROM file "  # noqa: S608  a constant
                     "WHERE picture = ?1 ORDER BY id LIMIT 1) WHERE id = ?1",
                     (picture_id,),
                 )
@@ -358,14 +359,13 @@ def _is_gone(path: bytes) -> bool:
     return False
 
 
-def _picture(row: Sequence[object]) -> Picture:
+def _picture(row: Sequence[Any]) -> Picture:
     picture_id, digest, path, *told, width, height = row
-    fields: Mapping[str, object] = dict(zip(TOLD, told, strict=True))
     return Picture(
-        id=picture_id,  # type: ignore[arg-type]
-        digest=digest,  # type: ignore[arg-type]
-        path=Path(os.fsdecode(path or b"")),  # type: ignore[arg-type]
-        width=width,  # type: ignore[arg-type]
-        height=height,  # type: ignore[arg-type]
-        **fields,  # type: ignore[arg-type]
+        id=picture_id,
+        digest=digest,
+        path=Path(os.fsdecode(path or b"")),
+        width=width,
+        height=height,
+        **dict(zip(TOLD, told, strict=True)),
     )

@@ -269,7 +269,7 @@ class Database:
                 names = [column[0] for column in rows.description]
                 marks = ",".join("?" * len(names))
                 connection.executemany(
-                    f"INSERT INTO {table} ({','.join(names)}) VALUES ({marks})",  # noqa: S608
+                    f"INSERT INTO {table} ({','.join(names)}) VALUES ({marks})",  # noqa: S608  names of our own schema
                     rows,
                 )
             connection.execute("DELETE FROM setting WHERE name = 'store'")

@@ -104,7 +104,7 @@ def show_picture(engine: EngineHere, id: PictureId) -> PictureBody:  # noqa: A00
 async def thumbnail(
     request: Request,
     engine: EngineHere,
-    id: PictureId,  # noqa: A002
+    id: PictureId,  # noqa: A002  its name in the request
     size: ThumbnailSize = ThumbnailSize.SMALL,
 ) -> Response:
     """Return a picture as WebP, its longer side at most `size` pixels."""
@@ -125,7 +125,7 @@ async def thumbnail(
 @router.get("/pictures/{id}/captions", tags=["pictures"])
 def captions(
     engine: EngineHere,
-    id: PictureId,  # noqa: A002
+    id: PictureId,  # noqa: A002  its name in the request
     model: ModelName = "",
     n: Annotated[int, Query(ge=1, le=50)] = 3,
 ) -> CaptionsBody:

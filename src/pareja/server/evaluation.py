@@ -112,7 +112,7 @@ def evaluation_page(
 def judging_page(
     request: Request,
     engine: EngineHere,
-    set: SetName,  # noqa: A002
+    set: SetName,  # noqa: A002  its name in the request
     n: Annotated[int, Query(ge=1, le=MAX_QUERIES)] = 1,
 ) -> Response:
     """Show what the encoders find for one query of a set, to be judged."""

@@ -28,7 +28,7 @@ def login_page(
 def log_in(
     request: Request,
     token: Annotated[str, Form(max_length=1_000)],
-    next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002
+    next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002  its name in the request
 ) -> Response:
     """Check the token, and let the browser in from then on."""
     gate: Gate = request.app.state.gate

@@ -162,7 +162,7 @@ def picture_page(
 def picture_captions(
     request: Request,
     engine: EngineHere,
-    id: PictureId,  # noqa: A002
+    id: PictureId,  # noqa: A002  its name in the request
     model: ModelName = "",
 ) -> Response:
     """Show which captions of the collection match a picture best, and worst."""
@@ -305,7 +305,7 @@ def choose(
     request: Request,
     lang: Annotated[Literal["es", "en"] | None, Form()] = None,
     theme: Annotated[Literal["auto", "light", "dark"] | None, Form()] = None,
-    next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002
+    next: Annotated[str, Form(max_length=4_000)] = "/",  # noqa: A002  its name in the request
 ) -> RedirectResponse:
     """Keep the language and the colours that somebody chose, in cookies."""
     response = RedirectResponse(local_path(next), 303)

@@ -148,7 +148,7 @@ class Settings:
     @property
     def address(self) -> str:
         """The address for a browser on this machine."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104  only compared
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}{self.root_path}/"
 
     def accepts(self, host: str) -> bool:

@@ -29,11 +29,19 @@ class Answers(Protocol):
     """A model's probabilities, ``(n_images, n_labels)``: as it was trained, and by a softmax."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """The model's name."""
+        ...
+
     @property
-    def trained(self) -> NDArray[np.float64]: ...  # noqa: D102
+    def trained(self) -> NDArray[np.float64]:
+        """The probabilities by the function that it was trained with."""
+        ...
+
     @property
-    def softmax(self) -> NDArray[np.float64]: ...  # noqa: D102
+    def softmax(self) -> NDArray[np.float64]:
+        """The probabilities by a softmax over the labels."""
+        ...
 
 
 def disputes(

@@ -265,7 +265,7 @@ def _told(
 ) -> tuple[Dataset, Embedded | None, Truth]:
     """Return the pictures, their vectors where these were given, and the column of their labels."""
     rows = embed(data, model) if isinstance(data, Embedded) else None
-    dataset = rows.dataset() if rows is not None else find_dataset(data)  # type: ignore[arg-type]
+    dataset = rows.dataset() if rows is not None else find_dataset(data)  # type: ignore[arg-type]  # no Embedded
     if truth is None:
         return dataset, rows, column_told(dataset)
     if truth in ("label", "category"):

@@ -159,7 +159,8 @@ def save_changes(folder: Path, changes: Mapping[str, torch.Tensor], base: str) -
     for name, change in changes.items():
         weights[f"base_model.model.{name}.lora_A.weight"] = change
         weights[f"base_model.model.{name}.lora_B.weight"] = torch.eye(rank)
-    _write(folder, config.to_dict(), weights, base)  # type: ignore[no-untyped-call]
+    settings: dict[str, Any] = config.to_dict()  # type: ignore[no-untyped-call]  # as peft has it
+    _write(folder, settings, weights, base)
 
 
 def _write(

@@ -39,11 +39,13 @@ def mean_reciprocal_rank(
     return float(np.mean([np.mean(ranks) for ranks in found]))
 
 
-def _reciprocal_ranks(similarity: NDArray[np.float32], right: NDArray[np.bool_]) -> Indices:
+def _reciprocal_ranks(
+    similarity: NDArray[np.float32], right: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
     # A tie counts as lost: a network that maps all to one point must not look perfect.
     ranks: NDArray[np.float64] = 1.0 / (1 + ((similarity >= best) & ~right).sum(axis=1))
-    return ranks  # type: ignore[return-value]
+    return ranks
 
 
 def validation_rows(

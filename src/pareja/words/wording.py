@@ -68,7 +68,7 @@ class Wording:
         spans: list[Span] = []
         end = 0
         for match in _MARKUP.finditer(template):
-            style: Style = match.lastgroup  # type: ignore[assignment]
+            style: Style = match.lastgroup  # type: ignore[assignment]  # its groups are styles
             spans += [
                 _filled(template[end : match.start()], "plain", values),
                 _filled(match[style], style, values),

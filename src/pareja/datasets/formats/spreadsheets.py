@@ -101,7 +101,7 @@ def spreadsheet_cells(
 def needs_openpyxl() -> None:
     """Raise `MissingDependencyError` if the package that reads spreadsheets is not installed."""
     try:
-        import openpyxl  # noqa: F401
+        import openpyxl  # noqa: F401  is it there?
     except ImportError as error:
         raise MissingDependencyError("openpyxl", "to read spreadsheets", "excel") from error
 

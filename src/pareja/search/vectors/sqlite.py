@@ -256,7 +256,7 @@ class SqliteVectors:
             row
             for some, marks in in_parts(keys.tolist())
             for row in connection.execute(
-                f"SELECT picture, vector FROM vector WHERE seq IN ({marks})",  # noqa: S608
+                f"SELECT picture, vector FROM vector WHERE seq IN ({marks})",  # noqa: S608  only question marks
                 some,
             )
         ]
