@@ -17,6 +17,8 @@ from pareja.tasks import results as _results
 if TYPE_CHECKING:
     from pareja.classifiers.learned import load_classifier
     from pareja.datasets import Dataset, Record, decode_image, load_dataset
+    from pareja.delivery.checking import check_delivery
+    from pareja.delivery.making import deliver
     from pareja.delivery.memoria import memoria
     from pareja.embedding import Embedded, EmbeddingCache, embed, embed_texts
     from pareja.encoders import Fingerprint, list_models, load
@@ -43,9 +45,11 @@ _HOMES = {
     "Query": "search",
     "Record": "datasets",
     "check": "tasks.checks",
+    "check_delivery": "delivery.checking",
     "classify": "tasks.labelling",
     "compare": "tasks.compare",
     "decode_image": "datasets",
+    "deliver": "delivery.making",
     "embed": "embedding",
     "embed_texts": "embedding",
     "fewshot": "tasks.learning",
@@ -74,9 +78,11 @@ __all__ = [
     "Query",
     "Record",
     "check",
+    "check_delivery",
     "classify",
     "compare",
     "decode_image",
+    "deliver",
     "embed",
     "embed_texts",
     "fewshot",

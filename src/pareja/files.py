@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedRandom
 from pathlib import Path
@@ -190,7 +190,9 @@ def add_to_directory(folder: Path | str, name: str, content: str) -> Path:
     return atomic_write(Path(folder) / name, content, force=True)
 
 
-def replace_own(folder: Path | str, files: Mapping[str, bytes]) -> list[Path]:
+def replace_own(
+    folder: Path | str, files: Mapping[str, bytes], *, keep: Container[str] = ()
+) -> list[Path]:
     """Write files into a folder that may hold other things, which all stay as they are.
 
     A file that exists is replaced if an earlier call wrote it, and nobody has changed it since.
@@ -200,33 +202,40 @@ def replace_own(folder: Path | str, files: Mapping[str, bytes]) -> list[Path]:
     folder
         Where they go; made if it is not there.
     files
-        Their contents by name.
+        Their contents by name, with forward slashes.
+    keep
+        Names of files that are left as they are where somebody has changed them.
 
     Returns
     -------
     list of Path
-        Their absolute paths, in order.
+        Absolute paths of those that were written, in order.
 
     Raises
     ------
     OutputError
-        If one exists that is not such, before any is written; or if they cannot be written.
+        If another one exists that is not such, before any is written; or if they cannot be written.
     """
     target = Path(folder)
     marker = target / MARKER
     with _explained(folder):
         written = _read_marker(marker) if marker.exists() else {}
-        for name, content in files.items():
-            path = target / name
-            own = written.get(name, hashlib.sha256(content).hexdigest())
-            if path.exists() and not _holds(path, own):
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        changed = {
+            name
+            for name, digest in digests.items()
+            if (target / name).exists() and not _holds(target / name, written.get(name, digest))
+        }
+        for name in digests:
+            if name in changed and name not in keep:
                 raise OutputError(
-                    f"{path} was not written here, or was changed since. Move it away: a new one "
-                    "is made in its place."
+                    f"{target / name} was not written here, or was changed since. Move it away: a "
+                    "new one is made in its place."
                 )
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    paths = [atomic_write(target / name, files[name], force=True) for name in files]
-    atomic_write(marker, checksum_lines(written | digests), force=True)
+    mine = {name: content for name, content in files.items() if name not in changed}
+    paths = [atomic_write(target / name, content, force=True) for name, content in mine.items()]
+    listed = written | {name: digests[name] for name in mine}
+    atomic_write(marker, checksum_lines(listed), force=True)
     return paths
 
 

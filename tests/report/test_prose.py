@@ -68,7 +68,7 @@ def test_words_are_what_spaces_part(text: str, body: int) -> None:
 def test_only_running_text_counts() -> None:
     prose = Prose.read(Path("x.md"), TEXT, "en")
     words = prose.words
-    assert words.body == 7 + 3 + 4
+    assert words.body == 2 + 7 + 3 + 4
     assert (words.headings, words.tables, words.captions, words.code) == (2, 4, 9, 1)
     assert [node.text for node in prose.unwritten] == [
         "[to be written]",

@@ -23,6 +23,7 @@ from pareja.words.wording import Lang, Wording
 
 # As wide as the text, at the density that figures are drawn with.
 _MOST_PIXELS = 1700
+_SUBTITLE = 150
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Prose:
     title
         Its first heading.
     subtitle
-        The paragraph under that, where there is one.
+        The line under that, where there is one that is short.
     blocks
         The rest.
     """
@@ -72,14 +73,14 @@ class Prose:
         if blocks and blocks[0].kind == "heading" and blocks[0].with_["level"] == 1:
             title = blocks.pop(0).plain()
         subtitle = Node("paragraph")
-        if blocks and blocks[0].kind == "paragraph":
+        if blocks and blocks[0].kind == "paragraph" and len(blocks[0].plain()) <= _SUBTITLE:
             subtitle = blocks.pop(0)
         return cls(source, lang, title, subtitle, tuple(blocks))
 
     @cached_property
     def words(self) -> Words:
         """How many words it has."""
-        return count_words(self.blocks)
+        return count_words((self.subtitle, *self.blocks))
 
     @cached_property
     def unwritten(self) -> tuple[Node, ...]:
