@@ -26,7 +26,7 @@ from pareja.datasets.shapes import label_es, load_shapes
 from pareja.files import staged_directory
 from pareja.tasks.tuned import Tuned
 from pareja.tasks.tuning import tune
-from pareja.training.loop import Schedule
+from pareja.training.schedule import Schedule
 from pareja.training.scratch import Plan, make_checkpoint
 
 PLANS = {"clip-shapes": Plan("clip"), "siglip-shapes": Plan("siglip")}

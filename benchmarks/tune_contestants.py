@@ -84,10 +84,11 @@ class Answers:
 def train_with_pareja(folder: Path, device: str) -> None:
     """Train an epoch a request; each answer holds the steps, for the others to repeat."""
     from pareja.datasets.formats.folders import FileSource
-    from pareja.training.loop import Pairs, Schedule, Trainer
+    from pareja.training.loop import Pairs, Trainer
     from pareja.training.lora import Rank
     from pareja.training.material import prepared_pixels
     from pareja.training.methods import begin
+    from pareja.training.schedule import Schedule
 
     answers = Answers()
     asked = answers.next()
@@ -219,8 +220,9 @@ def random_pixels(count: int) -> NDArray[np.uint8]:
 
 def train_projection(folder: Path, device: str) -> None:
     """Train the last matrices on pictures that are embedded already: 20 epochs, and validation."""
-    from pareja.training.loop import Pairs, Schedule, Trainer
+    from pareja.training.loop import Pairs, Trainer
     from pareja.training.methods import begin
+    from pareja.training.schedule import Schedule
     from pareja.training.scoring import mean_reciprocal_rank
 
     answers = Answers()
@@ -247,9 +249,10 @@ def train_projection(folder: Path, device: str) -> None:
 
 def train_wide(folder: Path, device: str) -> None:
     """Train some steps of one batch size, and answer with the memory before and at most."""
-    from pareja.training.loop import Pairs, Schedule, Trainer
+    from pareja.training.loop import Pairs, Trainer
     from pareja.training.lora import Rank
     from pareja.training.methods import begin
+    from pareja.training.schedule import Schedule
 
     answers = Answers()
     batch = answers.next()

@@ -20,8 +20,8 @@ from pareja.report.tuning import write_tuning, write_tuning_report
 from pareja.tasks.tuned import Tuned
 from pareja.tasks.tuning_measures import Change, Learned, Measure, Measured
 from pareja.tasks.tuning_recipe import Recipe
-from pareja.training.loop import Epoch, Schedule
 from pareja.training.lora import Rank
+from pareja.training.schedule import Epoch, Schedule
 from pareja.words.wording import Lang, Wording
 
 N = 40
@@ -77,6 +77,7 @@ def result(
         history=history,
         best=2,
         share=share,
+        shares={1.0: 0.43, 0.75: 0.44, 0.5: 0.45, 0.25: 0.3, 0.0: 0.1},
         stopped=stopped,
         test=test,
         others=others,
@@ -206,7 +207,7 @@ def test_labels_are_reported_as_accuracy(
     [
         ("patience", "after epoch 3, because the validation score had not risen for 5 epochs"),
         ("interrupted", "interrupted after epoch 3"),
-        ("not a number", "ended in epoch 4, because the loss was no longer a number"),
+        ("not a number at step 7", "ended at step 7, because the loss was no longer a number"),
     ],
 )
 def test_how_training_went(colours: ColourEncoder, tmp_path: Path, stopped: str, said: str) -> None:
@@ -271,3 +272,19 @@ def test_a_report_is_written_from_python_and_replaces_nothing_unasked(
     assert (tmp_path / "out" / "report.html").is_file()
     with pytest.raises(OutputError, match="exists and is not empty"):
         tuned.report(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("lang", "kept"), [("en", "50 % (kept)"), ("es", "50 % (conservada)")])
+def test_the_score_of_each_share_of_the_change_is_a_table(
+    colours: ColourEncoder, tmp_path: Path, lang: Lang, kept: str
+) -> None:
+    tuned = result(colours, None)
+    write_tuning_report(tuned, tmp_path, lang=lang, formats=["md"])
+    (page,) = tmp_path.glob("*.md")
+    text = page.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    point = "." if lang == "en" else ","
+    scores = {"0 %": "100", "25 %": "300", kept: "450", "75 %": "440", "100 %": "430"}
+    rows = [f"| {share} | 0{point}{score} |" for share, score in scores.items()]
+    assert "\n".join(rows) in text
+    write_tuning_report(replace(tuned, shares={}), tmp_path, lang=lang, formats=["md"])
+    assert "75 % |" not in page.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")

@@ -18,10 +18,10 @@ from pareja.tasks.merging import merge
 from pareja.tasks.tuned import Tuned
 from pareja.tasks.tuning import new_encoder, tune
 from pareja.tasks.tuning_export import tuned_to_json
-from pareja.training.loop import Schedule
 from pareja.training.lora import Rank
 from pareja.training.material import token_rows
 from pareja.training.methods import NETWORK_METHODS, Method
+from pareja.training.schedule import Schedule
 from pareja.training.scratch import Plan, make_checkpoint
 
 SMALL = Plan(side=24, patch=8, width=32, heads=4, image_blocks=3, text_blocks=2, dim=16)

@@ -10,10 +10,11 @@ import torch
 
 from pareja.datasets import load_dataset
 from pareja.encoders.towers import NetworkDualEncoder
-from pareja.training.loop import Anchors, Pairs, Schedule, Trained, Trainer, interpolated
+from pareja.training.loop import Anchors, Pairs, Trained, Trainer, interpolated
 from pareja.training.lora import Rank, Towers
 from pareja.training.material import caption_texts, prepared_pixels
 from pareja.training.methods import NETWORK_METHODS, NetworkMethod, begin
+from pareja.training.schedule import Schedule
 
 COUNT = 24
 

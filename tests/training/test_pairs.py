@@ -20,10 +20,11 @@ from pareja.errors import EncoderError
 from pareja.tasks.tuning import tune
 from pareja.training.cuts import Cut, blocks_of
 from pareja.training.heads import START
-from pareja.training.loop import Pairs, Schedule, Trainer
+from pareja.training.loop import Pairs, Trainer
 from pareja.training.lora import Rank, adapt
 from pareja.training.material import caption_texts, prepared_pixels
 from pareja.training.pairs import PairTraining
+from pareja.training.schedule import Schedule
 
 DATASET = load_dataset("shapes:24")
 ROWS = np.arange(len(DATASET))

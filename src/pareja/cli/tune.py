@@ -61,6 +61,13 @@ class Towers(StrEnum):
     text = "text"
 
 
+class Losses(StrEnum):
+    """How pairs are told apart."""
+
+    softmax = "softmax"
+    sigmoid = "sigmoid"
+
+
 def tune(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder of the adapted encoder.")],
@@ -112,7 +119,23 @@ def tune(
     blocks: Annotated[
         int | None, typer.Option(min=1, help="Train only the last so many blocks.")
     ] = None,
+    mlp: Annotated[
+        bool, typer.Option("--mlp", help="lora: adapt the layers behind the attention too.")
+    ] = False,
     rank: Annotated[int, typer.Option(min=1, help="Rank of low-rank changes.")] = 8,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="lora: the change counts alpha / rank.  [default: twice the rank]"),
+    ] = None,
+    dropout: Annotated[
+        float, typer.Option(min=0, max=0.99, help="lora: share of an adapter's inputs dropped.")
+    ] = 0.0,
+    dora: Annotated[
+        bool, typer.Option("--dora", help="lora: learn the length of weights apart (DoRA).")
+    ] = False,
+    loss: Annotated[
+        Losses | None, typer.Option(help="[default: what the model was trained with]")
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -141,6 +164,10 @@ def tune(
             help="Stop after so many epochs without gain; 0 never stops.  [default: 5; 8 for "
             "lora, 20 for head]",
         ),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(help="Show loss and validation score in TensorBoard: its --logdir."),
     ] = None,
     report: Annotated[
         Path | None,
@@ -204,8 +231,10 @@ def tune(
             keep=_keep(keep, new=from_scratch is not None),
             folds=folds,
             towers=towers.value,
-            rank=Rank(rank=rank, alpha=2.0 * rank, blocks=blocks),
+            rank=Rank(rank, alpha or 2.0 * rank, dropout, blocks, mlp=mlp, dora=dora),
             schedule=schedule,
+            loss=None if loss is None else loss.value,
+            tensorboard=tensorboard,
             device=device,
             folder=out,
             force=force,

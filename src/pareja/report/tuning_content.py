@@ -107,12 +107,14 @@ class _Writer(Numbered):
         if not result.best:
             yield words("tuned.unchanged")
         if result.stopped:
-            reason = "nan" if result.stopped == "not a number" else result.stopped
+            # As in "not a number at step 7".
+            reason, _, step = result.stopped.partition(" at step ")
+            reason = "nan" if step else reason
             epochs = result.history[-1].epoch
             yield words(
                 f"tuned.stopped_{reason}",
                 epochs=words.integer(epochs),
-                next=words.integer(epochs + 1),
+                step=words.integer(int(step or 0)),
                 patience=words.integer(result.recipe.schedule.patience),
             )
         if result.skipped:
@@ -214,7 +216,22 @@ class _Writer(Numbered):
         return [
             Paragraph(joined([kept, share])),
             self.figure("training", words("tuned.training_figure"), alt),
+            *([self._shares()] if result.shares else []),
         ]
+
+    def _shares(self) -> Table:
+        """Return the validation score of each share of the change, and which was kept."""
+        words, result = self.words, self.result
+        mark = f" ({words.text('tuned.figure_kept')})"
+        rows = [
+            (
+                plain(words.percent(share) + (mark if share == result.share else "")),
+                plain(words.number(score, 3)),
+            )
+            for share, score in sorted(result.shares.items())
+        ]
+        caption = words("tuned.shares_table", best=words.integer(result.best))
+        return self.table(("share", "validation"), rows, caption)
 
     def _examples(self) -> list[Block]:
         words, result = self.words, self.result

@@ -15,8 +15,8 @@ from pareja.tasks.tuning_measures import Learned, Measured
 from pareja.tasks.tuning_recipe import Recipe
 
 if TYPE_CHECKING:
-    from pareja.training.loop import Epoch
     from pareja.training.methods import Method
+    from pareja.training.schedule import Epoch
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Tuned:
         The epoch that was kept; 0 where none was better than the start.
     share
         How much of the change was kept, in [0, 1], chosen on validation.
+    shares
+        The validation score of each share that could have been kept, 0 included; empty where there
+        was nothing to choose.
     stopped
         Why training ended before its last epoch; None where it did not.
     test
@@ -72,6 +75,7 @@ class Tuned:
     history: tuple[Epoch, ...]
     best: int
     share: float
+    shares: Mapping[float, float]
     stopped: str | None
     test: Measured | None
     others: tuple[Measured, ...]

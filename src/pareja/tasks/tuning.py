@@ -38,9 +38,10 @@ from pareja.tasks.tuning_recipe import Recipe
 
 if TYPE_CHECKING:
     from pareja.tasks.tuning_setup import Setup
-    from pareja.training.loop import Schedule
+    from pareja.training.board import Board
     from pareja.training.lora import Rank, Towers
     from pareja.training.methods import Method
+    from pareja.training.schedule import Schedule
     from pareja.training.splits import Split
 
 FEW, FOLDS = 200, 5
@@ -68,6 +69,7 @@ def tune(
     keep: Pictures | bool = True,
     folder: Path | str | None = None,
     force: bool = False,
+    tensorboard: Path | str | None = None,
     resamples: int = 2000,
     cache: Cache = True,
     progress: OnProgress | None = None,
@@ -123,6 +125,9 @@ def tune(
         which ends in ``.training``. By default a folder that goes with the result.
     force
         Replace a folder that exists.
+    tensorboard
+        A folder for TensorBoard, which gets a run with the name of `folder`: loss, learning rate
+        and the factor of the logits under ``train``, the validation score under ``eval``.
     resamples
         Of the bootstrap behind every interval.
     cache
@@ -136,10 +141,13 @@ def tune(
         If the encoder has no weights that can be trained in this way.
     DatasetError
         If there are too few pictures or texts, or nothing to tell apart.
+    MissingDependencyError
+        If PEFT is needed and not installed, or TensorBoard is.
     OutputError
         If the folder cannot be written, or a training was begun there with other settings.
     """
     from pareja.tasks.tuning_setup import halves, set_up, trainable
+    from pareja.training.board import Board
     from pareja.training.lora import Rank
     from pareja.training.states import identity, states_folder
 
@@ -151,6 +159,9 @@ def tune(
     anchored, unseen = halves(base, dataset, keep)
     device = _device(device)
     schedule, rank = schedule or usual_schedule(method), rank or Rank()
+    board = None
+    if tensorboard is not None:
+        board = Board(Path(tensorboard).expanduser() / Path(folder or base.name).name)
     templates = checked_templates(templates)
     with ExitStack() as stack:
         memory = stack.enter_context(opened(cache))
@@ -187,11 +198,12 @@ def tune(
         staged = stack.enter_context(staged_directory(out, force=force))
         on_test = None
         if crossed:
-            on_test = _cross_validated(setup, crossed, truth, resamples, states, progress)
+            on_test = _cross_validated(setup, crossed, truth, resamples, states, board, progress)
         learned = setup.course.learn(
             split.train,
             split.validation,
             states=states,
+            board=board,
             on_step=progress and partial(progress, "steps"),
         )
         learned.adaptation.save(staged, learned.trainer.terms())
@@ -229,6 +241,7 @@ def tune(
         history=tuple(learned.trained.history),
         best=learned.trained.best,
         share=learned.share,
+        shares=learned.shares,
         stopped=learned.trained.stopped,
         test=on_test,
         others=on_others,
@@ -266,6 +279,7 @@ def _cross_validated(
     truth: Learned,
     resamples: int,
     states: Path | None,
+    board: Board | None,
     progress: OnProgress | None,
 ) -> Measured:
     """Train once for each fold, and measure all of them on what they left out."""
@@ -282,6 +296,7 @@ def _cross_validated(
             split.train,
             split.validation,
             states=None if states is None else states / f"fold-{number}",
+            board=board and board.inside(f"fold-{number}"),
             on_step=progress and partial(progress, f"fold {number} of {len(splits)}"),
         )
         if learned.trained.stopped == "interrupted":
@@ -312,7 +327,7 @@ def usual_schedule(method: Method, *, new: bool = False) -> Schedule:
     new
         Whether the encoder has learned nothing yet.
     """
-    from pareja.training.loop import Schedule
+    from pareja.training.schedule import Schedule
 
     if new:
         return Schedule(learning_rate=1e-3)

@@ -29,6 +29,9 @@ def tuned_to_json(result: Tuned) -> dict[str, Any]:
         ],
         "best_epoch": result.best,
         "share": result.share,
+        "shares": [
+            {"share": share, "validation": score} for share, score in sorted(result.shares.items())
+        ],
         "stopped": result.stopped,
         "test": result.test and _measured(result.test),
         "others": [_measured(other) for other in result.others],

@@ -11,9 +11,9 @@ from pareja.encoders.catalogue import ModelCard, list_models
 from pareja.encoders.protocols import Encoder
 
 if TYPE_CHECKING:
-    from pareja.training.loop import Schedule
     from pareja.training.lora import Rank, Towers
     from pareja.training.losses import Loss
+    from pareja.training.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ from pareja.tasks.evaluation import true_labels
 from pareja.tasks.tuning_measures import Learned
 from pareja.training.course import Course
 from pareja.training.heads import START, Head
-from pareja.training.loop import Anchors, Schedule
+from pareja.training.loop import Anchors
 from pareja.training.lora import Rank, Towers
 from pareja.training.material import Texts, caption_texts, label_texts, prepared_pixels
 from pareja.training.methods import Adaptation, Method, begin
 from pareja.training.pairs import PairTraining
+from pareja.training.schedule import Schedule
 from pareja.training.splits import has_splits, refuse_few
 
 Indices = NDArray[np.intp]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.arrays import unit
-from pareja.training.loop import Anchors, OnStep, Pairs, Schedule, Trained, Trainer, interpolated
+from pareja.training.board import Board
+from pareja.training.loop import Anchors, OnStep, Pairs, Trained, Trainer, interpolated
 from pareja.training.losses import Loss
 from pareja.training.material import Texts
 from pareja.training.methods import Adaptation
+from pareja.training.schedule import Schedule
 from pareja.training.scoring import mean_reciprocal_rank, validation_rows
 
 Indices = NDArray[np.intp]
@@ -61,6 +63,7 @@ class Course:
         validation: Indices,
         *,
         states: Path | None = None,
+        board: Board | None = None,
         on_step: OnStep | None = None,
     ) -> Learned:
         """Train on some pictures and let others choose what is kept.
@@ -71,6 +74,8 @@ class Course:
             Rows of pictures, each with a text.
         states
             Where the state after each epoch is kept.
+        board
+            Where loss and validation score are shown.
         on_step
             Called after each step.
         """
@@ -88,16 +93,17 @@ class Course:
             )
 
         pairs = Pairs(self.texts.owned, np.arange(len(self.texts.texts)))
-        trained = trainer.fit(pairs, train, validate, folder=states, on_step=on_step)
+        trained = trainer.fit(pairs, train, validate, folder=states, board=board, on_step=on_step)
         share = 1.0 if trained.best else 0.0
+        scores: dict[float, float] = {}
         if trained.best and self.partial:
-            scores = {}
             for one in SHARES:
                 trainer.restore(interpolated(trained, one))
                 scores[one] = validate()
             share = max(SHARES, key=lambda one: scores[one])
             trainer.restore(interpolated(trained, share))
-        return Learned(adaptation, trainer, trained, share)
+            scores[0.0] = trained.history[0].validation
+        return Learned(adaptation, trainer, trained, share, scores)
 
 
 @dataclass(frozen=True)
@@ -114,12 +120,16 @@ class Learned:
         Its epochs.
     share
         How much of the change was kept, in [0, 1].
+    shares
+        The validation score of each share that could have been kept, and of none of the change;
+        empty where there was nothing to choose.
     """
 
     adaptation: Adaptation
     trainer: Trainer
     trained: Trained
     share: float
+    shares: Mapping[float, float]
 
     def similarity(self, pictures: Indices, groups: Sequence[Indices]) -> NDArray[np.float32]:
         """Return the cosines of pictures with means of texts, as they are now.

@@ -2,70 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pareja.errors import EncoderError, OutputError
-from pareja.files import staged_file
+from pareja.errors import EncoderError
+from pareja.training.board import Board
 from pareja.training.losses import Loss, contrastive
+from pareja.training.schedule import Epoch, Schedule
 from pareja.training.sides import Side
+from pareja.training.states import read_state, write_state
 
 Indices = NDArray[np.intp]
 State = Mapping[str, torch.Tensor]
 
 HIGHEST_SCALE = 100.0
 """Where the logits' factor is cut off while it is trained (Radford et al. 2021, section 2.5)."""
-
-_STATE = "state.pt"
-_LOG = "training.jsonl"
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How training runs.
-
-    Parameters
-    ----------
-    epochs
-        At most so many passes over the pictures.
-    batch_size
-        Pairs whose logits are compared with each other.
-    chunk
-        Pairs that are in the networks at once; fewer than `batch_size` need a second pass for the
-        gradients and less memory (Gao et al. 2021, "gradient caching").
-    learning_rate, weight_decay
-        Of AdamW; the rate rises over the first 5 % of the steps and falls along a cosine.
-    pull
-        How strongly weights are drawn back to where they began: ``pull * |W - W0|^2``.
-    patience
-        Epochs without a better validation score after which training ends; 0 never ends early.
-    keep
-        How much it counts that the embeddings of `Anchors` stay as they are.
-    train_scale
-        Whether the logits' scale (and bias) are trained too.
-    seed
-        Of the order of the pictures, the choice among their captions, and dropout.
-    """
-
-    epochs: int = 20
-    batch_size: int = 64
-    chunk: int | None = None
-    learning_rate: float = 2e-4
-    weight_decay: float = 0.01
-    pull: float = 0.0
-    patience: int = 5
-    keep: float = 4.0
-    train_scale: bool = True
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,18 +70,6 @@ class Anchors:
     weight: float
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One pass: mean loss, validation score (higher is better), learning rate, seconds."""
-
-    epoch: int
-    loss: float
-    validation: float
-    learning_rate: float
-    scale: float
-    seconds: float
-
-
 @dataclass
 class Trained:
     """What training ended with.
@@ -139,8 +85,8 @@ class Trained:
     history
         Every epoch, the state before training first.
     stopped
-        Why it ended before its last epoch: ``"patience"``, ``"interrupted"``, ``"not a number"``
-        or None.
+        Why it ended before its last epoch: ``"patience"``, ``"interrupted"``, ``"not a number at
+        step N"`` (counted from 1 over all epochs) or None.
     """
 
     state: dict[str, torch.Tensor]
@@ -303,6 +249,7 @@ class Trainer:
         validate: Callable[[], float],
         *,
         folder: Path | None = None,
+        board: Board | None = None,
         on_step: OnStep | None = None,
     ) -> Trained:
         """Train, and end in the state of the best epoch.
@@ -317,6 +264,8 @@ class Trainer:
             Scores the present state on other pictures, higher is better.
         folder
             Where the state after each epoch is kept, so that a stopped training goes on there.
+        board
+            Where loss and validation score are shown.
         on_step
             Called after each step.
 
@@ -339,11 +288,13 @@ class Trainer:
                 for side, rows in held
                 if len(rows) and side.trained()
             ]
-        run = _read_state(folder)
+        run = read_state(folder)
         if run is None:
             before = Epoch(0, math.nan, validate(), 0.0, self.terms()[0], 0.0)
             run = {"epoch": 0, "best": 0, "history": [vars(before)], "state": self.start}
             run |= {"now": self.start, "start": self.start}
+            if board is not None:
+                board.epoch(0, before)
         else:
             self.start = run["start"]
             self.restore(run["now"])
@@ -366,6 +317,8 @@ class Trainer:
                     if not math.isfinite(losses[-1]):
                         stopped = f"not a number at step {step + 1}"
                         break
+                    if board is not None:
+                        board.step(step + 1, losses[-1])
                     if on_step is not None:
                         on_step(step + 1, total, losses[-1])
             except KeyboardInterrupt:
@@ -377,10 +330,14 @@ class Trainer:
             entry = Epoch(epoch, float(np.mean(losses)), score, rate, self.terms()[0], seconds)
             run["history"].append(vars(entry))
             run["epoch"] = epoch
+            if board is not None:
+                board.epoch(epoch * per_epoch, entry)
             if score > run["history"][run["best"]]["validation"]:
                 run |= {"best": epoch, "state": self.state()}
             run |= {"now": self.state(), "optimizer": self.optimizer.state_dict()}
-            _write_state(folder, run)
+            write_state(folder, run)
+        if board is not None:
+            board.close()
         self.restore(run["state"])
         history = [Epoch(**entry) for entry in run["history"]]
         return Trained(dict(run["state"]), dict(run["start"]), run["best"], history, stopped)
@@ -420,26 +377,3 @@ def _rate(step: int, total: int) -> float:
     if step < rise:
         return (step + 1) / rise
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
-
-
-def _write_state(folder: Path | None, run: Mapping[str, Any]) -> None:
-    if folder is None:
-        return
-    with staged_file(folder / _STATE, force=True) as stream:
-        torch.save(dict(run), stream)
-    lines = "".join(json.dumps(entry, allow_nan=True) + "\n" for entry in run["history"])
-    with staged_file(folder / _LOG, force=True) as stream:
-        stream.write(lines.encode())
-
-
-def _read_state(folder: Path | None) -> dict[str, Any] | None:
-    if folder is None or not (folder / _STATE).is_file():
-        return None
-    try:
-        run: dict[str, Any] = torch.load(folder / _STATE, weights_only=True)
-    except Exception as error:  # pickle and zip errors share no base
-        raise OutputError(
-            f"{folder / _STATE}: the training that was begun there cannot be read: {error}. "
-            "Remove the folder to begin anew."
-        ) from error
-    return run

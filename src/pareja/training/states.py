@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from pareja.datasets.records import Dataset
 from pareja.encoders.protocols import Encoder
 from pareja.errors import OutputError
+from pareja.files import staged_file
+
+_STATE = "state.pt"
+_LOG = "training.jsonl"
 
 
 def identity(base: Encoder, datasets: Sequence[Dataset], settings: tuple[object, ...]) -> str:
@@ -49,3 +57,40 @@ def states_folder(out: Path, mine: str) -> Path:
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return folder
+
+
+def write_state(folder: Path | None, run: Mapping[str, Any]) -> None:
+    """Keep the state after an epoch, and the record of all epochs; nothing without a folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    if folder is None:
+        return
+    with staged_file(folder / _STATE, force=True) as stream:
+        torch.save(dict(run), stream)
+    lines = "".join(json.dumps(entry, allow_nan=True) + "\n" for entry in run["history"])
+    with staged_file(folder / _LOG, force=True) as stream:
+        stream.write(lines.encode())
+
+
+def read_state(folder: Path | None) -> dict[str, Any] | None:
+    """Return the state after the last epoch that was finished; None where there is none.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be read.
+    """
+    if folder is None or not (folder / _STATE).is_file():
+        return None
+    try:
+        run: dict[str, Any] = torch.load(folder / _STATE, weights_only=True)
+    except Exception as error:  # pickle and zip errors share no base
+        raise OutputError(
+            f"{folder / _STATE}: the training that was begun there cannot be read: {error}. "
+            "Remove the folder to begin anew."
+        ) from error
+    return run
