@@ -85,6 +85,7 @@ def adapted(base: Networks, checkpoint: Checkpoint) -> Networks:
             )
     if isinstance(base, NetworkDualEncoder):
         changes["read_logit_terms"] = _terms(notes, base)
+        changes["loss"] = notes.get("loss", base.loss)
     return replace(base, **changes)
 
 

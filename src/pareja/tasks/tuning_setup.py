@@ -131,7 +131,8 @@ def set_up(
         anchors = Anchors(
             np.arange(len(rows), len(kept)), np.arange(len(texts.texts), len(said)), schedule.keep
         )
-    loss, terms = _logits(base, loss)
+    loss, (scale, bias) = _logits(base, loss)
+    terms = scale, bias or 0.0
     if method == "head":
         vectors = text_vectors(said, base, cache=cache)
 
@@ -168,6 +169,7 @@ def set_up(
             pixels,
             said,
             method,
+            loss=loss,
             towers=towers,
             rank=rank,
             device=device,
@@ -182,7 +184,7 @@ def set_up(
         by_row,
         learned != "caption",
         loss,
-        terms,
+        (scale, bias),
         schedule,
         anchors,
         partial=not (method == "lora" and rank.dora),
@@ -193,12 +195,16 @@ def set_up(
 
 def _logits(
     base: Encoder, loss: Literal["softmax", "sigmoid"] | None
-) -> tuple[Literal["softmax", "sigmoid"], tuple[float, float]]:
-    """Return the loss, and the scale and bias of the logits that training begins with."""
+) -> tuple[Literal["softmax", "sigmoid"], tuple[float, float | None]]:
+    """Return the loss, and the scale and bias of the logits that training begins with.
+
+    The bias is None where softmax trained the encoder and sigmoid is to train it further.
+    """
     if base.kind == "dual":
         dual: DualEncoder = base  # type: ignore[assignment]  # the kind says so
         low, high = dual.logits(np.array([[0.0, 1.0]]))[0].tolist()
-        return loss or dual.loss, (high - low, low)
+        loss = loss or dual.loss
+        return loss, (high - low, None if loss == "sigmoid" != dual.loss else low)
     return loss or "softmax", START[loss or "softmax"]
 
 

@@ -39,7 +39,8 @@ class Course:
         Whether pictures choose among all texts, which are prompts of labels; otherwise pictures
         and captions search each other.
     loss, terms
-        Softmax or sigmoid, and the scale and bias that the logits begin with.
+        Softmax or sigmoid, and the scale and bias that the logits begin with. A bias of None makes
+        the sigmoid of an encoder that was trained with softmax begin with what softmax says.
     schedule
         How training runs.
     anchors
@@ -52,7 +53,7 @@ class Course:
     texts: Texts
     labels: bool
     loss: Loss
-    terms: tuple[float, float]
+    terms: tuple[float, float | None]
     schedule: Schedule
     anchors: Anchors | None = None
     partial: bool = True
@@ -81,7 +82,10 @@ class Course:
         """
         adaptation = self.begin(train)
         image, text = adaptation.image, adaptation.text
-        trainer = Trainer(image, text, self.loss, self.terms, self.schedule, self.anchors)
+        scale, bias = self.terms
+        if bias is None:
+            bias = self._first_bias(adaptation, train, scale)
+        trainer = Trainer(image, text, self.loss, (scale, bias), self.schedule, self.anchors)
         candidates, owned = validation_rows(self.texts, validation, labels=self.labels)
 
         def validate() -> float:
@@ -104,6 +108,17 @@ class Course:
             trainer.restore(interpolated(trained, share))
             scores[0.0] = trained.history[0].validation
         return Learned(adaptation, trainer, trained, share, scores)
+
+    def _first_bias(self, adaptation: Adaptation, train: Indices, scale: float) -> float:
+        """Return what a batch's softmax subtracts from logits to make probabilities of them.
+
+        Without it, all cosines of a batch, which are above 0 even for strangers, would be pushed
+        far below that in the first steps.
+        """
+        rows = train[: self.schedule.batch_size]
+        texts = np.array([self.texts.owned[i][0] for i in rows])
+        cosines = adaptation.image.embed_all(rows) @ adaptation.text.embed_all(texts).T
+        return -float(np.logaddexp.reduce(scale * cosines, axis=1).mean())
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, Netw
 from pareja.errors import EncoderError
 from pareja.training.cuts import blocks_of
 from pareja.training.lora import Rank, Towers, adapt, save_adapter, save_changes
+from pareja.training.losses import Loss
 from pareja.training.material import token_rows
 from pareja.training.sides import Side, feature_reader, picture_reader, text_reader
 from pareja.training.whole import write_model
@@ -66,6 +67,7 @@ def begin(
     texts: tuple[str, ...],
     method: NetworkMethod,
     *,
+    loss: Loss | None = None,
     towers: Towers = "both",
     rank: Rank | None = None,
     device: str = "cpu",
@@ -83,6 +85,8 @@ def begin(
         Distinct texts.
     method
         Which weights are trained.
+    loss
+        How; by default as the encoder was trained.
     towers
         Whose weights are trained.
     rank
@@ -95,9 +99,14 @@ def begin(
     Raises
     ------
     EncoderError
-        If the networks have no such weights.
+        If the networks have no such weights, or the loss has no place in what is written.
     """
-    rank = rank or Rank()
+    rank, loss = rank or Rank(), loss or encoder.loss
+    if method == "full" and loss != encoder.loss:
+        raise EncoderError(
+            f"method='full' writes a plain model of the kind of {encoder.name}, whose logits are "
+            f"those of {encoder.loss}: loss={loss!r} has no place there. Use method='lora'."
+        )
     inputs = token_rows(encoder.tokeniser, texts)
     readers = {
         "image": picture_reader(pixels, encoder.preprocessing),
@@ -148,7 +157,7 @@ def begin(
             save_changes(folder, changes, repository_of(encoder))
         else:
             save_adapter(folder, list(modules.values()), repository_of(encoder))
-        write_notes(folder, encoder, method, terms)
+        write_notes(folder, encoder, method, terms, loss)
 
     return Adaptation(sides["image"], sides["text"], save, encoder)
 
@@ -231,6 +240,7 @@ def write_notes(
     encoder: NetworkImageEncoder | NetworkTextEncoder,
     method: NetworkMethod,
     terms: tuple[float, float] | None = None,
+    loss: Loss | None = None,
 ) -> None:
     """Write beside an adapter what it was trained on.
 
@@ -242,8 +252,8 @@ def write_notes(
         What was adapted.
     method
         How.
-    terms
-        The logits' scale and bias; None for a network that has none.
+    terms, loss
+        The logits' scale and bias, and what they were trained with; None for a network without.
     """
     notes: dict[str, Any] = {
         "base": {
@@ -254,5 +264,5 @@ def write_notes(
         "method": method,
     }
     if terms is not None:
-        notes |= {"logit_scale": terms[0], "logit_bias": terms[1]}
+        notes |= {"loss": loss, "logit_scale": terms[0], "logit_bias": terms[1]}
     (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")

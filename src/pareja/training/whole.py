@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from pareja.encoders.model_files import WEIGHTS
+from pareja.encoders.opening import open_folder
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import EncoderError
 
@@ -70,7 +71,16 @@ def write_merged(encoder: NetworkDualEncoder, folder: Path) -> None:
     Raises
     ------
     EncoderError
-        If the encoder comes from no folder.
+        If the encoder comes from no folder, or was trained with another loss than its base, which
+        a plain folder cannot say.
     """
+    if encoder.folder is not None:
+        plain = open_folder(encoder.folder, encoder.name)
+        if isinstance(plain, NetworkDualEncoder) and plain.loss != encoder.loss:
+            raise EncoderError(
+                f"{encoder.name} was trained with the {encoder.loss} loss, and a plain model of "
+                f"its kind has the logits of {plain.loss}. Keep the adapter, or train with "
+                f"loss={plain.loss!r}."
+            )
     networks = (encoder.image_network, encoder.text_network)
     write_model(folder, encoder, [n.build() for n in networks], encoder.logit_terms)
