@@ -37,7 +37,7 @@ demo: $(VENV)/.pareja ## Study and report on 20 bundled pictures, then search 22
 	@echo "The same in a browser: $(VENV)/bin/pareja serve --index pareja-demo-index --open"
 
 test: install lint ## Run the linters and all tests, with coverage
-	$(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term
 
 lint: install ## Check style and types
 	$(VENV)/bin/ruff check

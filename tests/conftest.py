@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -141,3 +142,21 @@ def seal(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
         monkeypatch.setattr(sqlite3, "connect", refuse_without_immutable)
 
     return seal
+
+
+_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="40" viewBox="0 0 60 40"></svg>'
+
+
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures blank: arranging and drawing them takes most of the time of a report."""
+    from matplotlib.figure import Figure
+
+    blank = io.BytesIO()
+    Image.new("RGB", (60, 40), "white").save(blank, "PNG")
+
+    def save(_: Figure, stream: Any, **how: object) -> None:
+        stream.write(_SVG if how["format"] == "svg" else blank.getvalue())
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    monkeypatch.setattr(Figure, "draw_without_rendering", lambda _: None)

@@ -218,9 +218,9 @@ def test_results_are_saved_as_the_commands_write_them(
         found.save(tmp_path / "labels.txt")
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_the_front_door_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pareja.report.drawing.PNG_DPI", 30)
     bundled = pareja.load_dataset("pareja20")
     Path("a.jpg").write_bytes(bundled.records[0].source.read())
     picture = pareja.decode_image(bundled.records[1].source)

@@ -33,10 +33,15 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def pareja(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    blank_figures: None,
 ) -> Pareja:
-    """Run a command in this process, in an empty folder."""
+    """Run a command in this process, in an empty folder, with blank figures in its reports."""
     monkeypatch.chdir(tmp_path)
+    # The tests' own process ends by signals as before.
+    monkeypatch.setattr(cli, "clear_up_when_stopped", lambda: None)
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*arguments: str | Path) -> Run:

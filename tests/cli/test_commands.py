@@ -56,7 +56,6 @@ def test_the_demo_writes_its_reports(
 ) -> None:
     quick = partial(library.study, models=[colours], permutations=99, resamples=100)
     monkeypatch.setattr(library, "study", quick)
-    monkeypatch.setattr("pareja.report.drawing.PNG_DPI", 30)
     monkeypatch.setattr("pareja.encoders.load", lambda *_, **__: colours)
     run = pareja("demo")
     assert (run.status, run.err) == (0, "")

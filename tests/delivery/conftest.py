@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
@@ -22,22 +21,9 @@ if TYPE_CHECKING:
 COLOURS = ("red", "green", "blue", "yellow", "white", "black", "pink", "brown")
 
 
-_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="40" viewBox="0 0 60 40"></svg>'
-
-
 @pytest.fixture(autouse=True)
-def blank_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave figures blank: most of the time of these tests would go into pixels."""
-    from matplotlib.figure import Figure
-
-    blank = io.BytesIO()
-    Image.new("RGB", (60, 40), "white").save(blank, "PNG")
-
-    def save(_: Figure, stream: Any, **how: object) -> None:
-        stream.write(_SVG if how["format"] == "svg" else blank.getvalue())
-
-    monkeypatch.setattr(Figure, "savefig", save)
-    monkeypatch.setattr(Figure, "draw_without_rendering", lambda _: None)
+def _blank(blank_figures: None) -> None:
+    """Draw nothing in any of these tests."""
 
 
 @pytest.fixture(scope="session")

@@ -189,6 +189,7 @@ def test_markdown_shows_only_files_that_are_there(written: Mapping[str, Path]) -
         assert (path.parent / image).is_file()
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_folder_holds_the_numbers_beside_the_report(study: Study, tmp_path: Path) -> None:
     files = write_folder(study(["dual"]), tmp_path, langs=["es"])
     for name in ("informe.html", "informe.md", "informe.pdf", "study.json", "pairs.csv"):
@@ -211,6 +212,7 @@ def test_sections_follow_the_encoders(kinds: list[str], left_out: set[str], stud
     ]
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_only_what_was_asked_for_is_written(study: Study, tmp_path: Path) -> None:
     written = write_report(study(["dual", "other", "pair"]), tmp_path, lang="en", formats=["html"])
     assert {name for name in written if "/" not in name} == {"report.html"}
@@ -219,6 +221,7 @@ def test_only_what_was_asked_for_is_written(study: Study, tmp_path: Path) -> Non
     Page(written["report.html"].read_text("utf-8"))
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_a_dataset_without_categories_and_with_several_captions(
     study: Study, tmp_path: Path
 ) -> None:
@@ -259,6 +262,7 @@ def named_by_paths(result: StudyResult) -> StudyResult:
     )
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_encoders_may_be_named_by_long_paths(study: Study, tmp_path: Path) -> None:
     result = named_by_paths(study(["pair", "dual", "other"]))
     written = write_report(result, tmp_path, lang="es")
