@@ -33,6 +33,7 @@ LAYERS = (
     "addresses",
     "shortages",
     "files",
+    "checksums",
     "sqlite",
     "errors",
 )

@@ -13,14 +13,12 @@ import shutil
 import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import BufferedRandom
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from uuid import uuid4
 
+from pareja.checksums import MARKER, checksum_lines, contents, holds, read_marker, write_marker
 from pareja.errors import OutputError, some_of
-
-MARKER = ".pareja-output"
-"""Name of the list, in ``sha256sum`` format, of what `staged_directory` wrote into a folder."""
 
 DESKTOP_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What file browsers leave behind in folders that they show."""
@@ -147,10 +145,7 @@ def staged_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
             with _explained(out, staging):
                 yield staging
             with _explained(out):
-                (staging / MARKER).write_text(
-                    checksum_lines({name: _digest(staging / name) for name in _contents(staging)}),
-                    encoding="utf-8",
-                )
+                write_marker(staging)
                 _refuse_foreign_content(target, out, force)
                 _swap(staging, target)
         # Not before: a run that was killed in the middle of that may have left the only copy of
@@ -184,7 +179,7 @@ def add_to_directory(folder: Path | str, name: str, content: str) -> Path:
     """
     marker = Path(folder) / MARKER
     with _explained(folder):
-        digests = _read_marker(marker) | {name: hashlib.sha256(content.encode()).hexdigest()}
+        digests = read_marker(marker) | {name: hashlib.sha256(content.encode()).hexdigest()}
     # Before the file: a list with one name too many still lets the folder be replaced.
     atomic_write(marker, checksum_lines(digests), force=True)
     return atomic_write(Path(folder) / name, content, force=True)
@@ -219,12 +214,12 @@ def replace_own(
     target = Path(folder)
     marker = target / MARKER
     with _explained(folder):
-        written = _read_marker(marker) if marker.exists() else {}
+        written = read_marker(marker) if marker.exists() else {}
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         changed = {
             name
             for name, digest in digests.items()
-            if (target / name).exists() and not _holds(target / name, written.get(name, digest))
+            if (target / name).exists() and not holds(target / name, written.get(name, digest))
         }
         for name in digests:
             if name in changed and name not in keep:
@@ -239,20 +234,17 @@ def replace_own(
     return paths
 
 
-def checksum_lines(digests: Mapping[str, str]) -> str:
-    r"""Return checksums in the format that ``sha256sum --check`` reads, sorted by name.
+def open_regular(path: Path | str) -> BufferedReader:
+    """Open a file to read; what is none is refused, for a pipe would make its reader wait.
 
-    Parameters
-    ----------
-    digests
-        Hexadecimal SHA-256 of each file, by its name. Names hold no line breaks.
-
-    Examples
-    --------
-    >>> checksum_lines({"b.txt": "22", "a.txt": "11"})
-    '11  a.txt\n22  b.txt\n'
+    Raises
+    ------
+    OSError
+        If it is no regular file, or cannot be opened.
     """
-    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+    if Path(path).exists() and not Path(path).is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return Path(path).open("rb")
 
 
 def _staging_path(target: Path) -> Path:
@@ -329,7 +321,7 @@ def _refuse_foreign_content(target: Path, out: Path | str, force: bool) -> None:
             f"{out} is {'a mounted folder' if target.is_mount() else 'the current folder'}, which "
             f"cannot be replaced as a whole. Name a new folder inside it, as in {Path(out, 'out')}."
         )
-    found = [name for name in _contents(target) if Path(name).name not in DESKTOP_FILES]
+    found = [name for name in contents(target) if Path(name).name not in DESKTOP_FILES]
     if not found:
         return
     if not force:
@@ -342,45 +334,17 @@ def _refuse_foreign_content(target: Path, out: Path | str, force: bool) -> None:
             f"{out} was not written by pareja, so `force=True` does not replace it. "
             "Choose another folder."
         )
-    written = _read_marker(target / MARKER)
+    written = read_marker(target / MARKER)
     foreign = [
         name
         for name in found
-        if name != MARKER and (name not in written or not _holds(target / name, written[name]))
+        if name != MARKER and (name not in written or not holds(target / name, written[name]))
     ]
     if foreign:
         raise OutputError(
             f"{out} holds files that were added or edited since pareja wrote it: "
             f"{some_of(foreign)}. Move them away, or choose another folder."
         )
-
-
-def _contents(folder: Path) -> list[str]:
-    """Return the names, relative to the folder, of all that is in it but plain folders."""
-    names: list[str] = []
-    for parent, folders, files in os.walk(folder, followlinks=False, onerror=_raise):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        names += [Path(parent, name).relative_to(folder).as_posix() for name in files + links]
-    return sorted(names)
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def _holds(path: Path, digest: str) -> bool:
-    return path.is_file() and not path.is_symlink() and _digest(path) == digest
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _read_marker(marker: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file that the marker lists."""
-    lines = marker.read_text(encoding="utf-8", errors="replace").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -120,12 +121,30 @@ def _open(target: str) -> sqlite3.Connection:
         check_same_thread=False,
         uri=target.startswith("file:"),
     )
+    connection.create_function("row_sum", -1, row_sum, deterministic=True)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def row_sum(*values: object) -> int:
+    """Return the CRC-32 of a row's values; SQL knows it as a function of the same name.
+
+    SQLite keeps no checksums of its own: a bit that flips in a vector or a text goes unnoticed.
+
+    Examples
+    --------
+    >>> row_sum(1, "a", b"vector") == row_sum(1, "a", b"vectoR")
+    False
+    """
+    total = 0
+    for value in values:
+        whole = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
+        total = zlib.crc32(whole, total)
+    return total
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:

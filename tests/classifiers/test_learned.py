@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from safetensors.numpy import save
 from tests.classifiers.few_shot_points import LABELS, SPACE, points
 
 from pareja.classifiers.few_shot import METHODS, Method, learn
-from pareja.classifiers.learned import Cache, Classifier, load_classifier
+from pareja.classifiers.learned import Cache, Classifier, _checksum, load_classifier
 from pareja.errors import DatasetError, FingerprintMismatchError, OutputError
 
 
@@ -98,10 +100,40 @@ def described(path: Path) -> tuple[dict[str, object], dict[str, np.typing.NDArra
     return written, arrays
 
 
+def saved(arrays: dict[str, np.typing.NDArray[np.float32]], written: object) -> bytes:
+    """A file as somebody may write it who knows how, checksum included."""
+    text = json.dumps(written)
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return save(whole, {"pareja.classifier": text, "pareja.sha256": _checksum(text, whole)})
+
+
+@pytest.mark.parametrize("method", ["tip-adapter", "knn"])
+def test_any_flipped_bit_is_noticed(tmp_path: Path, method: str) -> None:
+    path = classifier(method).save(tmp_path / "pets.safetensors")
+    whole = path.read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(whole), 100).tolist():
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(DatasetError, match="Learn it anew"):
+            load_classifier(path)
+
+
+def test_a_pipe_in_its_place_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DatasetError, match="it is no regular file"):
+        load_classifier(tmp_path / "pipe")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"labels": ["cat", "dog"]}, "labels"),
+        ({"labels": 7}, "not iterable"),
+        ({"n_examples": math.inf}, "infinity"),
+        ({"rule": {"kind": "cache", "alpha": None, "beta": 1.0}}, "NoneType"),
+        ({"rule": []}, "mapping"),
+        ({"settings": 5}, "iterable"),
         ({"labels": ["cat", "CAT", "a", "b"]}, "twice"),
         ({"format": 2}, "another version"),
         ({"rule": {"kind": "cache", "alpha": 1.0}}, "beta"),
@@ -114,7 +146,7 @@ def test_a_file_that_was_tampered_with_is_one_line(
 ) -> None:
     path = classifier().save(tmp_path / "pets.safetensors")
     written, arrays = described(path)
-    path.write_bytes(save(arrays, {"pareja.classifier": json.dumps({**written, **change})}))
+    path.write_bytes(saved(arrays, {**written, **change}))
     with pytest.raises(DatasetError, match="Learn it anew") as refused:
         load_classifier(path)
     assert says in str(refused.value)
@@ -124,7 +156,6 @@ def test_a_file_that_was_tampered_with_is_one_line(
 def test_arrays_that_do_not_fit_are_noticed(tmp_path: Path) -> None:
     path = classifier().save(tmp_path / "pets.safetensors")
     written, arrays = described(path)
-    header = {"pareja.classifier": json.dumps(written)}
     for broken in (
         {**arrays, "values": arrays["values"][:5]},
         {**arrays, "words": arrays["words"][:, :3]},
@@ -133,8 +164,7 @@ def test_arrays_that_do_not_fit_are_noticed(tmp_path: Path) -> None:
         {"words": arrays["words"]},
         {**arrays, "extra": arrays["keys"]},
     ):
-        contiguous = {name: np.ascontiguousarray(array) for name, array in broken.items()}
-        path.write_bytes(save(contiguous, header))
+        path.write_bytes(saved(broken, written))
         with pytest.raises(DatasetError, match="Learn it anew"):
             load_classifier(path)
 

@@ -8,11 +8,11 @@ from unicodedata import normalize
 
 import pytest
 
+from pareja.checksums import MARKER
 from pareja.datasets import Dataset, Record, load_dataset
 from pareja.datasets.bundled import BUNDLED, bundled_path
 from pareja.datasets.formats.folders import FolderTree, relative_name
 from pareja.errors import DatasetError, ImageError, MetadataError
-from pareja.files import MARKER
 
 Tree = Callable[[Mapping[str, str | bytes]], Path]
 

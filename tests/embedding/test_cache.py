@@ -216,6 +216,19 @@ def test_a_full_disk_is_named_and_the_cache_goes_on_working(path: Path) -> None:
         assert len(cache) == 1
 
 
+def test_a_vector_that_was_damaged_is_computed_again(path: Path) -> None:
+    with EmbeddingCache(path) as cache:
+        cache.store(SPACE, {"aa": VECTOR, "bb": VECTOR, "cc": VECTOR})
+        for change in (
+            "vector = x'3d0ad73e000080bf' WHERE digest = 'aa'",
+            "digest = 'bc' WHERE digest = 'bb'",
+        ):
+            cache._database.execute(f"UPDATE embedding SET {change}")  # noqa: S608
+        assert list(cache.find(SPACE, ["aa", "bb", "bc", "cc"])) == ["cc"]
+        cache.store(SPACE, {"aa": VECTOR, "bc": VECTOR})
+        assert sorted(cache.find(SPACE, ["aa", "bc"])) == ["aa", "bc"]
+
+
 def test_a_file_that_is_no_database(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("something else " * 100)
@@ -246,7 +259,7 @@ def test_the_database_of_another_program_is_left_alone(path: Path) -> None:
 def test_a_cache_of_a_newer_version(path: Path) -> None:
     EmbeddingCache(path).close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 2")
+    database.execute("PRAGMA user_version = 3")
     database.close()
     with pytest.raises(OutputError, match="no embedding cache of this version"):
         EmbeddingCache(path)

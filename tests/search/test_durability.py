@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from PIL import Image
 
 from pareja.errors import CollectionError, ReadOnlyError
 from pareja.search import Collection, Query
-from pareja.search.database import FILE_NAME, SCHEMA
+from pareja.search.database import _SUMMED, FILE_NAME, SCHEMA
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -114,6 +115,7 @@ def make_older(place: Path) -> None:
         "ALTER TABLE space DROP COLUMN origin",
         "ALTER TABLE space DROP COLUMN described",
         "ALTER TABLE file DROP COLUMN split",
+        *(f"ALTER TABLE {table} DROP COLUMN checksum" for table in _SUMMED),
         "PRAGMA user_version = 1",
     ):
         in_sql(place, statement)
@@ -166,6 +168,85 @@ def test_damage_in_the_middle_is_found(place: Path) -> None:
         report = collection.verify(repair=True)
     assert not report.ok
     assert not report.repaired
+
+
+def flip(place: Path, table: str, column: str, row: int) -> None:
+    """Flip the lowest bit of the last byte of a cell, as SQLite notices nothing of."""
+    with closing(sqlite3.connect(place / FILE_NAME)) as database:
+        key = "rowid" if table in ("vector", "picture", "file") else "query"
+        where = f"WHERE {key} = (SELECT {key} FROM {table} ORDER BY {key} LIMIT 1 OFFSET {row})"  # noqa: S608
+        (cell,) = database.execute(f"SELECT {column} FROM {table} {where}").fetchone()  # noqa: S608
+        if isinstance(cell, int):
+            changed: object = cell ^ 1
+        elif isinstance(cell, bytes):
+            changed = cell[:-1] + bytes([cell[-1] ^ 1])
+        else:
+            changed = cell[:-1] + chr(ord(cell[-1]) ^ 1)
+        database.execute(f"UPDATE {table} SET {column} = ? {where}", (changed,))  # noqa: S608
+        database.commit()
+
+
+@pytest.mark.parametrize("column", ["vector", "category", "picture"])
+def test_a_damaged_vector_is_no_answer_and_is_made_again(
+    tmp_path: Path, colours: ColourEncoder, colour_folder: Path, column: str
+) -> None:
+    with Collection.open(tmp_path / "index", create=True) as collection:
+        collection.index([colour_folder], colours)
+        flip(tmp_path / "index", "vector", column, 7)
+        with pytest.raises(CollectionError, match=r"is damaged: the vector of picture [89] is not"):
+            collection.search(Query(text="red"), colours)
+        report = collection.verify(repair=True)
+        assert any("1 vectors are damaged, of the pictures" in each for each in report.problems)
+        assert report.repaired
+        collection.index([colour_folder], colours)
+        assert collection.verify().ok
+        assert len(collection.search(Query(text="red"), colours, k=50).hits) == 8
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "problem"),
+    [
+        ("picture", "caption", "what is known of 1 pictures is damaged: the numbers"),
+        ("picture", "digest", "what is known of 1 pictures is damaged: the numbers"),
+        ("file", "caption", "what is known of 1 files is damaged: "),
+        ("file", "name", "what is known of 1 files is damaged: "),
+    ],
+)
+def test_a_damaged_row_is_found_and_made_again(
+    tmp_path: Path,
+    colours: ColourEncoder,
+    colour_folder: Path,
+    table: str,
+    column: str,
+    problem: str,
+) -> None:
+    with Collection.open(tmp_path / "index", create=True) as collection:
+        collection.index([colour_folder], colours)
+        before = [replace(each, id=0) for each in collection.pictures()]
+        flip(tmp_path / "index", table, column, 3)
+        assert problem in collection.verify(repair=True).problems[0]
+        collection.index([colour_folder], colours)
+        assert collection.verify().ok
+        after = [replace(each, id=0) for each in collection.pictures()]
+        assert sorted(after, key=str) == sorted(before, key=str)
+
+
+def test_damaged_judgements_are_named(
+    tmp_path: Path, colours: ColourEncoder, colour_folder: Path
+) -> None:
+    place = tmp_path / "index"
+    with Collection.open(place, create=True) as collection:
+        collection.index([colour_folder], colours)
+        collection.create_query_set("mine", ["a wall", "a door"])
+        collection.judge("a wall", collection.pictures()[0].id, True)
+        assert collection.verify().ok
+        flip(place, "judgement", "relevant", 0)
+        flip(place, "query_set", "query", 0)
+        judged, queries = collection.verify(repair=True).problems
+        assert judged == "judgements of 1 queries are damaged: a wall; judge them again"
+        assert queries == "queries of 1 query sets are damaged: mine; make them anew"
+        collection.judge("a wall", collection.pictures()[0].id, True)
+        assert len(collection.verify().problems) == 1
 
 
 def test_texts_that_are_no_texts_are_damage(
@@ -272,7 +353,7 @@ def test_what_somebody_else_may_write_is_seen(place: Path, seal: Callable[[Path]
     with Collection.open(place) as collection:
         assert collection.judgements("red") == {}
         owner = connect(place / FILE_NAME, isolation_level=None)
-        owner.execute("INSERT INTO judgement SELECT 'red', digest, 1 FROM picture WHERE id = 1")
+        owner.execute("INSERT INTO judgement SELECT 'red', digest, 1, 0 FROM picture WHERE id = 1")
         owner.close()
         assert collection.judgements("red") == {1: True}
 

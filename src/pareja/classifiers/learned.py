@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -18,12 +19,14 @@ from pareja.classifiers.predictor import Predictor
 from pareja.classifiers.prompts import checked_labels
 from pareja.encoders import AnyEncoder
 from pareja.encoders.protocols import Embeddings, Fingerprint
-from pareja.errors import DatasetError, FingerprintMismatchError, LabelError
-from pareja.files import atomic_write
+from pareja.errors import DatasetError, FingerprintMismatchError, MachineError
+from pareja.files import atomic_write, open_regular
+from pareja.shortages import naming_shortages
 
 Weights = NDArray[np.float32]
 
 _KEY = "pareja.classifier"
+_CHECKSUM = "pareja.sha256"
 # Wu et al. (2018), section 3.4, and DINO after them.
 _TEMPERATURE = 0.07
 _NO_VOTES = 1e-6
@@ -279,7 +282,16 @@ def serialise(classifier: Classifier) -> bytes:
     }
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     text = json.dumps(described, ensure_ascii=False, allow_nan=False)
-    return save(contiguous, {_KEY: text})
+    return save(contiguous, {_KEY: text, _CHECKSUM: _checksum(text, contiguous)})
+
+
+def _checksum(described: str, arrays: Mapping[str, Weights]) -> str:
+    """Return the SHA-256 of all that a classifier's file says."""
+    digest = hashlib.sha256(described.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def load_classifier(path: Path | str, fingerprint: Fingerprint | None = None) -> Classifier:
@@ -295,22 +307,27 @@ def load_classifier(path: Path | str, fingerprint: Fingerprint | None = None) ->
     Raises
     ------
     DatasetError
-        If it cannot be read, or is no such file.
+        If it cannot be read, is no such file, or is damaged.
     FingerprintMismatchError
         If it reads another space.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
-        with Path(path).open("rb"):
-            pass
-        with safe_open(str(path), framework="numpy") as stored:
-            described = json.loads((stored.metadata() or {})[_KEY])
-            arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  no dict
-        classifier = _assembled(described, arrays)
+        with naming_shortages(path):
+            with open_regular(path):
+                pass
+            with safe_open(str(path), framework="numpy") as stored:
+                metadata = stored.metadata() or {}
+                arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            if metadata.get(_CHECKSUM) != _checksum(metadata[_KEY], arrays):
+                raise ValueError("it is damaged: its checksum is not that of its content")
+            classifier = _assembled(json.loads(metadata[_KEY]), arrays)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (SafetensorError, LabelError, ValueError, LookupError, TypeError) as error:
+    except MachineError:
+        raise
+    except Exception as error:  # whoever made the file may have written anything into it
         raise DatasetError(
             f"{path} holds no classifier that pareja saved: {error}. Learn it anew."
         ) from error

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from pareja.checksums import checksum_lines
 from pareja.datasets.formats.folders import is_picture
 from pareja.datasets.formats.rows import COLUMNS, canonical_columns
 from pareja.datasets.records import Dataset, Record
 from pareja.datasets.signatures import HEAD_BYTES, picture_format
 from pareja.errors import DatasetError
-from pareja.files import checksum_lines, staged_file
+from pareja.files import staged_file
 
 if TYPE_CHECKING:
     from pareja.datasets.checks import CheckReport

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import OutputError
-from pareja.sqlite import Schema, connect, explained, in_parts, transaction
+from pareja.sqlite import Schema, connect, explained, in_parts, row_sum, transaction
 
 Vector = NDArray[np.float32]
 """One embedding, ``(dim,)``."""
@@ -39,6 +39,12 @@ _SCHEMA = Schema(
         CREATE TABLE file (
             path BLOB PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL,
             changed INTEGER NOT NULL, inode TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+        """,
+        """
+        DROP TABLE embedding;
+        CREATE TABLE embedding (
+            fingerprint TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL,
+            checksum INTEGER NOT NULL, PRIMARY KEY (fingerprint, digest));
         """,
     ),
 )
@@ -195,17 +201,22 @@ class EmbeddingCache:
         Returns
         -------
         dict
-            The embeddings that are there, each ``(dim,)`` and read-only.
+            The embeddings that are there, each ``(dim,)`` and read-only. One that is damaged is as
+            good as none: it is computed and stored anew.
         """
         found: dict[str, Vector] = {}
         with self._lock, self._explained():
             for some, marks in in_parts(digests):
                 rows = self._database.execute(
-                    "SELECT digest, vector FROM embedding "  # noqa: S608  only marks go in
+                    "SELECT digest, vector, checksum FROM embedding "  # noqa: S608  only marks go in
                     f"WHERE fingerprint = ? AND digest IN ({marks})",
                     (fingerprint.digest, *some),
                 )
-                found.update((digest, np.frombuffer(blob, "<f4")) for digest, blob in rows)
+                found.update(
+                    (digest, np.frombuffer(blob, "<f4"))
+                    for digest, blob, checksum in rows
+                    if row_sum(fingerprint.digest, digest, blob) == checksum
+                )
         return found
 
     def store(
@@ -230,15 +241,16 @@ class EmbeddingCache:
         OutputError
             If they cannot be written.
         """
-        vectors = [
+        rows = [
             (fingerprint.digest, digest, np.ascontiguousarray(vector, "<f4").tobytes())
             for digest, vector in embeddings.items()
         ]
+        vectors = [(*row, row_sum(*row)) for row in rows]
         seen = [(*_row(stamp), digest) for stamp, digest in files if stamp.settled]
         if not vectors and not seen:
             return
         with self._lock, self._explained(), transaction(self._database):
-            self._database.executemany("INSERT OR IGNORE INTO embedding VALUES (?,?,?)", vectors)
+            self._database.executemany("INSERT OR REPLACE INTO embedding VALUES (?,?,?,?)", vectors)
             self._database.executemany("INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?)", seen)
 
     def _explained(self) -> AbstractContextManager[None]:

@@ -150,7 +150,7 @@ def _write_parquet(
         metadata={_KEY: space_to_json(fingerprint)},
     )
     with pyarrow.parquet.ParquetWriter(
-        stream, schema, compression="none", use_dictionary=False
+        stream, schema, compression="none", use_dictionary=False, write_page_checksum=True
     ) as writer:
         for group in chain([first], groups):
             vectors = pyarrow.FixedSizeListArray.from_arrays(group.embeddings.ravel(), dim)
@@ -173,7 +173,7 @@ def _read_parquet(path: Path) -> Stored:
     _pyarrow("to read Parquet files")
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(path)
+    table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
     written = (table.schema.metadata or {})[_KEY.encode()]
     vectors = table["embedding"].combine_chunks()
     dim = vectors.type.list_size

@@ -271,6 +271,7 @@ class Catalogue(Spaces):
                     *found.told,
                 ),
             )
+            self._database.seal("file", "path = ?", (found.key,))
 
     def forget_files(self, paths: Iterable[bytes]) -> None:
         """Forget files; pictures without a file stay until `forget_pictures`."""
@@ -284,6 +285,26 @@ class Catalogue(Spaces):
                 "SELECT path FROM file WHERE picture = ? AND NOT member", (picture,)
             ).fetchall()
         return [path for (path,) in rows if _is_gone(path)]
+
+    def look_again(self, files: Sequence[bytes]) -> None:
+        """Have the next indexing read files again, whatever their stamps say."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "UPDATE file SET size = NULL, modified = NULL, changed = NULL, inode = NULL "
+                "WHERE path = ?",
+                [(path,) for path in files],
+            )
+
+    def files_of(self, pictures: Iterable[int]) -> list[bytes]:
+        """Return the files of pictures."""
+        with self._database.read() as connection:
+            return [
+                path
+                for picture in pictures
+                for (path,) in connection.execute(
+                    "SELECT path FROM file WHERE picture = ?", (picture,)
+                )
+            ]
 
     def orphans(self, pictures: Sequence[int] | None = None) -> list[int]:
         """Return pictures without a file, among some or among all."""
@@ -323,6 +344,7 @@ class Catalogue(Spaces):
                     "WHERE picture = ?1 ORDER BY id LIMIT 1) WHERE id = ?1",
                     (picture_id,),
                 )
+                self._database.seal("picture", "id = ?", (picture_id,))
                 after = self._category(connection, picture_id)
                 if after != before:
                     changed[picture_id] = after

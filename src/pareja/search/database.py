@@ -6,16 +6,32 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pareja.errors import CollectionError, ReadOnlyError
 from pareja.sqlite import Schema, connect, connect_to_read, explained, log_of, transaction
 
 FILE_NAME = "collection.sqlite3"
 """Name of the database in the collection's folder."""
+
+_METADATA = "caption, category, caption_es, label, author, license, source_url"
+_SUMMED = {
+    "vector": "space, picture, category, vector",
+    "picture": f"digest, width, height, {_METADATA}",
+    "file": f"path, picture, location, split, name, member, {_METADATA}",
+    "judgement": "query, digest, relevant",
+    "query_set": "name, position, query",
+}
+"""The columns, by table, that a row's checksum is of."""
+
+
+def _sealing(table: str) -> str:
+    """Return the statement that gives rows their checksums; a condition may follow."""
+    return f"UPDATE {table} SET checksum = row_sum({_SUMMED[table]})"  # noqa: S608  constants
+
 
 _MIGRATIONS = (
     """
@@ -71,6 +87,9 @@ _MIGRATIONS = (
     ALTER TABLE space ADD COLUMN described TEXT;
     """,
     "ALTER TABLE file ADD COLUMN split TEXT;",
+    "".join(
+        f"ALTER TABLE {table} ADD COLUMN checksum INTEGER; {_sealing(table)};" for table in _SUMMED
+    ),
 )
 
 SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"
@@ -273,6 +292,20 @@ class Database:
                     rows,
                 )
             connection.execute("DELETE FROM setting WHERE name = 'store'")
+
+    def seal(self, table: str, where: str, values: Sequence[object]) -> None:
+        """Give rows that were written their checksums, in the same `write`."""
+        with self.write() as connection:
+            connection.execute(f"{_sealing(table)} WHERE {where}", values)
+
+    def damaged(self, table: str, key: str) -> list[Any]:
+        """Return a column of the rows that are not what was written."""
+        with self.read() as connection:
+            rows = connection.execute(
+                f"SELECT DISTINCT {key} FROM {table} "  # noqa: S608  constants
+                f"WHERE checksum IS NOT row_sum({_SUMMED[table]}) ORDER BY 1"
+            )
+            return [value for (value,) in rows]
 
     def integrity(self) -> list[str]:
         """Return what SQLite finds wrong with the file; nothing when it is sound."""

@@ -184,9 +184,10 @@ class Judgements:
                     f"there is a query set {name!r} already. Choose another name."
                 )
             connection.executemany(
-                "INSERT INTO query_set VALUES (?, ?, ?)",
+                "INSERT INTO query_set (name, position, query) VALUES (?, ?, ?)",
                 [(name, position, text) for position, text in enumerate(texts)],
             )
+            self._database.seal("query_set", "name = ?", (name,))
 
     def query_sets(self) -> tuple[str, ...]:
         """Return the names of the query sets, sorted."""
@@ -218,9 +219,10 @@ class Judgements:
                 )
             else:
                 connection.execute(
-                    "INSERT OR REPLACE INTO judgement VALUES (?, ?, ?)",
+                    "INSERT OR REPLACE INTO judgement (query, digest, relevant) VALUES (?, ?, ?)",
                     (text, picture.digest, relevant),
                 )
+                self._database.seal("judgement", "query = ? AND digest = ?", (text, picture.digest))
 
     def about(self, query: str) -> dict[int, bool]:
         """Return the judgements about a query, by id of the pictures that are there."""
@@ -249,13 +251,15 @@ class Judgements:
             if name not in self.query_sets():
                 self.create_query_set(name, list(texts))
             connection.executemany(
-                "INSERT OR IGNORE INTO judgement VALUES (?, ?, 1)",
+                "INSERT OR IGNORE INTO judgement (query, digest, relevant) VALUES (?, ?, 1)",
                 [
                     (text, digest)
                     for text, query in texts.items()
                     for _, digest in _right_answers(connection, query)
                 ],
             )
+            # Only what is new: a sum that does not fit stays as it is, and is found.
+            self._database.seal("judgement", "checksum IS NULL", ())
 
     def answerable(self, queries: Sequence[BundledQuery]) -> bool:
         """Return whether each of some queries has a right answer here."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+from pareja.datasets.formats.folders import printable
+from pareja.errors import some_of
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import VerifyReport
 from pareja.search.database import Database
@@ -14,12 +18,15 @@ def verify(
 ) -> VerifyReport:
     """Check everything; with `repair`, put right what can be.
 
-    What is derived is thrown away and rebuilt, and rows that lead nowhere are removed. A damaged
-    database is reported and left as it is: nobody knows what is missing from it.
+    What is derived is thrown away and rebuilt, and rows that lead nowhere are removed. So are
+    damaged rows of pictures and vectors, which indexing makes again; damaged judgements and
+    queries, which nothing can make again, are named and stay. A database that SQLite cannot read is
+    reported and left as it is: nobody knows what is missing from it.
     """
     problems = database.integrity()
     if problems:
         return VerifyReport(tuple(problems), False, 0, 0)
+    problems += _damaged_rows(database, catalogue, stores, repair=repair)
     lost = catalogue.orphans()
     if lost:
         problems.append(f"{len(lost)} pictures have no file")
@@ -31,15 +38,46 @@ def verify(
     vectors = 0
     for space in catalogue.spaces():
         store = stores(space)
+        problems += store.problems(repair=repair)
         embedded = set(store.ids())
         stray = sorted(embedded - pictures)
         if stray:
             problems.append(f"{len(stray)} vectors of {space.model} have no picture")
             if repair:
                 store.remove(stray)
-        problems += store.problems(repair=repair)
         seen |= embedded
         vectors += store.count()
     if unseen := pictures - seen:
         problems.append(f"{len(unseen)} pictures have no vector; index their folders again")
     return VerifyReport(tuple(problems), repair, len(pictures), vectors)
+
+
+def _damaged_rows(
+    database: Database, catalogue: Catalogue, stores: Stores, *, repair: bool
+) -> list[str]:
+    """Name the rows that are not what was written; with `repair`, have them made again."""
+    problems = []
+    files = database.damaged("file", "path")
+    if files:
+        shown = some_of(printable(os.fsdecode(path)) for path in files)
+        problems.append(
+            f"what is known of {len(files)} files is damaged: {shown}; index them again"
+        )
+    pictures = database.damaged("picture", "id")
+    if pictures:
+        problems.append(
+            f"what is known of {len(pictures)} pictures is damaged: the numbers "
+            f"{some_of(map(str, pictures))}; index their folders again"
+        )
+    for table, key, what in (
+        ("judgement", "query", "judgements of {} queries are damaged: {}; judge them again"),
+        ("query_set", "name", "queries of {} query sets are damaged: {}; make them anew"),
+    ):
+        if names := database.damaged(table, key):
+            problems.append(what.format(len(names), some_of(names)))
+    if repair and (files or pictures):
+        with database.write():
+            catalogue.look_again(files)
+            catalogue.forget_files(catalogue.files_of(pictures))
+            remove_pictures(catalogue, stores, pictures)
+    return problems

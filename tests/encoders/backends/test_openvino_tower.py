@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from pareja.checksums import MARKER
 from pareja.encoders.backends.network import Network
 from pareja.encoders.backends.openvino_tower import OpenVinoTower
 from pareja.encoders.backends.torch_tower import TorchTower
@@ -210,12 +211,18 @@ def test_a_cache_that_cannot_be_written_costs_the_conversion_only(cache: Path) -
     np.testing.assert_allclose(tower(pixels=pixels(2)), expected, atol=1e-5)
 
 
-def test_a_damaged_conversion_is_named(cache: Path) -> None:
-    OpenVinoTower(image_network(), "float32")
-    (written,) = cache.rglob("network.bin")
-    written.write_bytes(b"")
-    with pytest.raises(EncoderError, match=rf"Delete {written.parent} to convert it anew"):
+@pytest.mark.parametrize("name", ["network.bin", "network.xml", MARKER])
+def test_a_damaged_conversion_is_made_again(cache: Path, name: str) -> None:
+    expected = OpenVinoTower(image_network(), "float32")(pixels=pixels(2))
+    (written,) = cache.rglob(name)
+    damaged = bytearray(written.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    written.write_bytes(damaged)
+    with pytest.raises(AssertionError, match="built again"):
         OpenVinoTower(image_network(never), "float32")
+    again = OpenVinoTower(image_network(), "float32")(pixels=pixels(2))
+    np.testing.assert_array_equal(again, expected)
+    OpenVinoTower(image_network(never), "float32")
     assert not list(cache.rglob("*.part"))
 
 

@@ -13,11 +13,11 @@ from typing import Protocol
 from unicodedata import normalize
 
 from pareja.addresses import leads_out
+from pareja.checksums import MARKER
 from pareja.datasets.formats.places import without_by_products
 from pareja.datasets.images import MAX_FILE_BYTES, read_file
 from pareja.datasets.records import Source
 from pareja.errors import DatasetError, ImageError
-from pareja.files import MARKER
 
 PICTURE_SUFFIXES = frozenset(
     {

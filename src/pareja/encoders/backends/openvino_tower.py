@@ -7,7 +7,7 @@ import shutil
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 from platformdirs import user_cache_path
 
+from pareja.checksums import write_marker, wrong_files
 from pareja.encoders.backends.network import Device, Network, Precision
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.errors import EncoderError
+from pareja.shortages import naming_shortages
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +58,7 @@ class OpenVinoTower:
         core = openvino.Core()
         path = _converted_path(network, precision)
         try:
-            model = core.read_model(path) if path.exists() else _convert(network, path, precision)
+            model = core.read_model(path) if _is_whole(path) else _convert(network, path, precision)
             compiled = core.compile_model(model, "CPU", settings(precision))
         except RuntimeError as error:
             raise EncoderError(
@@ -94,6 +96,28 @@ def _converted_path(network: Network, precision: Precision) -> Path:
     weights = "f16" if precision == "bfloat16" else "f32"
     folder: Path = user_cache_path("pareja") / "openvino" / version / f"{network.key}-{weights}"
     return folder / "network.xml"
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a converted network is there, and as it was written; a damaged one is removed.
+
+    A bit that flips in its weights would give other vectors under the same fingerprint.
+    """
+    folder = path.parent
+    if not folder.exists():
+        return False
+    try:
+        with naming_shortages(folder):
+            if not wrong_files(folder):
+                return True
+    except OSError:
+        pass  # an older version wrote no list
+    # Renamed first: another process may have opened it, or be about to.
+    aside = folder.with_name(f"{uuid4().hex}.part")
+    with suppress(OSError):
+        folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+    return False
 
 
 def _convert(network: Network, path: Path, precision: Precision) -> openvino.Model:
@@ -218,6 +242,7 @@ def _kept(
         openvino.save_model(model, written, compress_to_fp16=may_halve is not None)
         if may_halve is not None and not may_halve(openvino.Core().read_model(written)):
             openvino.save_model(model, written, compress_to_fp16=False)
+        write_marker(staging)
         try:
             staging.rename(folder)
         except OSError:

@@ -6,7 +6,6 @@ Hierarchical Navigable Small World graphs", as the library ``usearch`` has it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -117,12 +116,6 @@ def _tuned(path: Path, queries: Bytes) -> Walk:
         if missed <= (1 - _FOUND) * NEIGHBOURS * len(alike):
             break
     return Walk(beam, usual)
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a whole file, hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def identity(path: Path) -> str:

@@ -8,23 +8,27 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.checksums import file_digest
 from pareja.encoders.protocols import Embeddings
+from pareja.errors import CollectionError, some_of
 from pareja.search.database import FILE_NAME, Database
 from pareja.search.vectors.exact import Half, Keys, Scan
-from pareja.search.vectors.graph import GRAPH_FROM, build, file_digest, identity
+from pareja.search.vectors.graph import GRAPH_FROM, build, identity
 from pareja.search.vectors.protocol import checked_rows
 from pareja.search.vectors.walking import READ_AHEAD, Graph, Walk
-from pareja.sqlite import in_parts
+from pareja.sqlite import in_parts, row_sum
 
 GraphRow = tuple[str, str, str, int, int, int, float]
 """Name, SHA-256 and stamp of a graph's file, the last row that it knows, how many it holds, and how
 to walk in it."""
 
 _BATCH = 8192
+_ROW = "picture, vector, category, checksum"
 # For more neighbours than this all vectors are compared: a walk for them sees much of the graph,
 # and may miss a vector that lies apart.
 _GRAPH_UP_TO = 500
@@ -75,11 +79,14 @@ class SqliteVectors:
         rows = checked_rows(vectors, len(ids), self._dim).astype("<f2")
         with self._database.write() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO vector (space, picture, category, vector) "
-                "VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO vector (space, picture, category, vector, checksum) "
+                "VALUES (?, ?, ?, ?, ?)",
                 [
-                    (self._space, picture_id, payload.get("category"), row.tobytes())
+                    (*written, row_sum(*written))
                     for picture_id, row, payload in zip(ids, rows, payloads, strict=True)
+                    for written in [
+                        (self._space, picture_id, payload.get("category"), row.tobytes())
+                    ]
                 ],
             )
 
@@ -94,7 +101,15 @@ class SqliteVectors:
     def known(self, ids: Sequence[int]) -> set[int]:
         """Return which of the ids have a vector."""
         with self._database.read() as connection:
-            return {picture_id for picture_id, _ in self._rows_of(connection, ids)}
+            return {
+                picture_id
+                for some, marks in in_parts(ids)
+                for (picture_id,) in connection.execute(
+                    "SELECT picture FROM vector "  # noqa: S608  only marks go in
+                    f"WHERE space = ? AND picture IN ({marks})",
+                    (self._space, *some),
+                )
+            }
 
     def get(self, ids: Sequence[int]) -> Embeddings:
         """Return the vectors of `ids`, ``(n, dim)``; KeyError for one that is not there."""
@@ -217,6 +232,20 @@ class SqliteVectors:
         found = []
         with self._database.read() as connection:
             row = self._graph_row(connection)
+            damaged = [
+                picture
+                for picture, *rest in connection.execute(
+                    f"SELECT {_ROW} FROM vector WHERE space = ?",  # noqa: S608  constant
+                    (self._space,),
+                )
+                if not self._is_whole(picture, *rest)
+            ]
+        if damaged:
+            found.append(
+                f"{len(damaged)} vectors are damaged, of the pictures {some_of(map(str, damaged))}"
+            )
+        if damaged and repair:
+            self.remove(damaged)
         if row is not None:
             path = self._database.folder / row[0]
             if not path.is_file():
@@ -243,9 +272,11 @@ class SqliteVectors:
         self, connection: sqlite3.Connection, ids: Sequence[int]
     ) -> Iterator[tuple[int, bytes]]:
         for some, marks in in_parts(ids):
-            yield from connection.execute(
-                f"SELECT picture, vector FROM vector WHERE space = ? AND picture IN ({marks})",  # noqa: S608  only marks go in
-                (self._space, *some),
+            yield from self._checked(
+                connection.execute(
+                    f"SELECT {_ROW} FROM vector WHERE space = ? AND picture IN ({marks})",  # noqa: S608
+                    (self._space, *some),
+                )
             )
 
     def _scored(
@@ -255,9 +286,8 @@ class SqliteVectors:
         found = [
             row
             for some, marks in in_parts(keys.tolist())
-            for row in connection.execute(
-                f"SELECT picture, vector FROM vector WHERE seq IN ({marks})",  # noqa: S608  only question marks
-                some,
+            for row in self._checked(
+                connection.execute(f"SELECT {_ROW} FROM vector WHERE seq IN ({marks})", some)  # noqa: S608
             )
         ]
         rows = _matrix([blob for _, blob in found], self._dim).astype(np.float64)
@@ -290,9 +320,26 @@ class SqliteVectors:
         self, connection: sqlite3.Connection, category: str | None, last: int
     ) -> Iterator[tuple[list[int], list[bytes]]]:
         where, values = self._where(category, last)
-        rows = connection.execute(f"SELECT seq, vector {where} ORDER BY seq", values)
+        rows = connection.execute(f"SELECT seq, {_ROW} {where} ORDER BY seq", values)
         while batch := rows.fetchmany(_BATCH):
-            yield [key for key, _ in batch], [blob for _, blob in batch]
+            checked = self._checked(row for _, *row in batch)
+            yield [key for key, *_ in batch], [blob for _, blob in checked]
+
+    def _checked(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, bytes]]:
+        """Yield picture and vector of rows of `_ROW`, if all are what was written."""
+        for row in rows:
+            if not self._is_whole(*row):
+                raise CollectionError(
+                    f"the collection in {self._database.folder} is damaged: the vector of picture "
+                    f"{row[0]} is not what was written. Let the collection verify and repair "
+                    "itself, and index the pictures again."
+                )
+            yield row[0], row[1]
+
+    def _is_whole(
+        self, picture: int, vector: bytes, category: str | None, checksum: int | None
+    ) -> bool:
+        return row_sum(self._space, picture, category, vector) == checksum
 
     def _where(self, category: str | None, last: int) -> tuple[str, tuple[object, ...]]:
         if category is None:
