@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pareja.checksums import MARKER
 from pareja.errors import OutputError
 from pareja.files import (
-    MARKER,
     _staging_path,
     add_to_directory,
     atomic_write,

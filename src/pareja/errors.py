@@ -15,6 +15,7 @@
     ├── AnalysisError            arrays that a measure cannot be computed from
     ├── CollectionError          a collection cannot be opened, searched or written
     │   ├── NoSuchPictureError       a collection has no picture with that number
+    │   ├── CollectionFaultError     its files are gone, damaged, locked, or their disk is full
     │   └── ReadOnlyError            a collection was to be written where it can only be read
     ├── OutputError              a result cannot be written where it was asked for
     ├── MachineError             memory, open files or a disk fail; the file may be sound
@@ -170,6 +171,10 @@ class NoSuchPictureError(CollectionError):
 
     def __reduce__(self) -> tuple[type[NoSuchPictureError], tuple[int, str]]:
         return type(self), (self.picture_id, self.folder)
+
+
+class CollectionFaultError(CollectionError):
+    """The files of a collection are gone or replaced, damaged or locked, or their disk is full."""
 
 
 class ReadOnlyError(CollectionError):

@@ -88,18 +88,47 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRa
 
     with _explained(path):
         refuse_occupied()
-        staging = _staging_path(target)
+    with scratch_file(path) as stream:
+        staging = Path(stream.name)
+        with _explained(path, staging):
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+            stream.close()
+        with _explained(path):
+            refuse_occupied()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staging.replace(target)
+
+
+@contextmanager
+def scratch_file(path: Path | str) -> Iterator[BufferedRandom]:
+    """Open a hidden file beside a path that is gone when the block ends, unless it was renamed.
+
+    What runs to the same path left that were killed is deleted.
+
+    Parameters
+    ----------
+    path
+        A path on the file system that the file is to be on.
+
+    Yields
+    ------
+    io.BufferedRandom
+        The stream to write to; its ``name`` is the file's.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    with _explained(path):
+        staging = _staging_path(Path(path).resolve())
         _remove_abandoned(staging)
     try:
         with _explained(path, staging), staging.open("x+b") as stream:
             _lock(stream)
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        with _explained(path):
-            refuse_occupied()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staging.replace(target)
     finally:
         with suppress(OSError):
             staging.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import math
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def saved(arrays: dict[str, np.typing.NDArray[np.float32]], written: object) -> 
 
 
 @pytest.mark.parametrize("method", ["tip-adapter", "knn"])
-def test_any_flipped_bit_is_noticed(tmp_path: Path, method: str) -> None:
+def test_any_flipped_bit_is_noticed(tmp_path: Path, method: Literal["tip-adapter", "knn"]) -> None:
     path = classifier(method).save(tmp_path / "pets.safetensors")
     whole = path.read_bytes()
     for place in np.random.default_rng(0).integers(0, len(whole), 100).tolist():

@@ -39,6 +39,11 @@ class Contents:
         self._members = Members()
         self._filters = LabelFilters(database, catalogue, stores)
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether the collection was deleted, moved or replaced since it was opened."""
+        return self._database.has_moved
+
     def revision(self) -> int:
         """Return a number that is another one after every change of pictures or vectors."""
         return self._catalogue.revision()

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from pareja.errors import CollectionError, ReadOnlyError
+from pareja.errors import CollectionError, CollectionFaultError, ReadOnlyError
 from pareja.sqlite import Schema, connect, connect_to_read, explained, log_of, transaction
 
 FILE_NAME = "collection.sqlite3"
@@ -97,9 +97,9 @@ SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"
 _COPIED = ("setting", "picture", "file", "space", "judgement", "query_set")
 _TABLES_OF_TEXT = _COPIED
 
-# So much of the file is read where the system holds it, instead of a page being copied for each of
-# the rows that a search looks up here and there. SQLite takes what it was built for, 2 GB mostly.
-_MAPPED = 1 << 40
+# Of each connection. The file is not mapped into memory, though a search would be a little faster:
+# where somebody cuts a mapped file short, the system ends the process that reads it.
+_CACHED_KIB = 16_384
 
 
 class Database:
@@ -142,6 +142,7 @@ class Database:
             self._writer = self._connect()
             try:
                 self._check_and_migrate(create)
+                self._opened = _identity(self.file)
             except BaseException:
                 self.abandon()
                 raise
@@ -187,7 +188,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = (connect_to_read if self.read_only else connect)(self.file)
-        connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
+        connection.execute(f"PRAGMA cache_size = -{_CACHED_KIB}")
         self._every.append(connection)
         return connection
 
@@ -231,6 +232,7 @@ class Database:
             return
         with self._explained():
             self._refuse_closed()
+            self._refuse_moved()
             try:
                 connection = self._idle.get_nowait()
             except queue.Empty:
@@ -266,6 +268,7 @@ class Database:
             raise RuntimeError("a block that reads cannot turn into one that writes")
         with self._writing, self._explained():
             self._refuse_closed()
+            self._refuse_moved()
             if self.read_only:
                 raise self._read_only_error()
             with transaction(self._writer):
@@ -350,10 +353,33 @@ class Database:
         if self._closed:
             raise CollectionError(f"the collection in {self.folder} has been closed.")
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether the file that was opened is gone, or another one is in its place."""
+        return _identity(self.file) != self._opened
+
+    def _refuse_moved(self) -> None:
+        """Raise before something is read from a file, or lost in one, that has no name any more."""
+        if self.has_moved:
+            there = "replaced by another" if self.file.exists() else "deleted or moved away"
+            raise CollectionFaultError(
+                f"the collection in {self.folder} was {there} while it was open. Put it back, or "
+                "open it again."
+            )
+
     def _explained(self) -> AbstractContextManager[None]:
         return explained(
             f"the collection in {self.folder}",
-            CollectionError,
+            CollectionFaultError,
             if_damaged="Restore it from a backup, or index the pictures into a new folder; the "
             "pictures themselves are untouched.",
         )
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from others, whatever its name; None where there is none."""
+    try:
+        status = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from anyio import create_task_group
@@ -16,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from pareja.classifiers.learned import Classifier
-from pareja.errors import ParejaError
+from pareja.errors import CollectionFaultError, ParejaError
 from pareja.server import (
     api,
     classifying,
@@ -78,7 +80,7 @@ def create_app(
     settings = settings or Settings()
     engine = Engine(collection, settings, classifiers or {}, device)
     app = FastAPI(
-        lifespan=lambda _: _warmed(engine),
+        lifespan=partial(_warmed, engine),
         title="pareja",
         summary="Search a collection of pictures by words and by pictures.",
         docs_url=None,
@@ -89,6 +91,7 @@ def create_app(
     gate = Gate(settings)
     app.state.engine = engine
     app.state.gate = gate
+    app.state.renewing = Lock()
     for module in (pages, login, api, evaluation, embeddings, classifying, comparing, reviewing):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), "static")
@@ -110,15 +113,19 @@ def create_app(
 
 
 @asynccontextmanager
-async def _warmed(engine: Engine) -> AsyncIterator[None]:
+async def _warmed(engine: Engine, app: FastAPI) -> AsyncIterator[None]:
     """Load the default encoder while the first visitor is still typing."""
     async with create_task_group() as tasks:
         tasks.start_soon(run_in_threadpool, engine.warm_up)
         yield
+        if app.state.engine is not engine:
+            app.state.engine.collection.close()
 
 
-def _healthz() -> dict[str, str]:
-    """Tell that the process answers."""
+def _healthz(request: Request) -> dict[str, str]:
+    """Tell that the process answers, and that the collection can be read."""
+    engine: Engine = request.app.state.engine
+    engine.collection.count()
     return {"status": "ok"}
 
 
@@ -136,6 +143,9 @@ def _documentation(request: Request) -> Response:
 
 def _explain(request: Request, error: Exception) -> Response:
     """Say what is wrong: as a page, as a line within one, or as JSON."""
+    if isinstance(error, CollectionFaultError):
+        with request.app.state.renewing:
+            request.app.state.engine = request.app.state.engine.renewed()
     problem = problem_of(error)
     status, message = problem.status_code, problem.text(words_of(request).lang)
     if is_partial(request):

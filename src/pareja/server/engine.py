@@ -170,6 +170,26 @@ class Engine:
             return await self._picture_turns.run(work)
         return await to_thread.run_sync(work)
 
+    def renewed(self) -> Engine:
+        """Return an engine for the collection that is in this one's place by now.
+
+        It is this one while the collection is what was opened, and while there is none.
+        """
+        if not self.collection.has_moved:
+            return self
+        try:
+            collection = type(self.collection).open(self.collection.path)
+        except CollectionError:
+            return self
+        try:
+            engine = Engine(collection, self.settings, self.learned.classifiers, self._device)
+        except ParejaError:
+            collection.close()
+            return self
+        engine.metrics = self.metrics
+        self.collection.close()
+        return engine
+
     def models(self) -> tuple[str, ...]:
         """Return the encoders that the collection has vectors of, the default first."""
         names = self.collection.models()

@@ -84,6 +84,11 @@ class LearnedClassifiers:
         for classifier in named.values():
             collection.encoder_of(classifier)
 
+    @property
+    def classifiers(self) -> Mapping[str, Classifier]:
+        """The classifiers, by name."""
+        return self._named
+
     def names(self) -> tuple[str, ...]:
         """Return the names, in the order in which they were given."""
         return tuple(self._named)

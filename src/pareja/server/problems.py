@@ -10,16 +10,21 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from pareja.errors import (
+    CollectionFaultError,
+    EncoderError,
     ImageError,
     MachineError,
     MissingDependencyError,
-    ModelUnavailableError,
     NoSuchPictureError,
+    OutputError,
     ReadOnlyError,
     some_of,
 )
 from pareja.words.pages import wording
 from pareja.words.wording import Lang
+
+RETRY_AFTER = 5
+"""Seconds after which a client that was sent away is asked to come back."""
 
 NAMED = 20
 """How many names a refusal lists of what there is to choose from."""
@@ -109,10 +114,11 @@ def problem_of(error: Exception) -> Problem:
             return Problem(403, "read_only")
         case ImageError():
             return Problem(422, "no_image", detail=str(error), name=error.path)
-        case MachineError():
-            return Problem(503, "setup", detail=str(error), quotes=True)
-    unavailable = isinstance(error, ModelUnavailableError | MissingDependencyError)
-    return Problem(503 if unavailable else 422, "setup", detail=str(error), quotes=True)
+        case CollectionFaultError() | MachineError():
+            again = {"retry-after": str(RETRY_AFTER)}
+            return Problem(503, "setup", detail=str(error), quotes=True, headers=again)
+    fault = isinstance(error, EncoderError | MissingDependencyError | OutputError)
+    return Problem(503 if fault else 422, "setup", detail=str(error), quotes=True)
 
 
 def _invalid(error: RequestValidationError) -> Problem:

@@ -10,10 +10,7 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
 
-from pareja.server.problems import Problem
-
-RETRY_AFTER = 5
-"""Seconds after which a client that was sent away is asked to come back."""
+from pareja.server.problems import RETRY_AFTER, Problem
 
 T = TypeVar("T")
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pareja.files import _staging_path
 from pareja.search.database import Database
 from pareja.search.vectors import sqlite as vectors
 from pareja.search.vectors import walking
 from pareja.search.vectors.exact import Scan
+from pareja.search.vectors.graph_files import GraphFiles
 from pareja.search.vectors.sqlite import SqliteVectors
 from pareja.search.vectors.walking import Graph, Walk
 
@@ -76,13 +81,13 @@ def test_the_files_are_read_ahead_from_the_second_search_on(
     done = threading.Event()
     read: list[Graph] = []
 
-    def spy(self: SqliteVectors, graph: Graph) -> None:
+    def spy(self: GraphFiles, graph: Graph) -> None:
         ahead(self, graph)
         read.append(graph)
         done.set()
 
-    ahead = SqliteVectors._read_ahead
-    monkeypatch.setattr(SqliteVectors, "_read_ahead", spy)
+    ahead = GraphFiles._read_ahead
+    monkeypatch.setattr(GraphFiles, "_read_ahead", spy)
     reader = reopened(database)
     reader.search(rows_of(0, ROWS)[17], 3)
     assert not done.wait(0.1)
@@ -167,6 +172,60 @@ def test_a_graph_that_is_not_what_was_written_is_never_read(
     assert fresh.problems(repair=False) == []
     assert graphs(database) != [graph]
     assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+
+
+def test_a_graph_that_is_cut_short_while_it_is_open_ends_no_process(
+    database: Database, store: SqliteVectors
+) -> None:
+    query = rows_of(0, ROWS)[17]
+    assert store.search(query, 3)[0][0] == 17
+    os.truncate(graphs(database)[0], 100)
+    assert store.search(query, 3)[0][0] == 17
+
+
+def test_a_graph_outside_of_the_collection_is_none(
+    database: Database, store: SqliteVectors, tmp_path: Path
+) -> None:
+    graphs(database)[0].rename(tmp_path / "graph.usearch")
+    with database.write() as connection:
+        connection.execute("UPDATE graph SET name = '../graph.usearch'")
+    assert reopened(database).search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+    assert reopened(database).problems(repair=False) == []
+
+
+def test_graphs_that_are_built_at_the_same_time(
+    database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is on record or deleted when its run ends, whichever ends first."""
+    store.upsert(range(1000, 1200), rows_of(1, 200), [{}] * 200)
+    others = [Database(database.folder) for _ in range(4)]
+    together = threading.Barrier(len(others))
+
+    def meet(self: GraphFiles, *what: Any) -> None:
+        together.wait(20)
+        adopt(self, *what)
+
+    adopt = GraphFiles._adopt
+    monkeypatch.setattr(GraphFiles, "_adopt", meet)
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(lambda other: reopened(other).optimise(), others))
+    for other in others:
+        assert reopened(other).problems(repair=False) == []
+        other.close()
+    assert len(graphs(database)) == 1
+    assert not list(database.folder.glob(".*.part"))
+
+
+def test_what_a_killed_build_left_is_deleted_by_the_next(
+    database: Database, store: SqliteVectors
+) -> None:
+    left = _staging_path(database.folder.resolve() / "graph-1")
+    left.write_bytes(b"half a graph")
+    os.utime(left, (1, 1))
+    store.upsert(range(1000, 1200), rows_of(1, 200), [{}] * 200)
+    store.optimise()
+    assert not left.exists()
+    assert len(graphs(database)) == 1
 
 
 def test_a_graph_of_a_layout_that_is_not_known_is_not_read(

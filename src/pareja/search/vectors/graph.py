@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pareja.embedding.cache import Stamp
-from pareja.files import staged_file
 from pareja.search.vectors.exact import Half, Keys
 from pareja.search.vectors.walking import BEAMS, NEIGHBOURS, Bytes, Graph, Walk, as_bytes, looked_up
 
@@ -46,12 +45,12 @@ def build(
     start: Path | None = None,
     threads: int = 0,
 ) -> tuple[int, Walk]:
-    """Write a graph, whole or not at all.
+    """Write a graph.
 
     Parameters
     ----------
     path
-        Where; a file that exists is replaced.
+        Where; a file that exists is overwritten.
     dim
         Length of a vector.
     batches
@@ -75,12 +74,11 @@ def build(
         last = np.arange(len(keys)) % _ASIDE == _ASIDE // 2
         index.add(keys[~last], small[~last], threads=threads)
         apart.append((keys[last], small[last]))
-    with staged_file(path, force=True) as stream:
-        index.save(stream.name)
-        walk = _tuned(Path(stream.name), np.concatenate([small for _, small in apart]))
-        for keys, small in apart:
-            index.add(keys, small, threads=threads)
-        index.save(stream.name)
+    index.save(str(path))
+    walk = _tuned(path, np.concatenate([small for _, small in apart]))
+    for keys, small in apart:
+        index.add(keys, small, threads=threads)
+    index.save(str(path))
     _drop_pages(path)
     return len(index), walk
 

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.checksums import file_digest
 from pareja.encoders.protocols import Embeddings
-from pareja.errors import CollectionError, some_of
-from pareja.search.database import FILE_NAME, Database
+from pareja.errors import CollectionFaultError, some_of
+from pareja.search.database import Database
 from pareja.search.vectors.exact import Half, Keys, Scan
-from pareja.search.vectors.graph import GRAPH_FROM, build, identity
+from pareja.search.vectors.graph import GRAPH_FROM
+from pareja.search.vectors.graph_files import GraphFiles
 from pareja.search.vectors.protocol import checked_rows
-from pareja.search.vectors.walking import READ_AHEAD, Graph, Walk
 from pareja.sqlite import in_parts, row_sum
-
-GraphRow = tuple[str, str, str, int, int, int, float]
-"""Name, SHA-256 and stamp of a graph's file, the last row that it knows, how many it holds, and how
-to walk in it."""
 
 _BATCH = 8192
 _ROW = "picture, vector, category, checksum"
@@ -65,8 +59,7 @@ class SqliteVectors:
         self._dim = dim
         self._graph_from = graph_from
         self._scans: dict[tuple[str | None, int], Scan] = {}
-        self._graph: tuple[str, Graph | None] = ("", None)
-        self._read_ahead_of: Graph | None = None
+        self._graphs = GraphFiles(database, space)
         self._loading = threading.Lock()
 
     def upsert(
@@ -153,7 +146,7 @@ class SqliteVectors:
             with self._loading:
                 # A category is searched exactly: a graph has no way to stay inside of it.
                 exact = category is not None or k > _GRAPH_UP_TO
-                graph, last = (None, 0) if exact else self._open_graph(connection)
+                graph, last = (None, 0) if exact else self._graphs.open(connection)
                 scan = self._refreshed(connection, category, last)
             while True:
                 near = scan.nearest(query, wanted)
@@ -184,54 +177,50 @@ class SqliteVectors:
 
     def optimise(self) -> None:
         """Build or complete the graph where it is worth it."""
-        with self._database.read() as connection:
-            live = self._count(connection)
-            row = self._graph_row(connection)
-            newest = _newest(connection)
-            if live < self._graph_from:
-                return
-            known = self._opened(row) is not None
-            if row is not None and known:
-                newer = connection.execute(
-                    "SELECT count(*) FROM vector WHERE space = ? AND seq > ?", (self._space, row[3])
-                ).fetchone()[0]
-                dead = row[4] - (live - newer)
-                if newer <= _STALE * live and dead <= _DEAD * live:
+        with ExitStack() as built:
+            with self._database.read() as connection:
+                graph = self._better_graph(connection)
+                if graph is None:
                     return
-                known = dead <= _DEAD * live
-            after = row[3] if row is not None and known else 0
-            name = f"graph-{self._space}-{uuid.uuid4().hex[:12]}.usearch"
-            path = self._database.folder / name
-            held, walk = build(
-                path,
-                self._dim,
-                (
-                    (np.array(keys, np.int64), _matrix(blobs, self._dim))
-                    for keys, blobs in self._batches(connection, None, after)
-                ),
-                start=self._database.folder / row[0] if row is not None and known else None,
-            )
-        with self._database.write() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO graph VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    self._space,
-                    name,
-                    file_digest(path),
-                    identity(path),
-                    newest,
-                    held,
-                    walk.beam,
-                    walk.usual,
-                ),
-            )
-        self._discard_all_but(name)
+                adopt = built.enter_context(graph)
+            adopt()
+
+    def _better_graph(
+        self, connection: sqlite3.Connection
+    ) -> AbstractContextManager[Callable[[], None]] | None:
+        """Return what builds a graph; None where none is needed, or the one there is will do."""
+        live = self._count(connection)
+        if live < self._graph_from:
+            return None
+        newest = _newest(connection)
+        row = self._graphs.row(connection)
+        start = None if self._graphs.opened(row) is None else row
+        if start is not None:
+            newer = connection.execute(
+                "SELECT count(*) FROM vector WHERE space = ? AND seq > ?",
+                (self._space, start.last),
+            ).fetchone()[0]
+            dead = start.rows - (live - newer)
+            if newer <= _STALE * live and dead <= _DEAD * live:
+                return None
+            start = start if dead <= _DEAD * live else None
+        return self._graphs.built(
+            self._dim,
+            lambda last: (
+                (np.array(keys, np.int64), _matrix(blobs, self._dim))
+                for keys, blobs in self._batches(connection, None, last)
+            ),
+            newest,
+            start,
+            row,
+        )
 
     def problems(self, *, repair: bool) -> list[str]:
-        """Return what is wrong with what is derived; with `repair`, throw it away and rebuild."""
-        found = []
+        """Return what is damaged, and what is wrong with what is derived.
+
+        With `repair`, damaged vectors are removed, and what is derived is built anew.
+        """
         with self._database.read() as connection:
-            row = self._graph_row(connection)
             damaged = [
                 picture
                 for picture, *rest in connection.execute(
@@ -240,25 +229,15 @@ class SqliteVectors:
                 )
                 if not self._is_whole(picture, *rest)
             ]
-        if damaged:
-            found.append(
-                f"{len(damaged)} vectors are damaged, of the pictures {some_of(map(str, damaged))}"
-            )
-        if damaged and repair:
-            self.remove(damaged)
-        if row is not None:
-            path = self._database.folder / row[0]
-            if not path.is_file():
-                found.append(f"{row[0]} is missing; searches are exact until it is built again")
-            elif file_digest(path) != row[1]:
-                found.append(f"{row[0]} is not the file that was written")
-            elif self._opened(row) is None:
-                found.append(f"{row[0]} was built by a library that this version does not know")
+        found = self._graphs.problems()
         if repair:
             if found:
-                with self._database.write() as connection:
-                    connection.execute("DELETE FROM graph WHERE space = ?", (self._space,))
+                self._graphs.forget()
+            self.remove(damaged)
             self.optimise()
+        if damaged:
+            shown = some_of(map(str, damaged))
+            found.append(f"{len(damaged)} vectors are damaged, of the pictures {shown}")
         return found
 
     def _count(self, connection: sqlite3.Connection) -> int:
@@ -329,7 +308,7 @@ class SqliteVectors:
         """Yield picture and vector of rows of `_ROW`, if all are what was written."""
         for row in rows:
             if not self._is_whole(*row):
-                raise CollectionError(
+                raise CollectionFaultError(
                     f"the collection in {self._database.folder} is damaged: the vector of picture "
                     f"{row[0]} is not what was written. Let the collection verify and repair "
                     "itself, and index the pictures again."
@@ -350,61 +329,6 @@ class SqliteVectors:
             "FROM vector WHERE space = ? AND category = ? AND seq > ?",
             (self._space, category, last),
         )
-
-    def _graph_row(self, connection: sqlite3.Connection) -> GraphRow | None:
-        row: GraphRow | None = connection.execute(
-            "SELECT name, digest, stamp, last_seq, rows, beam, usual FROM graph WHERE space = ?",
-            (self._space,),
-        ).fetchone()
-        return row
-
-    def _open_graph(self, connection: sqlite3.Connection) -> tuple[Graph | None, int]:
-        """Return the graph and the last row that it knows, or none where it cannot be trusted."""
-        row = self._graph_row(connection)
-        if row is None:
-            return None, 0
-        again = self._graph[0] == row[0]
-        if not again:
-            self._graph = (row[0], self._opened(row))
-        graph = self._graph[1]
-        if graph is None:
-            return None, 0
-        if again and graph is not self._read_ahead_of:
-            # Who searches twice will search more.
-            self._read_ahead_of = graph
-            threading.Thread(target=self._read_ahead, args=(graph,), daemon=True).start()
-        return graph, row[3]
-
-    def _read_ahead(self, graph: Graph) -> None:
-        """Bring into memory what searches read here and there: the graph, and the vectors."""
-        graph.read_ahead()
-        piece = bytearray(1 << 20)
-        with suppress(OSError), (self._database.folder / FILE_NAME).open("rb", 0) as file:
-            while file.tell() < READ_AHEAD and file.readinto(piece):
-                pass
-
-    def _opened(self, row: GraphRow | None) -> Graph | None:
-        """Return the graph if its file is the one that was written: only then is it safe to read.
-
-        One that a later version of the library laid out otherwise is as good as none.
-        """
-        if row is None:
-            return None
-        path = self._database.folder / row[0]
-        now = identity(path)
-        if not now or (now != row[2] and file_digest(path) != row[1]):
-            return None
-        try:
-            return Graph(path, Walk(*row[5:]))
-        except ValueError:
-            return None
-
-    def _discard_all_but(self, name: str) -> None:
-        for path in self._database.folder.glob(f"graph-{self._space}-*.usearch"):
-            # Windows keeps a file that another process reads; the next time finds it.
-            if path.name != name:
-                with suppress(OSError):
-                    path.unlink()
 
 
 def _matrix(blobs: Iterable[bytes], dim: int) -> Half:

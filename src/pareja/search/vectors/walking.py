@@ -12,7 +12,9 @@ collection, all compared with the query, find several.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,8 +96,9 @@ class Graph:
 
     def __init__(self, path: Path, walk: Walk) -> None:
         self._walk = walk
-        with path.open("rb") as file:
-            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, self._descriptor)
+        self._file = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
         try:
             self._rows, self._places = _laid_out(self._file)
         except struct.error as error:
@@ -106,6 +109,11 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file still has all its bytes: reading beyond its end ends the process."""
+        return os.fstat(self._descriptor).st_size >= len(self._file)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> Keys:
         """Return keys of rows, in no order, with about the `count` nearest ones among them."""
@@ -142,6 +150,8 @@ class Graph:
         """Touch every page, so that no search waits for the disk or for the system's tables."""
         pages = np.frombuffer(self._file, np.uint8)[: READ_AHEAD : mmap.PAGESIZE]
         for start in range(0, len(pages), _PIECE // mmap.PAGESIZE):
+            if not self.is_whole:
+                return
             pages[start : start + _PIECE // mmap.PAGESIZE].max()
 
     def _key(self, slot: int) -> int:
