@@ -74,7 +74,8 @@ class GraphFiles:
         # A collection from elsewhere may name a file of ours.
         if row is None or Path(row[0]).name != row[0]:
             return None
-        return GraphRow(*row[:5], Walk(*row[5:]))
+        name, digest, stamp, last, rows, *walk = row
+        return GraphRow(name, digest, stamp, last, rows, Walk(*walk))
 
     def open(self, connection: sqlite3.Connection) -> tuple[Graph | None, int]:
         """Return the graph and the last row that it knows, or none where it cannot be trusted."""
