@@ -30,6 +30,7 @@ LAYERS = (
     "datasets",
     "arrays",
     "decimals",
+    "names",
     "addresses",
     "shortages",
     "files",

@@ -18,11 +18,12 @@ from PIL import Image
 from pareja.datasets.bundled import BUNDLED
 from pareja.datasets.formats import load_dataset, only_split
 from pareja.datasets.formats.archives import ZipTree
-from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture, printable
+from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture
 from pareja.datasets.images import MAX_FILE_BYTES, as_png, image_size
 from pareja.datasets.records import Dataset, Record, Source
 from pareja.encoders.bases import is_list, one_or_many
 from pareja.errors import DatasetError, ImageError, InputError
+from pareja.names import printable
 
 Picture: TypeAlias = (
     "str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | BinaryIO | Record | Source"

@@ -201,7 +201,7 @@ def _card(
     )
     return {
         "rank": hit.rank,
-        "name": caption or picture.caption or picture.path.name,
+        "name": caption or picture.caption or picture.shown_name,
         "src": data_uri(small),
         "size": small.image.size,
         "lines": [line for line in told if line],

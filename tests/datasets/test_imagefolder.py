@@ -305,7 +305,7 @@ def test_names_that_are_no_unicode_can_be_shown(tree: Tree) -> None:
     root = tree({})
     Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.jpg")).write_bytes(b"x")
     (record,) = load_dataset(root)
-    assert record.file_name == "caf\N{REPLACEMENT CHARACTER}.jpg"
+    assert record.file_name == "caf%E9.jpg"
     assert str(record.source).encode()
     assert record.source.read() == b"x"
 

@@ -101,7 +101,7 @@ def test_every_kind_of_source(picture_file: Path) -> None:
         (b"text", "<4 bytes>", "it is text"),
         (io.BytesIO(b""), "<stream>", "is empty"),
         (io.StringIO("text"), "<stream>", "gives str instead of bytes"),
-        ("no\0name", "no\0name", "cannot be read: embedded null byte"),
+        ("no\0name", "no%00name", "cannot be read: embedded null byte"),
         ("n" * 5000, "n" * 5000, "cannot be read"),
         (None, "None", "gives NoneType instead of bytes"),
         (7, "7", "gives int instead of bytes"),

@@ -7,6 +7,7 @@ signal's number when it was stopped: 130 after Ctrl+C, 143 after ``kill``.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -96,6 +97,10 @@ def main() -> NoReturn:
     """Run the command line; what ``pareja`` calls."""
     warnings.showwarning = warn
     clear_up_when_stopped()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe that has no letter for a caption gets its code.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # Threads of torch that wait for work would otherwise spin, and take the cores from the threads
     # that decode pictures: half of the time of a picture. It is read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Protocol, T
 
 import typer
 
+from pareja.names import harmless, printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -160,10 +162,9 @@ def stderr() -> Console:
 
 
 def _plain(*, stderr: bool) -> Console:
-    from rich.console import Console
+    from pareja.cli.terminal import PlainConsole
 
-    # A file may be called 'cat [red].jpg' or 'a:dog:.jpg'.
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return PlainConsole(stderr=stderr)
 
 
 def command_line() -> str:
@@ -171,19 +172,28 @@ def command_line() -> str:
 
     Without ``--force``: the same result is the same report, whether it replaced another or not.
     """
-    return shlex.join(["pareja", *(word for word in sys.argv[1:] if word != "--force")])
+    words = (printable(word) for word in sys.argv[1:] if word != "--force")
+    return shlex.join(["pareja", *words])
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document to standard output, readable and in UTF-8."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    """Print one JSON document to standard output, readable where its encoding can say it all."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+        readable = harmless(text) == text
+    except UnicodeEncodeError:
+        readable = False
+    if not readable:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    sys.stdout.write(f"{text}\n")
     # Where a program goes on, as one that watches does, who reads it waits for the document.
     sys.stdout.flush()
 
 
 def fail(message: str, *, status: int = 1) -> NoReturn:
     """Print one line to standard error and end the process."""
-    sys.stderr.write(f"pareja: {message}\n")
+    sys.stderr.write(f"pareja: {harmless(message)}\n")
     sys.exit(status)
 
 
@@ -201,7 +211,7 @@ def warn(
 
 def print_warning(line: str) -> None:
     """Print one line to standard error that the work goes on after."""
-    sys.stderr.write(f"pareja: warning: {line}\n")
+    sys.stderr.write(f"pareja: warning: {harmless(line)}\n")
 
 
 def warn_of_skipped(skipped: Sequence[tuple[str, str]]) -> None:

@@ -156,7 +156,7 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
             {
                 "rank": hit.rank,
                 "id": hit.picture.id,
-                "path": str(hit.picture.path),
+                "path": hit.picture.shown_path,
                 "score": round(hit.score, 6),
                 "caption": hit.picture.caption,
                 "category": hit.picture.category,
@@ -179,8 +179,8 @@ def print_search(result: SearchResult) -> None:
     table.add_column("picture", overflow="fold")
     table.add_column("category")
     for hit in result.hits:
-        picture = Text(hit.picture.caption or hit.picture.path.name)
-        picture.append(f"\n{hit.picture.path}", style="dim")
+        picture = Text(hit.picture.caption or hit.picture.shown_name)
+        picture.append(f"\n{hit.picture.shown_path}", style="dim")
         table.add_row(
             str(hit.rank),
             f"{hit.score:.3f}",

@@ -32,6 +32,7 @@ from pareja.datasets.records import Source
 from pareja.datasets.rgb import to_rgb
 from pareja.datasets.signatures import is_cut_off
 from pareja.errors import ImageError
+from pareja.names import printable
 from pareja.shortages import has_memory, naming_shortages
 
 DEFAULT_MAX_PIXELS = 178_000_000
@@ -296,8 +297,8 @@ def _label(source: object) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return f"<{len(source)} bytes>"
     if hasattr(source, "readable"):
-        return str(getattr(source, "name", "<stream>"))
-    return str(source)
+        return printable(str(getattr(source, "name", "<stream>")))
+    return printable(str(source))
 
 
 def read_file(path: str | Path) -> bytes:
@@ -318,7 +319,7 @@ def read_file(path: str | Path) -> bytes:
     ImageError
         If it cannot be read, is empty or too large.
     """
-    with _explaining(str(path)):
+    with _explaining(printable(str(path))):
         return _read(path)
 
 

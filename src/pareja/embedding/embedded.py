@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pareja.arrays import unit
-from pareja.datasets.formats.folders import FileSource, printable
+from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.records import Dataset, Record
 from pareja.embedding.cache import picture_digest, text_digest
 from pareja.embedding.export import Rows, beside, read_rows, write_rows
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import FingerprintMismatchError, ImageError, InputError
+from pareja.names import printable
 
 
 def _no_places() -> NDArray[np.intp]:

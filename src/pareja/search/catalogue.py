@@ -202,19 +202,19 @@ class Catalogue(Spaces):
             ).fetchone()
         if row is None:
             raise NoSuchPictureError(picture_id, self._database.folder)
-        return str(row[0]), row[1], str(row[2]), bool(row[3])
+        return os.fsdecode(row[0]), row[1], str(row[2]), bool(row[3])
 
     def places(self) -> list[str]:
         """Return where pictures were indexed from."""
         with self._database.read() as connection:
             rows = connection.execute("SELECT DISTINCT location FROM file ORDER BY location")
-            return [place for (place,) in rows]
+            return [os.fsdecode(place) for (place,) in rows]
 
     def splits(self, location: str) -> AbstractSet[str | None]:
         """Return which splits of a dataset were indexed; None is in it for all of the dataset."""
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT DISTINCT split FROM file WHERE location = ?", (location,)
+                "SELECT DISTINCT split FROM file WHERE location = ?", (_kept(location),)
             )
             return {split for (split,) in rows}
 
@@ -229,7 +229,10 @@ class Catalogue(Spaces):
             ).fetchall()
         return {
             row[0]: Filed(
-                row[1], row[2], None if row[3] is None else tuple(row[3:7]), tuple(row[7:])
+                row[1],
+                os.fsdecode(row[2]),
+                None if row[3] is None else tuple(row[3:7]),
+                tuple(row[7:]),
             )
             for row in rows
         }
@@ -263,7 +266,7 @@ class Catalogue(Spaces):
                 (
                     found.key,
                     picture,
-                    found.location,
+                    _kept(found.location),
                     found.split,
                     found.record.file_name,
                     found.member,
@@ -360,6 +363,15 @@ class Catalogue(Spaces):
 
 _SEPARATOR = os.sep.encode()
 _AFTER_SEPARATOR = bytes([_SEPARATOR[0] + 1])
+
+
+def _kept(location: str) -> str | bytes:
+    """Return a place as SQLite keeps it: bytes where it is no text."""
+    try:
+        location.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(location)
+    return location
 
 
 def _stamp(stamp: Stamp | None) -> tuple[int, int, int, str] | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pareja.embedding.embedded import Embedded
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.inputs import Picture as GivenPicture
+from pareja.names import printable
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ class Picture:
     source_url: str | None = None
     width: int = 0
     height: int = 0
+
+    @property
+    def shown_path(self) -> str:
+        """The path as text, whatever bytes it has on the disk."""
+        return printable(str(self.path))
+
+    @property
+    def shown_name(self) -> str:
+        """The file's name as text."""
+        return printable(self.path.name)
 
 
 class PictureClassifier(Protocol):

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pareja.datasets.formats.folders import printable
 from pareja.embedding.export import Rows, beside, writer_for
 from pareja.errors import CollectionError, OutputError
 from pareja.files import staged_file
+from pareja.names import printable
 from pareja.search.catalogue import TOLD, Catalogue
 from pareja.search.contracts import Picture
 from pareja.search.database import Database

@@ -160,7 +160,7 @@ class Indexer(Remover):
         if retold:
             self._retell(retold, filed)
         memory = _Memory(self.catalogue, store, self.cache)
-        undecodable: set[bytes] = set()
+        decoded: set[int] = set()
         for batch in stream_images(
             [found.record.source for found in pending],
             self.encoder,
@@ -168,15 +168,16 @@ class Indexer(Remover):
             cache=memory,
             progress=progress,
         ):
-            undecodable |= self._store(batch, pending, filed)
+            self._store(batch, pending, filed)
+            decoded.update(batch.indices.tolist())
+        undecodable = {found.key for n, found in enumerate(pending) if n not in decoded}
         return {found.key for found in place.pictures} - undecodable
 
     def _store(
         self, batch: ImageBatch, pending: Sequence[Found], filed: Mapping[bytes, Filed]
-    ) -> set[bytes]:
-        """Store a batch; return the paths of its pictures that did not decode."""
+    ) -> None:
+        """Store a batch, and keep a note of its pictures that did not decode."""
         self.skipped += batch.skipped
-        names = {name for name, _ in batch.skipped}
         sizes = {
             digest: size or _size(pending[index].record)
             for index, digest, size in zip(batch.indices, batch.digests, batch.sizes, strict=True)
@@ -217,7 +218,6 @@ class Indexer(Remover):
                 }
             )
             self.forget([], left)
-        return {found.key for found in pending if str(found.record.source) in names}
 
     def _kind(
         self, found: Found, picture_id: int | None, embedded: bool, filed: Mapping[bytes, Filed]

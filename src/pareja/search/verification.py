@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from pareja.datasets.formats.folders import printable
 from pareja.errors import some_of
+from pareja.names import printable
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import VerifyReport
 from pareja.search.database import Database

@@ -8,7 +8,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
-from pareja.errors import ParejaError
+from pareja.errors import CollectionFaultError, MachineError, ParejaError
 from pareja.server.engine import Ask
 from pareja.server.parameters import (
     Asked,
@@ -117,6 +117,8 @@ async def thumbnail(
         encoded = await engine.thumbnail_turns.run(
             partial(engine.thumbnails.get, picture, int(size))
         )
+    except (CollectionFaultError, MachineError):
+        raise
     except ParejaError as error:
         raise Problem(404, "file_gone", id=picture.id) from error
     return Response(encoded, media_type="image/webp", headers=headers)

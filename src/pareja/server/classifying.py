@@ -288,7 +288,7 @@ def _classified(
     mine = item.id if isinstance(item, PictureInput) else None
     return ClassifiedBody(
         id=mine,
-        path=f"images[{n}]" if mine is None else str(engine.collection.picture(mine).path),
+        path=f"images[{n}]" if mine is None else engine.collection.picture(mine).shown_path,
         label=assigned[0] if assigned else None,
         labels=list(assigned),
         scores=result.scores(n),

@@ -56,7 +56,7 @@ class SearchBody(BaseModel):
                 HitBody(
                     rank=hit.rank,
                     id=hit.picture.id,
-                    path=str(hit.picture.path),
+                    path=hit.picture.shown_path,
                     score=hit.score,
                     caption=hit.picture.caption,
                     category=hit.picture.category,
@@ -101,7 +101,7 @@ class PictureBody(BaseModel):
     @classmethod
     def of(cls, picture: Picture) -> PictureBody:
         """Return the body of a picture."""
-        return cls(**{**vars(picture), "path": str(picture.path)})
+        return cls(**{**vars(picture), "path": picture.shown_path})
 
 
 class PicturesBody(BaseModel):

@@ -67,7 +67,7 @@ class Thumbnails:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        with self._decoder.stored(self._read(picture.id), picture.path.name, size) as image:
+        with self._decoder.stored(self._read(picture.id), picture.shown_name, size) as image:
             encoded = to_webp(image, size)
         with self._lock:
             if key not in self._kept:

@@ -22,6 +22,7 @@ from pareja.datasets.formats.webdataset import read_webdataset
 from pareja.datasets.records import Dataset
 from pareja.datasets.shapes import is_shapes, load_shapes
 from pareja.errors import DatasetError
+from pareja.names import printable
 
 __all__ = ["OnMissing", "load_dataset", "only_split", "spelled_split"]
 
@@ -144,9 +145,9 @@ def _read(location: str | Path, reading: Reading, limit: int | None, split: str 
     try:
         path = Path(location).expanduser().absolute()
         if path.is_dir():
-            return _read_folder(path, reading, limit)
+            return _named(_read_folder(path, reading, limit))
         if path.is_file():
-            return _read_file(path, reading, limit)
+            return _named(_read_file(path, reading, limit))
     except (OSError, RuntimeError) as error:
         # a folder above may not be searched; ~nobody has no home
         raise DatasetError(f"{location} cannot be read: {error}.") from error
@@ -160,13 +161,18 @@ def _read(location: str | Path, reading: Reading, limit: int | None, split: str 
     )
 
 
+def _named(dataset: Dataset) -> Dataset:
+    """Call a dataset by a name that can be written everywhere."""
+    return replace(dataset, name=printable(dataset.name))
+
+
 def _read_folder(path: Path, reading: Reading, limit: int | None) -> Dataset:
     """Read a folder: of pictures, or, where there is none, of shards."""
     tree = FolderTree(path)
     if not any(is_picture(name) or is_metadata(name) for name in tree.names):
         if any(name.endswith(".tar") for name in tree.names):
             return read_webdataset(path, path.name, reading, limit)
-        shards = [path / name for name in tree.names if name.lower().endswith(".parquet")]
+        shards = [tree.path(name) for name in tree.names if name.lower().endswith(".parquet")]
         if shards:
             return read_parquet(shards, path, path.name, reading, limit)
     return read_tree(tree, path.name, reading)

@@ -18,6 +18,7 @@ from pareja.datasets.formats.places import without_by_products
 from pareja.datasets.images import MAX_FILE_BYTES, read_file
 from pareja.datasets.records import Source
 from pareja.errors import DatasetError, ImageError
+from pareja.names import printable
 
 PICTURE_SUFFIXES = frozenset(
     {
@@ -108,7 +109,10 @@ class FolderTree:
         self.location = location.absolute()
         refused: dict[str, str] = {}
         self._paths: dict[str, Path] = {}
-        for name, path, is_link in _files(self.location, ""):
+        for name, path, is_link in sorted(_files(self.location, "")):
+            while name in self._paths or name in refused:
+                # Another file's name is written as this one's is shown.
+                name = f"{without_ending(name)}%{ending(name)}"
             if is_link and leads_out(path, self.location):
                 refused[name] = "is a link that leads out of the dataset"
             else:
@@ -123,6 +127,10 @@ class FolderTree:
             return path.read_bytes()
         except OSError as error:
             raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+    def path(self, name: str) -> Path:
+        """Return where a file is on the disk, whose name there may be no text."""
+        return self._paths[name]
 
     def source(self, name: str) -> FileSource:
         """Return where a picture's bytes are."""
@@ -277,11 +285,6 @@ def describe_files(names: Iterable[str]) -> str:
     """
     counts = Counter(PurePosixPath(name).suffix.lower() or "without ending" for name in names)
     return ", ".join(f"{count} {kind}" for kind, count in counts.most_common(4)) or "no files"
-
-
-def printable(name: str) -> str:
-    """Return a file name that can be encoded as UTF-8, whatever bytes the disk holds."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def too_large(size: int) -> str:

@@ -15,7 +15,6 @@ from pareja.datasets.formats.encodings import decode_text
 from pareja.datasets.formats.folders import (
     PICTURE_SUFFIXES,
     is_hidden,
-    printable,
     relative_name,
     too_large,
 )
@@ -33,6 +32,7 @@ from pareja.datasets.formats.sidecars import merge_cells
 from pareja.datasets.images import MAX_FILE_BYTES
 from pareja.datasets.records import Dataset, Record
 from pareja.errors import DatasetError, ImageError, MetadataError
+from pareja.names import printable
 from pareja.shortages import naming_shortages
 
 _TEXT_COLUMNS = {"txt": "caption", "text": "caption", "caption": "caption", "cls": "label"}
