@@ -30,6 +30,7 @@ LAYERS = (
     "datasets",
     "arrays",
     "decimals",
+    "tables",
     "names",
     "addresses",
     "shortages",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from pareja.analysis.classification import ClassificationScores
 from pareja.analysis.multilabel import MultiLabelScores
 from pareja.analysis.rejection import RejectionScores
 from pareja.analysis.significance import Estimate
+from pareja.tables import table
 from pareja.tasks.evaluation import Evaluation
 from pareja.tasks.labelling import Labelled
 
@@ -66,13 +65,9 @@ def labelled_to_csv(labelled: Labelled, most: int | None = None) -> str:
     result = labelled.result
     known = labelled.truth is not None
     ranked = [f"{what}_{i}" for i in range(1, (most or 0) + 1) for what in ("label", "score")]
-    stream = io.StringIO()
-    # With a byte-order mark, which spreadsheets need to read accents.
-    stream.write("\ufeff")
-    table = csv.writer(stream)
-    table.writerow(
+    rows = [
         ["path", "label", "certainty", *(["truth"] if known else []), *(ranked or result.labels)]
-    )
+    ]
     for i, record in enumerate(labelled.dataset):
         cells = [record.file_name, "; ".join(result.assigned(i)), f"{result.certainty[i]:.6f}"]
         if labelled.truth is not None:
@@ -82,8 +77,8 @@ def labelled_to_csv(labelled: Labelled, most: int | None = None) -> str:
             cells += [f"{scores[label]:.6f}" for label in result.labels]
         else:
             cells += [cell for label, p in scores.items() for cell in (label, f"{p:.6f}")]
-        table.writerow(cells)
-    return stream.getvalue()
+        rows.append(cells)
+    return table(rows)
 
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:

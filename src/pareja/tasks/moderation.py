@@ -7,8 +7,6 @@ unfit than that of anything ordinary, and a person decides. It misses what the e
 
 from __future__ import annotations
 
-import csv
-import io
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from pareja.embedding.pipeline import OnProgress, text_vectors
 from pareja.encoders import require_dual
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
 from pareja.inputs import Pictures
+from pareja.tables import table
 from pareja.tasks.results import write
 
 THRESHOLD = 0.5
@@ -319,14 +318,10 @@ def review_to_json(review: Review) -> dict[str, Any]:
 
 def review_to_csv(review: Review) -> str:
     """Return every picture as a row, flagged or not, highest score first; an empty ``decision``."""
-    stream = io.StringIO()
-    # With a byte-order mark, which spreadsheets need to read accents.
-    stream.write("\ufeff")
-    table = csv.writer(stream)
-    table.writerow(["path", "flagged", "flag", "score", "decision", *review.names])
+    rows = [["path", "flagged", "flag", "score", "decision", *review.names]]
     for image in np.argsort(-review.scores.max(axis=1), kind="stable"):
         name, score = review.ranked(image)[0]
-        table.writerow(
+        rows.append(
             [
                 review.dataset.records[image].file_name,
                 "yes" if score >= review.threshold else "no",
@@ -336,4 +331,4 @@ def review_to_csv(review: Review) -> str:
                 *(f"{value:.4f}" for value in review.scores[image]),
             ]
         )
-    return stream.getvalue()
+    return table(rows)

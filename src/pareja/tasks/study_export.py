@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pareja.analysis.modality import DualScores
 from pareja.analysis.retrieval import Direction, RetrievalScores
 from pareja.analysis.significance import Estimate, Floats, PermutationTest
 from pareja.datasets.records import Dataset
+from pareja.tables import table
 from pareja.tasks.encoder_measures import EncoderResult
 from pareja.tasks.study import StudyResult
 
@@ -274,8 +274,7 @@ def _similarity_rows(dataset: Dataset, similarity: Floats) -> Iterable[Sequence[
 
 
 def _write(path: Path, rows: Iterable[Sequence[object]]) -> Path:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file).writerows(rows)
+    path.write_text(table(rows), encoding="utf-8", newline="")
     return path
 
 

@@ -15,6 +15,7 @@ from pareja.datasets.formats.reading import Reading
 from pareja.datasets.formats.rows import Row, canonical_columns, shortened
 from pareja.datasets.formats.spreadsheets import is_spreadsheet, spreadsheet_cells
 from pareja.errors import MetadataError
+from pareja.tables import as_written
 
 _DELIMITERS = ",;\t|"
 
@@ -169,7 +170,7 @@ def _csv_cells(name: str, text: str, reading: Reading) -> Iterator[tuple[str, li
                 )
             )
         else:
-            yield where, cells
+            yield where, [as_written(cell) for cell in cells]
 
 
 def _rows(
