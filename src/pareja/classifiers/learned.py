@@ -319,7 +319,7 @@ def load_classifier(path: Path | str, fingerprint: Fingerprint | None = None) ->
                 pass
             with safe_open(str(path), framework="numpy") as stored:
                 metadata = stored.metadata() or {}
-                arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+                arrays = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  no dict
             if metadata.get(_CHECKSUM) != _checksum(metadata[_KEY], arrays):
                 raise ValueError("it is damaged: its checksum is not that of its content")
             classifier = _assembled(json.loads(metadata[_KEY]), arrays)

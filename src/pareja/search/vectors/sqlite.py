@@ -253,7 +253,7 @@ class SqliteVectors:
         for some, marks in in_parts(ids):
             yield from self._checked(
                 connection.execute(
-                    f"SELECT {_ROW} FROM vector WHERE space = ? AND picture IN ({marks})",  # noqa: S608
+                    f"SELECT {_ROW} FROM vector WHERE space = ? AND picture IN ({marks})",  # noqa: S608  only question marks
                     (self._space, *some),
                 )
             )
@@ -266,7 +266,7 @@ class SqliteVectors:
             row
             for some, marks in in_parts(keys.tolist())
             for row in self._checked(
-                connection.execute(f"SELECT {_ROW} FROM vector WHERE seq IN ({marks})", some)  # noqa: S608
+                connection.execute(f"SELECT {_ROW} FROM vector WHERE seq IN ({marks})", some)  # noqa: S608  only question marks
             )
         ]
         rows = _matrix([blob for _, blob in found], self._dim).astype(np.float64)
