@@ -25,7 +25,9 @@ COMMANDS: Any = typer.main.get_command(app)
 
 _FLAG = re.compile(r"(?<![\w-])(?<!var\()--[a-z][a-z-]*(?!\w|-|:)")
 _OURS = re.compile(r"\bpareja (?P<words>[a-z][^`'\"\n]*)")
-_THEIRS = re.compile(r"\b(?:python|pip|sha256sum) [^`\n]*")
+# Every option that this module spells is one of git.
+_OF_GIT = SOURCE / "delivery" / "git.py"
+_THEIRS = re.compile(r"(?:\b(?:python|pip|sha256sum|tensorboard)|\$\(DOCKER\)) [^`\n]*")
 
 
 class Text(NamedTuple):
@@ -41,7 +43,7 @@ class Text(NamedTuple):
 def texts() -> list[Text]:
     """Every text of the package: of its modules, its data and its templates."""
     found = []
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted(set(SOURCE.rglob("*.py")) - {_OF_GIT}):
         name = path.relative_to(SOURCE)
         for line, text, is_docstring in strings(path):
             found.append(Text(f"{name}:{line}", text, is_docstring, name.parts[0] == "cli"))

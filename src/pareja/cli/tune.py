@@ -167,7 +167,9 @@ def tune(
     ] = None,
     tensorboard: Annotated[
         Path | None,
-        typer.Option(help="Show loss and validation score in TensorBoard: its --logdir."),
+        typer.Option(
+            help="A folder for what 'tensorboard --logdir' shows: loss and validation score."
+        ),
     ] = None,
     report: Annotated[
         Path | None,

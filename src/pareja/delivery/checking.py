@@ -250,7 +250,7 @@ def _weights(given: Mapping[str, float] | None) -> Mapping[str, float]:
         return default_weights()
     if set(given) != set(PARTS):
         raise InputError(
-            f"`weights` names the parts {', '.join(given)}. Give a number for each of "
+            f"the rubric has weights for {', '.join(given)}. Give a number for each of "
             f"{', '.join(PARTS)}."
         )
     return given

@@ -161,8 +161,8 @@ def _loading(result: Tuned) -> Iterator[str]:
         )
     elif result.way == "lora_pair":
         yield (
-            "PEFT loads the folders `image/` and `text/` as adapters of the two networks. The linear "
-            "maps behind these are in `head.safetensors`."
+            "PEFT loads the folders `image/` and `text/` as adapters of the two networks. The "
+            "linear maps behind these are in `head.safetensors`."
         )
     elif _library(result) == "transformers":
         yield (
