@@ -220,17 +220,21 @@ def random_pixels(count: int) -> NDArray[np.uint8]:
 
 def train_projection(folder: Path, device: str) -> None:
     """Train the last matrices on pictures that are embedded already: 20 epochs, and validation."""
+    from pareja.arrays import unit
     from pareja.training.loop import Pairs, Trainer
-    from pareja.training.methods import begin
+    from pareja.training.projection import Projections
     from pareja.training.schedule import Schedule
     from pareja.training.scoring import mean_reciprocal_rank
 
     answers = Answers()
-    texts = tuple(captions_of(EMBEDDED))
     # What is learned from, the last blocks' output, is as long with 3 blocks as with 12.
-    made = begin(
-        open_clip(folder / "short"), random_pixels(EMBEDDED), texts, "projection", device=device
+    projections = Projections(open_clip(folder / "short"))
+    still, rng = projections.before, np.random.default_rng(0)
+    images, texts = (
+        unit(rng.standard_normal((EMBEDDED, width), np.float32))
+        for width in (still.image_dim, still.text_dim)
     )
+    made = projections.over(images, texts, loss="softmax", device=device)
     numbers = np.arange(EMBEDDED)
     held_out = numbers[-EMBEDDED // 7 :]
     rows = [numbers[[i]] for i in range(len(held_out))]

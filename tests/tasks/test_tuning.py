@@ -53,7 +53,7 @@ def tuned(base: Path, method: Method = "lora", **changes: Any) -> Tuned:
     return tune(encoder, "shapes:40", method=method, **{**options, **changes})
 
 
-@pytest.mark.parametrize("method", NETWORK_METHODS)
+@pytest.mark.parametrize("method", [*NETWORK_METHODS, "projection"])
 def test_a_tuned_encoder_is_another_space_and_loads_from_its_folder(
     either: Path, method: Method, tmp_path: Path
 ) -> None:

@@ -48,7 +48,8 @@ FEW, FOLDS = 200, 5
 """Up to how many pictures are cross-validated by default, and in how many folds."""
 
 OnProgress = Callable[[str, int, int, float | None], None]
-"""Called with what is done (``"pictures"``, ``"steps"``), how many of it, of how many, the loss."""
+"""Called with what is done (``"pictures"``, ``"image network"``, ``"steps"`` and so on), how many
+of it, of how many, and the loss of a step."""
 
 
 def tune(
@@ -178,7 +179,7 @@ def tune(
             loss=loss,
             device=device,
             cache=memory,
-            progress=progress and (lambda done, of: progress("pictures", done, of, None)),
+            progress=progress and (lambda what, done, of: progress(what, done, of, None)),
         )
         split, crossed = _splits(setup, held_out, folds, schedule.seed)
         room, states = None, None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Literal, cast
 
@@ -27,8 +28,9 @@ from pareja.training.heads import START, Head
 from pareja.training.loop import Anchors
 from pareja.training.lora import Rank, Towers
 from pareja.training.material import Texts, caption_texts, label_texts, prepared_pixels
-from pareja.training.methods import Adaptation, Method, begin
+from pareja.training.methods import Adaptation, Method, OnRows, begin
 from pareja.training.pairs import PairTraining
+from pareja.training.projection import Projections
 from pareja.training.schedule import Schedule
 from pareja.training.splits import has_splits, refuse_few
 
@@ -77,7 +79,7 @@ def set_up(
     loss: Literal["softmax", "sigmoid"] | None,
     device: str,
     cache: EmbeddingCache | None,
-    progress: Callable[[int, int], None] | None,
+    progress: OnRows | None,
 ) -> Setup:
     """Read pictures and texts, and make the encoder ready to learn them.
 
@@ -98,9 +100,10 @@ def set_up(
     device
         Where training runs.
     cache
-        Embeddings of earlier runs, for a head.
+        Embeddings of earlier runs, for a head; for projections, features of earlier runs.
     progress
-        Called with pictures done and pictures in all.
+        Called with what is done (``"pictures"``, ``"image network"``, ``"text network"``), how many
+        and how many in all.
 
     Raises
     ------
@@ -119,11 +122,22 @@ def set_up(
     held = () if anchored is None else anchored.records
     sources = [record.source for record in (*dataset, *held)]
     said = texts.texts + tuple(text for record in held for text in record.captions)
-    if method == "head":
-        images = embed_sources(sources, base, cache=cache)
+    shown = progress and partial(progress, "pictures")
+    still, projections = base, None
+    if method == "projection":
+        projections = Projections(cast(NetworkDualEncoder, base))
+        still = projections.before
+    if method in ("head", "projection"):
+        images = embed_sources(
+            sources,
+            still,
+            cache=cache,
+            progress=shown and (lambda now: shown(now.done, len(sources))),
+        )
+        vectors = text_vectors(said, still, cache=cache)
         kept, skipped = images.indices, images.skipped
     else:
-        pixels, kept, skipped = prepared_pixels(sources, base, progress)
+        pixels, kept, skipped = prepared_pixels(sources, base, shown)
     rows = kept[kept < own]
     by_row = Texts(texts.texts, tuple(texts.owned[i] for i in rows))
     anchors = None
@@ -133,8 +147,14 @@ def set_up(
         )
     loss, (scale, bias) = _logits(base, loss)
     terms = scale, bias or 0.0
-    if method == "head":
-        vectors = text_vectors(said, base, cache=cache)
+    if projections is not None:
+        matrices = projections.over(
+            images.vectors, vectors, loss=loss, towers=towers, device=device
+        )
+
+        def start(train: Indices) -> Adaptation:
+            return matrices
+    elif method == "head":
 
         def start(train: Indices) -> Adaptation:
             head = Head.begun(
@@ -159,6 +179,7 @@ def set_up(
             rank=rank,
             device=device,
             seed=schedule.seed,
+            progress=progress,
         )
 
         def start(train: Indices) -> Adaptation:
@@ -168,13 +189,16 @@ def set_up(
             cast(NetworkDualEncoder, base),
             pixels,
             said,
-            method,
+            "full" if method == "full" else "lora",
             loss=loss,
             towers=towers,
             rank=rank,
             device=device,
             seed=schedule.seed,
+            progress=progress,
         )
+        for name, side in (("image", adaptation.image), ("text", adaptation.text)):
+            side.prepare(progress and partial(progress, f"{name} network"))
 
         def start(train: Indices) -> Adaptation:
             return adaptation

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from pareja.training.sides import Side, feature_reader
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
+MODALITIES: tuple[Modality, ...] = ("image", "text")
 
 DROPOUT = 0.5
 """Share of a vector's numbers that is dropped in training: maps of a million weights learn a few

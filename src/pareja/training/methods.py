@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pareja.encoders.adapters import NOTES
-from pareja.encoders.backends.network import Modality, Network
 from pareja.encoders.origins import is_model_folder, origin_of
 from pareja.encoders.protocols import DualEncoder, Pixels
 from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
 from pareja.errors import EncoderError
 from pareja.training.cuts import blocks_of
-from pareja.training.lora import Rank, Towers, adapt, save_adapter, save_changes
+from pareja.training.lora import Rank, Towers, adapt, save_adapter
 from pareja.training.losses import Loss
 from pareja.training.material import token_rows
 from pareja.training.sides import Side, feature_reader, picture_reader, text_reader
 from pareja.training.whole import write_model
 
-NetworkMethod = Literal["lora", "full", "projection"]
-"""Which weights of its networks are trained: low-rank changes of the attention, all, or the last
-matrix."""
+NetworkMethod = Literal["lora", "full"]
+"""Which weights of its networks are trained: low-rank changes of the attention, or all."""
 
-Method = NetworkMethod | Literal["head"]
-"""One of these, or linear maps on top of the encoder."""
+Method = NetworkMethod | Literal["projection", "head"]
+"""One of these, the last matrix of each tower alone, or linear maps on top of the encoder."""
+
+OnRows = Callable[[str, int, int], None]
+"""Called with a network, how many of its rows are done, and how many there are."""
 
 NETWORK_METHODS: tuple[NetworkMethod, ...] = get_args(NetworkMethod)
 
 # In transformers' CLIP, SigLIP, MetaCLIP 2 and AIMv2.
 _BEFORE_THE_BLOCKS = (".embeddings", ".pre_layrnorm")
-
-_PROJECTIONS: Mapping[Modality, str] = {"image": "visual_projection", "text": "text_projection"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ def begin(
     rank: Rank | None = None,
     device: str = "cpu",
     seed: int = 0,
+    progress: OnRows | None = None,
 ) -> Adaptation:
     """Make the networks of an encoder trainable.
 
@@ -95,6 +95,8 @@ def begin(
         ``"cpu"``, ``"cuda"`` or ``"mps"``.
     seed
         Of the weights that low-rank adapters begin with.
+    progress
+        Called while a tower that is not trained embeds its rows.
 
     Raises
     ------
@@ -137,26 +139,14 @@ def begin(
             lengths=lengths.get(name),
         )
         modules[name] = module
-        if wanted and method == "projection":
-            whole = _projection(whole, network, device)
-            modules[name] = whole.module
-        elif not wanted:
-            whole = _frozen(whole, device)
-        sides[name] = whole
+        shown = progress and partial(progress, f"{name} network")
+        sides[name] = whole if wanted else _frozen(whole, device, shown)
 
     def save(folder: Path, terms: tuple[float, float]) -> None:
         if method == "full":
             write_model(folder, encoder, modules.values(), terms)
             return
-        changes = {
-            _PROJECTIONS[cast(Modality, name)]: module.change()
-            for name, module in modules.items()
-            if isinstance(module, _Matrix)
-        }
-        if changes:
-            save_changes(folder, changes, repository_of(encoder))
-        else:
-            save_adapter(folder, list(modules.values()), repository_of(encoder))
+        save_adapter(folder, list(modules.values()), repository_of(encoder))
         write_notes(folder, encoder, method, terms, loss)
 
     return Adaptation(sides["image"], sides["text"], save, encoder)
@@ -184,49 +174,10 @@ class _Identity(torch.nn.Module):
         return features
 
 
-class _Matrix(torch.nn.Module):
-    """What is left to run where only the last matrix is trained."""
-
-    def __init__(self, weight: torch.Tensor) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(weight.clone())
-        self._start = weight.clone()
-
-    def change(self) -> torch.Tensor:
-        """Return what was added to the matrix."""
-        return self.weight.detach().cpu() - self._start.cpu()
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return features @ self.weight.T
-
-
-def _frozen(side: Side, device: str) -> Side:
+def _frozen(side: Side, device: str, progress: Callable[[int, int], None] | None) -> Side:
     """Embed every row once; nothing is left to train."""
-    features = side.embed_all(np.arange(side.rows))
+    features = side.embed_all(np.arange(side.rows), progress)
     return Side(_Identity(), feature_reader(features), side.rows, device=device)
-
-
-def _projection(side: Side, network: Network, device: str) -> Side:
-    """Compute what goes into the last matrix once; that matrix is left to train."""
-    name = _PROJECTIONS[network.modality]
-    layer = dict(side.module.named_modules()).get(name)
-    if not isinstance(layer, torch.nn.Linear):
-        raise EncoderError(
-            f"this model has no {name}: its {network.modality} network ends otherwise. Use "
-            "method='lora'."
-        )
-    seen: list[NDArray[np.float32]] = []
-    hook = layer.register_forward_pre_hook(
-        lambda _, args: seen.append(args[0].detach().float().cpu().numpy())
-    )
-    side.embed_all(np.arange(side.rows))
-    hook.remove()
-    return Side(
-        _Matrix(layer.weight.detach()),
-        feature_reader(np.concatenate(seen)),
-        side.rows,
-        device=device,
-    )
 
 
 def repository_of(encoder: NetworkImageEncoder | NetworkTextEncoder) -> str:
@@ -238,7 +189,7 @@ def repository_of(encoder: NetworkImageEncoder | NetworkTextEncoder) -> str:
 def write_notes(
     folder: Path,
     encoder: NetworkImageEncoder | NetworkTextEncoder,
-    method: NetworkMethod,
+    method: Method,
     terms: tuple[float, float] | None = None,
     loss: Loss | None = None,
 ) -> None:

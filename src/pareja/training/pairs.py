@@ -7,6 +7,7 @@ layout for each network, in ``image`` and ``text``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +25,7 @@ from pareja.training.heads import MODALITIES, Head, Map
 from pareja.training.lora import Rank, Towers, adapt, save_adapter
 from pareja.training.losses import Loss
 from pareja.training.material import token_rows
-from pareja.training.methods import Adaptation, repository_of, write_notes
+from pareja.training.methods import Adaptation, OnRows, repository_of, write_notes
 from pareja.training.sides import Side, feature_reader, picture_reader, text_reader
 
 Indices = NDArray[np.intp]
@@ -81,6 +82,8 @@ class PairTraining:
         ``"cpu"``, ``"cuda"`` or ``"mps"``.
     seed
         Of the weights that adapters begin with.
+    progress
+        Called while what is never trained is computed, once for each picture and text.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class PairTraining:
         rank: Rank | None = None,
         device: str = "cpu",
         seed: int = 0,
+        progress: OnRows | None = None,
     ) -> None:
         self.base, self._loss, self._terms, self._towers = base, loss, terms, towers
         image = cast(NetworkImageEncoder, base.image_encoder)
@@ -122,9 +126,10 @@ class PairTraining:
                     module, below = adapt(module, rank or Rank())
             headed = _Headed(module)
             side = Side(headed, read, count, below=below, device=device, lengths=longest)
-            side.prepare()
+            shown = progress and partial(progress, f"{name} network")
+            side.prepare(shown)
             # Adapters begin with no effect, so that these are the vectors of the base.
-            vectors = side.embed_all(np.arange(count))
+            vectors = side.embed_all(np.arange(count), None if below else shown)
             if towers not in ("both", name):
                 headed = _Headed(_Known())
                 side = Side(headed, feature_reader(vectors), count, device=device)

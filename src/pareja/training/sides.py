@@ -70,8 +70,14 @@ class Side:
         """Return the parameters that are trained, with their names."""
         return [pair for pair in self.module.named_parameters() if pair[1].requires_grad]
 
-    def prepare(self) -> None:
-        """Compute what lies below the cut for every row; nothing where nothing is cut."""
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compute what lies below the cut for every row; nothing where nothing is cut.
+
+        Parameters
+        ----------
+        progress
+            Called with rows done and rows in all.
+        """
         if not self._cut.below or self._hidden is not None:
             return
         self.module.eval()
@@ -79,6 +85,7 @@ class Side:
         order = np.arange(self.rows)
         if self._lengths is not None:
             order = np.argsort(-self._lengths, kind="stable")
+        done = 0
         for rows in self._stretches(order):
             inputs = self._inputs(rows, hollow=False)
             with self._precision():
@@ -94,6 +101,9 @@ class Side:
                 self._pooled[rows] = pooled.cpu().numpy()
             else:
                 self._pooled = None
+            done += len(rows)
+            if progress is not None:
+                progress(done, self.rows)
 
     def embed(self, rows: NDArray[np.intp]) -> torch.Tensor:
         """Return the embeddings of some rows, length 1, ``(n, dim)``, with gradients."""
@@ -108,10 +118,26 @@ class Side:
         return functional.normalize(raw.float(), dim=-1)
 
     @torch.no_grad()
-    def embed_all(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the embeddings of any number of rows, without gradients."""
+    def embed_all(
+        self, rows: NDArray[np.intp], progress: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the embeddings of any number of rows, without gradients, ``(n, dim)``.
+
+        Parameters
+        ----------
+        rows
+            Which, ``(n,)``.
+        progress
+            Called with rows done and rows in all.
+        """
         self.module.eval()
-        parts = [self.embed(some).cpu().numpy() for some in self._stretches(rows)]
+        parts: list[NDArray[np.float32]] = []
+        done = 0
+        for some in self._stretches(rows):
+            parts.append(self.embed(some).cpu().numpy())
+            done += len(some)
+            if progress is not None:
+                progress(done, len(rows))
         return np.concatenate(parts)
 
     def _inputs(self, rows: NDArray[np.intp], *, hollow: bool) -> dict[str, torch.Tensor]:
