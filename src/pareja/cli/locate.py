@@ -15,6 +15,7 @@ from pareja.cli.console import (
     LangOption,
     ModelOption,
     OutOption,
+    SeedOption,
     SplitOption,
     fail,
     not_empty,
@@ -27,6 +28,7 @@ from pareja.cli.output import refuse_own_files, say_where, staged_output
 
 if TYPE_CHECKING:
     from pareja.tasks.locating import Located
+    from pareja.tasks.locating_measures import PlaceScores
 
 
 def locate(
@@ -37,8 +39,13 @@ def locate(
         ),
     ],
     words: Annotated[
-        list[str], typer.Argument(metavar="WORDS...", help="What to look for, in quotes.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="WORDS...",
+            help="What to look for, in quotes. Left out with --measure, every label.",
+            show_default=False,
+        ),
+    ] = None,
     model: ModelOption = "starter",
     template: Annotated[
         str, typer.Option(help="A prompt with {} for the words, as 'a photo of a {}'.")
@@ -51,7 +58,19 @@ def locate(
             show_default=False,
         ),
     ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Find that score on pictures with a column 'boxes' or 'label'.",
+            callback=not_empty,
+        ),
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure against the dataset's own boxes and labels.")
+    ] = False,
     split: SplitOption = None,
+    seed: SeedOption = 0,
     out: OutOption = None,
     lang: LangOption = "en",
     device: DeviceOption = None,
@@ -70,6 +89,8 @@ def locate(
     from pareja.report.saving import check_located, located_bytes
     from pareja.tasks.locating_export import located_to_json
 
+    if not words and not measure:
+        fail("no words. Say what to look for, as in: pareja locate a.jpg 'a red hat'", status=2)
     given = find_pictures(pictures, split=split)
     if out is not None:
         try:
@@ -79,11 +100,14 @@ def locate(
     refuse_own_files(out, [given.dataset.location, pictures])
     with progress_bars() as progress, staged_output(out, force=force) as target:
         located = pareja.locate(
-            words,
+            words or None,
             pictures,
             model=model or "starter",
             template=template,
             threshold=threshold,
+            calibrate=calibrate,
+            measure=measure,
+            seed=seed,
             split=split,
             device=device,
             batch_size=batch_size,
@@ -95,6 +119,8 @@ def locate(
     say_where(out)
     if as_json:
         print_json(located_to_json(located))
+    elif located.measured is not None:
+        print_measured(located.measured)
     elif out is None:
         print_located(located)
 
@@ -127,3 +153,34 @@ def print_located(located: Located) -> None:
                     soft_wrap=True,
                 )
     console.print(legend(located, words), soft_wrap=True)
+
+
+def print_measured(scores: PlaceScores) -> None:
+    """Print how well places were found, beside what needs no model."""
+    from pareja.decimals import decimals
+
+    console = stdout()
+    presence, threshold = scores.presence, scores.threshold
+    console.print(
+        f"presence: AUROC {presence.auroc}; {presence.n_known} words are in a picture and "
+        f"{presence.n_unknown} are not"
+    )
+    console.print(
+        f"threshold: from {decimals(threshold.score)} on, {presence.kept} of what is there is kept "
+        f"and {presence.refused} of what is not there refused",
+        soft_wrap=True,
+    )
+    if scores.pointing is None:
+        console.print("places: not measured, because the dataset has no column 'boxes'")
+        return
+    pointing = scores.pointing
+    console.print(
+        f"pointing game: {pointing.hits} of {pointing.n_things} things in {pointing.n_pictures} "
+        f"pictures; the centre has {pointing.centre}, a random place {decimals(pointing.random)}",
+        soft_wrap=True,
+    )
+    if scores.precision is None:
+        console.print("average precision: install it with: pip install 'pareja[boxes]'")
+    else:
+        told = ", ".join(f"{name} {decimals(value)}" for name, value in scores.precision.items())
+        console.print(f"average precision: {told}")

@@ -71,7 +71,7 @@ def read_weights() -> dict[str, NDArray[np.float32]]:
 
 
 @cache
-def _load_network(cells: bool) -> EfficientNetLiteNetwork:
+def _load_network(cells: bool = False) -> EfficientNetLiteNetwork:
     from pareja.encoders.efficientnet_lite_network import EfficientNetLiteNetwork
 
     return EfficientNetLiteNetwork(read_weights(), PREPROCESSING, cells=cells)

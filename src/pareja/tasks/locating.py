@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,10 +24,17 @@ from pareja.encoders.protocols import (
     RegionEncoder,
 )
 from pareja.errors import InputError
-from pareja.inputs import Pictures, find_pictures, find_texts
+from pareja.inputs import Given, Pictures, find_dataset, find_pictures, find_texts
 from pareja.regions.crops import region_encoder
 from pareja.regions.maps import Box, Map, boxes, peak
 from pareja.regions.thresholds import Threshold, known_threshold
+from pareja.tasks.locating_measures import (
+    Answer,
+    PlaceScores,
+    labels_of,
+    score_places,
+    true_places,
+)
 from pareja.tasks.results import write
 
 MOST_WORDS = 100
@@ -106,6 +113,8 @@ class Located:
         ``(name, reason)`` of the pictures that did not decode.
     seconds
         How long it took.
+    measured
+        How well that fits what is known of the pictures; None where nobody asked.
     """
 
     words: tuple[str, ...]
@@ -115,6 +124,7 @@ class Located:
     threshold: Threshold | None
     skipped: tuple[tuple[str, str], ...]
     seconds: float
+    measured: PlaceScores | None = None
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -162,13 +172,17 @@ class Located:
 
 
 def locate(
-    words: str | Iterable[str],
+    words: str | Iterable[str] | None,
     pictures: Pictures,
     *,
     model: Model = "starter",
     template: str = "{}",
     threshold: float | None = None,
+    calibrate: Pictures | None = None,
+    measure: bool = False,
     split: str | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
     device: str | None = None,
     batch_size: int | None = None,
     progress: OnProgress | None = None,
@@ -178,7 +192,8 @@ def locate(
     Parameters
     ----------
     words
-        What to look for, one or several, at most 100.
+        What to look for, one or several, at most 100. None looks for every label of the dataset
+        that is measured.
     pictures
         What `pareja.embed` takes: paths, folders, patterns, datasets, images, bytes.
     model
@@ -190,8 +205,15 @@ def locate(
     threshold
         From which score on the words are taken to be in a picture; by default what was measured for
         the model, if anything.
+    calibrate
+        A dataset with a column ``boxes`` or ``label`` from which the threshold is found, with its
+        error rates there.
+    measure
+        Whether the result is measured against the dataset's own ``boxes`` and ``label``.
     split
         Of a dataset only this part, as ``"test"``.
+    resamples, seed
+        Of the bootstrap behind every interval.
     device
         What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
         ``"cpu"``; by default the first of these that this machine has.
@@ -214,7 +236,8 @@ def locate(
     ImageError
         If one picture was given, and it cannot be decoded.
     DatasetError
-        If there are no pictures, or none of them decodes.
+        If there are no pictures, none of them decodes, or nothing says what is in those that are
+        measured.
     EncoderError
         If the model cannot be loaded, or its words share no space with its pictures.
 
@@ -225,13 +248,47 @@ def locate(
     [(9, 9), (9, 9)]
     """
     start = time.perf_counter()
-    listed = _checked_words(words)
     if template.count("{}") != 1:
         raise InputError(f"`template` is {template!r}. Write {{}} once, for the words.")
+    if words is None and not measure:
+        raise InputError("words is None. Say what to look for, or give `measure=True`.")
+    if threshold is not None and calibrate is not None:
+        raise InputError("`calibrate` finds a threshold, and `threshold` is one: give one of them.")
+    listed = None if words is None else _checked_words(words)
     encoder = require_dual(loaded(model, device))
     given = find_pictures(pictures, split=split)
-    texts = encoder.encode_texts([template.replace("{}", text) for text in listed])
+    run: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+    drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
     limit = known_threshold(encoder) if threshold is None else Threshold.given(threshold)
+    if calibrate is not None:
+        limit = _calibrated(calibrate, encoder, template, run, drawn).threshold
+    if listed is None:
+        listed = list(labels_of(map(true_places, given.dataset), given.dataset.name))
+    found, skipped = _look(listed, given, encoder, template, limit, **run)
+    return Located(
+        words=tuple(listed),
+        pictures=tuple(found),
+        name=given.dataset.name,
+        model=encoder.name,
+        threshold=limit,
+        measured=_measured(found, given.dataset.name, drawn) if measure else None,
+        skipped=tuple(skipped),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _look(
+    words: Sequence[str],
+    given: Given,
+    encoder: DualEncoder,
+    template: str,
+    limit: Threshold | None,
+    *,
+    batch_size: int | None,
+    progress: OnProgress | None,
+) -> tuple[list[LocatedPicture], list[tuple[str, str]]]:
+    """Return the pictures with the places of words, and what could not be read."""
+    texts = encoder.encode_texts([template.replace("{}", text) for text in words])
     mapped = _MapEncoder(encoder, region_encoder(encoder), texts)
     found: list[LocatedPicture] = []
     skipped: list[tuple[str, str]] = list(given.skipped)
@@ -246,18 +303,37 @@ def locate(
         skipped += batch.skipped
         for index, size, row in zip(batch.indices, batch.sizes, batch.embeddings, strict=True):
             assert size is not None  # noqa: S101  without a cache every picture is read
-            places = mapped.places(listed, row, size, limit)
+            places = mapped.places(words, row, size, limit)
             found.append(LocatedPicture(given.dataset.records[index], *size, places))
     if not found:
         raise none_decoded(tuple(skipped))
-    return Located(
-        words=tuple(listed),
-        pictures=tuple(found),
-        name=given.dataset.name,
-        model=encoder.name,
-        threshold=limit,
-        skipped=tuple(skipped),
-        seconds=time.perf_counter() - start,
+    return found, skipped
+
+
+def _calibrated(
+    pictures: Pictures,
+    encoder: DualEncoder,
+    template: str,
+    run: Mapping[str, Any],
+    drawn: Mapping[str, Any],
+) -> PlaceScores:
+    """Measure a model on other pictures, with every label that they have."""
+    given = find_pictures(find_dataset(pictures, "calibrate"))
+    words = labels_of(map(true_places, given.dataset), given.dataset.name)
+    found, _ = _look(words, given, encoder, template, None, **run)
+    return _measured(found, given.dataset.name, drawn)
+
+
+def _measured(found: Sequence[LocatedPicture], name: str, drawn: Mapping[str, Any]) -> PlaceScores:
+    return score_places(
+        [
+            {place.words: Answer(place.score, place.point, place.boxes) for place in picture.places}
+            for picture in found
+        ],
+        [true_places(picture.record) for picture in found],
+        [(picture.width, picture.height) for picture in found],
+        name,
+        **drawn,
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from pareja.regions.maps import Box
 from pareja.regions.thresholds import Threshold
+from pareja.tasks.labelling_export import estimate_to_json
 from pareja.tasks.locating import Located, Place
+from pareja.tasks.locating_measures import PlaceScores
 
 
 def located_to_json(located: Located, *, maps: bool = True) -> dict[str, Any]:
@@ -26,7 +28,8 @@ def located_to_json(located: Located, *, maps: bool = True) -> dict[str, Any]:
     dict
         ``model``, ``words``, ``threshold``, ``images`` (each with ``path``, ``width``, ``height``
         and ``places``: ``words``, ``score``, ``here``, ``point``, ``boxes`` and the map with the
-        rectangle that it covers), ``skipped`` and ``took_ms``. Boxes are ``[left, top, width,
+        rectangle that it covers), ``skipped``, ``took_ms`` and
+        ``measured``, null where nobody asked. Boxes are ``[left, top, width,
         height]`` in pixels of the upright picture, as in COCO.
     """
     return {
@@ -44,6 +47,27 @@ def located_to_json(located: Located, *, maps: bool = True) -> dict[str, Any]:
         ],
         "skipped": [{"path": path, "reason": reason} for path, reason in located.skipped],
         "took_ms": round(1000 * located.seconds),
+        "measured": located.measured and scores_to_json(located.measured),
+    }
+
+
+def scores_to_json(scores: PlaceScores) -> dict[str, Any]:
+    """Return how well places were found as plain values."""
+    pointing = scores.pointing
+    return {
+        "threshold": _threshold(scores.threshold),
+        "auroc": estimate_to_json(scores.presence.auroc),
+        "kept": estimate_to_json(scores.presence.kept),
+        "refused": estimate_to_json(scores.presence.refused),
+        "pointing": pointing
+        and {
+            "pictures": pointing.n_pictures,
+            "things": pointing.n_things,
+            "hits": estimate_to_json(pointing.hits),
+            "centre": estimate_to_json(pointing.centre),
+            "random": pointing.random,
+        },
+        "precision": scores.precision and dict(scores.precision),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def is_coco(content: object) -> bool:
 
 
 def coco_rows(file: str, content: Any) -> Iterator[Row]:
-    """Yield one row for each entry of ``images``, with all its captions.
+    """Yield one row for each entry of ``images``, with all its captions and boxes.
 
     Parameters
     ----------
@@ -81,12 +82,17 @@ def coco_rows(file: str, content: Any) -> Iterator[Row]:
     kinds = {item.get("id"): item.get("name") for item in _objects(file, content, "categories", [])}
     captions: dict[str, list[object]] = {}
     seen: dict[str, set[object]] = {}
+    boxes: dict[str, list[dict[str, object]]] = {}
     for annotation in _objects(file, content, "annotations"):
         image = str(annotation.get("image_id"))
         if annotation.get("caption") is not None:
             captions.setdefault(image, []).append(annotation["caption"])
         if annotation.get("category_id") in kinds:
-            seen.setdefault(image, set()).add(kinds[annotation["category_id"]])
+            kind = kinds[annotation["category_id"]]
+            seen.setdefault(image, set()).add(kind)
+            # A crowd's box is around many, none of which can be pointed at.
+            if annotation.get("bbox") and not annotation.get("iscrowd"):
+                boxes.setdefault(image, []).append({"label": kind, "box": annotation["bbox"]})
     images = _objects(file, content, "images")
     if not images:
         raise MetadataError(f"{file}: lists no pictures.")
@@ -101,6 +107,7 @@ def coco_rows(file: str, content: Any) -> Iterator[Row]:
                 "label": next(iter(things)) if len(things) == 1 else None,
                 "license": licenses.get(entry.get("license")),
                 "source_url": entry.get("flickr_url") or entry.get("coco_url"),
+                "boxes": json.dumps(boxes[key]) if key in boxes else None,
             },
         )
 

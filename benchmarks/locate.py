@@ -1,0 +1,147 @@
+"""How well places are found, what the thresholds are worth, and what maps cost.
+
+python benchmarks/locate.py                 # the table of docs/guides/locate.md
+python benchmarks/locate.py --store         # and src/pareja/regions/thresholds.toml
+python benchmarks/locate.py --cost          # time and memory of maps beside embedding alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+import pareja
+from pareja.datasets import decode_image
+from pareja.encoders import load, require_dual
+from pareja.regions.crops import CropRegions, region_encoder
+from pareja.tasks import locating
+
+TABLE = Path(__file__).parents[1] / "src" / "pareja" / "regions" / "thresholds.toml"
+# Drawn with another seed than the pictures that the two small models learned from (seed 0).
+UNSEEN = "shapes:200:1"
+ROWS = (
+    ("clip-shapes", UNSEEN, "a {}"),
+    ("siglip-shapes", UNSEEN, "a {}"),
+    ("starter", "commons200", "{}"),
+)
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    model: str
+    places: str
+    pictures: str
+    scores: locating.PlaceScores
+
+
+def measured(model: str, pictures: str, template: str) -> locating.PlaceScores:
+    found = pareja.locate(None, pictures, model=model, template=template, measure=True)
+    return cast(locating.PlaceScores, found.measured)
+
+
+def with_crops(model: str, pictures: str, template: str) -> locating.PlaceScores:
+    """Measure the same model by crops, as an encoder that gives no shares is."""
+    own = locating.region_encoder
+    locating.region_encoder = CropRegions  # type: ignore[assignment]
+    try:
+        return measured(model, pictures, template)
+    finally:
+        locating.region_encoder = own
+
+
+def table(rows: list[Row]) -> str:
+    lines = [
+        "| model | places from | pictures | pointing game | centre | random | AP50 | AP | "
+        "AUROC of presence | missed | false |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        pointing, precision = row.scores.pointing, row.scores.precision
+        cells = [row.model, row.places, row.pictures]
+        if pointing is None:
+            cells += ["", "", ""]
+        else:
+            cells += [str(pointing.hits), f"{pointing.centre.value:.2f}", f"{pointing.random:.2f}"]
+        cells += [f"{precision[name]:.2f}" if precision else "" for name in ("AP50", "AP")]
+        threshold = row.scores.threshold
+        cells += [str(row.scores.presence.auroc), f"{threshold.missed:.1%}"]
+        cells += [f"{threshold.false:.1%} from {threshold.score:.2f} on"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def stored(rows: list[Row]) -> str:
+    lines = ["# Written by: python benchmarks/locate.py --store"]
+    for row in rows:
+        threshold = row.scores.threshold
+        revision = require_dual(load(row.model)).image_fingerprint.revision
+        lines += [
+            f"\n[{row.model}]",
+            f'revision = "{revision}"',
+            f"score = {threshold.score:.4f}",
+            f"missed = {threshold.missed:.4f}",
+            f"false = {threshold.false:.4f}",
+            f"pictures = {threshold.pictures}",
+            f'source = "{threshold.source}"',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def cost(model: str, pictures: int) -> None:
+    """Time embedding alone and embedding with maps, in turn, over the same prepared pictures."""
+    encoder = require_dual(load(model))
+    regions = region_encoder(encoder)
+    records = pareja.load_dataset("commons200").records
+    few = [encoder.prepare(decode_image(record.source)) for record in records[:32]]
+    batch = np.stack(few)
+    text = encoder.encode_texts(["a dog"])
+    times: dict[str, list[float]] = {"embedding": [], "embedding and maps": []}
+    for turn in range(1 + max(1, pictures // len(batch))):
+        for name in times:
+            start = time.perf_counter()
+            if name == "embedding":
+                encoder.encode_pixels(batch)
+            else:
+                found = regions.encode_regions(batch)
+                np.einsum("nrcd,qd->nqrc", found.cells, text, optimize=True)
+            if turn:  # the first loads the networks
+                times[name].append(time.perf_counter() - start)
+    alone, both = (sum(values) for values in times.values())
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{model}: {len(batch) * len(times['embedding'])} pictures, embedding {alone:.1f} s, "
+        f"with maps {both:.1f} s, {both / alone:.2f} times; at most {memory:.0f} MB"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", action="store_true")
+    parser.add_argument("--cost", type=int, metavar="PICTURES")
+    options = parser.parse_args()
+    if options.cost:
+        for model in ("starter", "clip-shapes", "siglip-shapes"):
+            cost(model, options.cost)
+        return
+    rows = []
+    for model, pictures, template in ROWS:
+        places = "last feature map" if model == "starter" else "shares of patches"
+        rows.append(Row(model, places, pictures, measured(model, pictures, template)))
+    if options.store:
+        TABLE.write_text(stored(rows), encoding="utf-8")
+    crops = with_crops("clip-shapes", UNSEEN, "a {}")
+    rows.insert(1, Row("clip-shapes", "crops", UNSEEN, crops))
+    rows.append(Row("starter", "last feature map", UNSEEN, measured("starter", UNSEEN, "a {}")))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pareja.analysis.pointing import pointing
+from pareja.errors import AnalysisError
+
+
+def test_shares_are_over_things_and_intervals_over_pictures() -> None:
+    scores = pointing([5, 5, 9, 9], [1, 1, 0, 0], [0, 0, 0, 1], [0.1, 0.1, 0.2, 0.4])
+    assert (scores.n_pictures, scores.n_things) == (2, 4)
+    assert scores.hits.value == 0.5
+    assert scores.centre.value == 0.25
+    assert scores.random == pytest.approx(0.2)
+    # Two pictures that are all right and all wrong: a resample may be all of one.
+    assert scores.hits.low < 0.1
+    assert scores.hits.high > 0.9
+
+
+def test_a_random_place_hits_as_often_as_the_boxes_cover() -> None:
+    rng = np.random.default_rng(0)
+    hits = rng.random(4000) < 0.3
+    scores = pointing(np.arange(4000), hits, hits, np.full(4000, 0.3))
+    assert scores.hits.low < scores.random < scores.hits.high
+
+
+@pytest.mark.parametrize("lengths", [(0, 0, 0, 0), (2, 1, 2, 2)])
+def test_nothing_or_parts_of_different_lengths_are_refused(lengths: tuple[int, ...]) -> None:
+    with pytest.raises(AnalysisError, match="of one length and not empty"):
+        pointing(*(np.zeros(length) for length in lengths))
