@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -18,9 +18,11 @@ import numpy as np
 
 import pareja
 from pareja.datasets import decode_image
+from pareja.embedding.natural import Model
 from pareja.encoders import load, require_dual
-from pareja.regions.crops import CropRegions, region_encoder
-from pareja.tasks import locating
+from pareja.encoders.towers import NetworkDualEncoder
+from pareja.regions.crops import region_encoder
+from pareja.tasks.locating_measures import PlaceScores
 
 TABLE = Path(__file__).parents[1] / "src" / "pareja" / "regions" / "thresholds.toml"
 # Drawn with another seed than the pictures that the two small models learned from (seed 0).
@@ -39,22 +41,18 @@ class Row:
     model: str
     places: str
     pictures: str
-    scores: locating.PlaceScores
+    scores: PlaceScores
 
 
-def measured(model: str, pictures: str, template: str) -> locating.PlaceScores:
+def measured(model: Model, pictures: str, template: str) -> PlaceScores:
     found = pareja.locate(None, pictures, model=model, template=template, measure=True)
-    return cast(locating.PlaceScores, found.measured)
+    return cast(PlaceScores, found.measured)
 
 
-def with_crops(model: str, pictures: str, template: str) -> locating.PlaceScores:
+def with_crops(model: str, pictures: str, template: str) -> PlaceScores:
     """Measure the same model by crops, as an encoder that gives no shares is."""
-    own = locating.region_encoder
-    locating.region_encoder = CropRegions  # type: ignore[assignment]
-    try:
-        return measured(model, pictures, template)
-    finally:
-        locating.region_encoder = own
+    encoder = cast(NetworkDualEncoder, load(model))
+    return measured(replace(encoder, region_network=None), pictures, template)
 
 
 def table(rows: list[Row]) -> str:
