@@ -226,7 +226,7 @@ def _precision(
 
     names = sorted({words for answered in answers for words in answered})
     number_of = {words: number for number, words in enumerate(names, 1)}
-    true = [
+    true: list[dict[str, Any]] = [
         {"image_id": n, "category_id": number_of[words], "bbox": list(box)}
         for n, truth in enumerate(truths, 1)
         for words, boxes in truth.boxes.items()
