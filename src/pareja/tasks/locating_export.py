@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 from pareja.regions.maps import Box
 from pareja.regions.thresholds import Threshold
+from pareja.tables import table
 from pareja.tasks.labelling_export import estimate_to_json
 from pareja.tasks.locating import Located, Place
 from pareja.tasks.locating_measures import PlaceScores
@@ -133,20 +132,15 @@ def located_to_csv(located: Located) -> str:
     Columns are ``path``, ``words``, ``score``, ``here``, ``left``, ``top``, ``width``, ``height``,
     ``box_score``.
     """
-    stream = io.StringIO()
-    # With a byte-order mark, which spreadsheets need to read accents.
-    stream.write("\ufeff")
-    table = csv.writer(stream)
-    table.writerow(
+    rows: list[list[Any]] = [
         ["path", "words", "score", "here", "left", "top", "width", "height", "box_score"]
-    )
+    ]
     here = {True: "yes", False: "no", None: ""}
     for picture in located.pictures:
         for place in picture.places:
             start = [picture.record.file_name, place.words, f"{place.score:.6f}", here[place.here]]
             boxes = () if place.here is False else place.boxes
-            for box in boxes:
-                table.writerow([*start, *rounded(box), f"{box.score:.6f}"])
+            rows += [[*start, *rounded(box), f"{box.score:.6f}"] for box in boxes]
             if not boxes:
-                table.writerow([*start, "", "", "", "", ""])
-    return stream.getvalue()
+                rows.append([*start, "", "", "", "", ""])
+    return table(rows)
