@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import openai
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -77,7 +78,12 @@ def test_pictures_are_listed_and_shown(client: TestClient, ids: dict[str, int]) 
     assert (shown["caption"], shown["author"]) == ("A wall painted blue", "Ana")
     assert (shown["width"], shown["height"]) == (400, 320)
     assert client.get("/v1/pictures/4711").status_code == 404
-    assert client.get("/v1/models").json() == {"models": ["colours", "hues"]}
+    models = client.get("/v1/models").json()
+    assert models["object"] == "list"
+    assert [(m["id"], m["object"]) for m in models["data"]] == [
+        ("colours", "model"),
+        ("hues", "model"),
+    ]
 
 
 def test_a_thumbnail_is_small_bare_and_kept_by_browsers(
@@ -190,6 +196,32 @@ def test_embeddings_in_the_shape_of_openai(client: TestClient, colours: ColourEn
     np.testing.assert_allclose(one["data"][0]["embedding"], expected[0])
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"input": [{"text": "red"}]},
+        {"input": {"text": "red"}, "embedding_type": "float", "normalized": True},
+        {"messages": [{"role": "user", "content": "red"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "red"}]}]},
+    ],
+)
+def test_a_text_in_the_shape_of_other_clients(client: TestClient, body: dict[str, Any]) -> None:
+    right = client.post("/v1/embeddings", json={"input": "red"}).json()
+    answer = client.post("/v1/embeddings", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == right
+
+
+def test_a_picture_in_a_message(client: TestClient) -> None:
+    url = data_url((220, 30, 30))
+    right = client.post("/v1/embeddings", json={"input": [{"image": url}]}).json()
+    part = {"type": "image_url", "image_url": {"url": url}}
+    body = {"messages": [{"role": "user", "content": [part]}], "embedding_type": "base64"}
+    answer = client.post("/v1/embeddings", json=body).json()
+    packed = base64.b64decode(answer["data"][0]["embedding"])
+    np.testing.assert_allclose(np.frombuffer(packed, "<f4"), right["data"][0]["embedding"])
+
+
 def test_texts_and_pictures_are_embedded_in_their_order(
     client: TestClient, colours: ColourEncoder
 ) -> None:
@@ -239,3 +271,14 @@ def test_metrics_count_by_route_not_by_address(client: TestClient, ids: dict[str
     assert 'pareja_request_seconds_bucket{le="+Inf"} 4\n' in text
     assert "pareja_request_seconds_count 4\n" in text
     assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_the_client_of_openai_works(address: str, colours: ColourEncoder) -> None:
+    client = openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+    assert [model.id for model in client.models.list()] == ["colours", "hues"]
+    answer = client.embeddings.create(model="hues", input=["red", "blue"])
+    np.testing.assert_allclose(
+        [row.embedding for row in answer.data], colours.encode_texts(["red", "blue"])
+    )
+    with pytest.raises(openai.UnprocessableEntityError, match="token ids"):
+        client.embeddings.create(model="hues", input=[15496, 995])

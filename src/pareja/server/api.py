@@ -28,6 +28,7 @@ from pareja.server.schemas import (
     JudgementsBody,
     MapBody,
     MapPointBody,
+    ModelBody,
     ModelsBody,
     PictureBody,
     PicturesBody,
@@ -142,7 +143,7 @@ def captions(
 @router.get("/models", tags=["models"])
 def models(engine: EngineHere) -> ModelsBody:
     """List the encoders that the collection is indexed with, the default first."""
-    return ModelsBody(models=list(engine.models()))
+    return ModelsBody(data=[ModelBody(id=name) for name in engine.models()])
 
 
 @router.get("/classifiers", tags=["models"])

@@ -21,6 +21,9 @@ from pareja.server.schemas import (
     EmbeddingsBody,
     EmbeddingsRequest,
     ImageInput,
+    ImagePart,
+    Message,
+    TextPart,
     errors,
 )
 
@@ -38,12 +41,12 @@ async def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBod
     `{"input": [{"image": "data:image/png;base64,..."}]}`. Texts and pictures of one request lie in
     one space, so an encoder pair takes only one kind at a time.
     """
-    items = request.input if isinstance(request.input, list) else [request.input]
+    items = _items(request)
     encoder = await to_thread.run_sync(engine.encoder, request.model)
     _refuse_what_differs(request, items, encoder)
     decodes = any(isinstance(item, ImageInput) for item in items)
     vectors = await engine.run(partial(embed_items, items, encoder, engine), decodes=decodes)
-    as_text = request.encoding_format == "base64"
+    as_text = "base64" in (request.encoding_format, request.embedding_type)
     return EmbeddingsBody(
         model=encoder.name,
         data=[
@@ -87,10 +90,39 @@ def embed_items(
     return [next(embedded_texts if isinstance(item, str) else embedded_pictures) for item in items]
 
 
+def _items(request: EmbeddingsRequest) -> list[str | ImageInput]:
+    """Return the texts and pictures of a request, however they were written."""
+    if request.messages is not None:
+        if request.input is not None:
+            raise Problem(422, "input_twice")
+        return [_only_part(request.messages)]
+    given = request.input if isinstance(request.input, list) else [request.input]
+    return [item for item in given if item is not None]
+
+
+def _only_part(messages: Sequence[Message]) -> str | ImageInput:
+    parts: list[str | TextPart | ImagePart] = []
+    for message in messages:
+        parts += [message.content] if isinstance(message.content, str) else message.content
+    if len(parts) != 1:
+        raise Problem(422, "one_message")
+    match parts[0]:
+        case TextPart(text=text):
+            return text
+        case ImagePart(image_url=picture):
+            return ImageInput(image=picture.url)
+        case text:
+            return text
+
+
 def _refuse_what_differs(
     request: EmbeddingsRequest, items: Sequence[str | ImageInput], encoder: SharedEncoder
 ) -> None:
     """Raise a `Problem` where the answer would not be what the request says that it wants."""
+    if None is not request.embedding_type != request.encoding_format is not None:
+        raise Problem(422, "formats")
+    if not request.normalized:
+        raise Problem(422, "normalized")
     kinds = {"text" if isinstance(item, str) else "image" for item in items}
     if request.modality is not None and kinds - {request.modality}:
         raise Problem(422, "modality", modality=request.modality)

@@ -31,6 +31,7 @@ NAMED = 20
 
 UNKNOWN_FIELD = "unknown_field"
 NO_WORDS = "no_words"
+TOKENS = "tokens"
 """Types of the mistakes that pydantic does not know by itself."""
 
 _MISTAKES = {
@@ -130,6 +131,8 @@ def _invalid(error: RequestValidationError) -> Problem:
     first = max(mistakes, key=lambda m: (len(m["loc"]), m["type"] == UNKNOWN_FIELD))
     if first["type"] == UNKNOWN_FIELD:
         return unknown_field(first["ctx"]["got"], first["ctx"]["known"])
+    if first["type"] == TOKENS:
+        return Problem(422, "tokens")
     # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
     loc = [str(part) for part in first["loc"][:6]]
     text = f"{'.'.join(loc)[:80]}: {first['msg']}".encode("utf-8", "replace").decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from pareja.analysis.significance import Estimate
 from pareja.search.captions import CaptionMatch
@@ -14,6 +15,7 @@ from pareja.server.data_urls import is_data_url
 from pareja.server.engine import DEFAULT_HITS
 from pareja.server.fields import OnlyWords, Sent
 from pareja.server.parameters import AT_LEAST, LARGEST_ID, SHOWS
+from pareja.server.problems import TOKENS
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY, MAX_TEXT
 
 QueryText = Annotated[str, Field(max_length=MAX_QUERY), OnlyWords]
@@ -132,10 +134,20 @@ class CaptionsBody(BaseModel):
     worst: list[CaptionBody]
 
 
-class ModelsBody(BaseModel):
-    """The encoders that answer, the default first."""
+class ModelBody(BaseModel):
+    """An encoder that answers."""
 
-    models: list[str]
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(0, description="Always 0: not known.")
+    owned_by: str = "pareja"
+
+
+class ModelsBody(BaseModel):
+    """The encoders that answer, the default first, in the shape of the OpenAI API."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelBody]
 
 
 class ClassifierBody(BaseModel):
@@ -272,22 +284,73 @@ class ImageInput(Sent):
     image: str = Field(description="A data URL: data:image/jpeg;base64,...")
 
 
-def _pictures_of(given: Any) -> Any:
-    """Take data URLs for the pictures that they hold; some clients send them without a field."""
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+
+
+class TextPart(Sent):
+    """A text in a message."""
+
+    type: Literal["text"]
+    text: Text
+
+
+class ImageUrl(Sent):
+    """A picture in a message."""
+
+    url: str = Field(description="A data URL: data:image/jpeg;base64,...")
+
+
+class ImagePart(Sent):
+    """A picture in a message."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class Message(Sent):
+    """A message, as chat clients write it."""
+
+    role: Literal["user"]
+    content: Text | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+
+
+def _unwrapped(given: Any) -> Any:
+    """Take data URLs for their pictures, and texts out of the field that some clients wrap them in.
+
+    Raises
+    ------
+    PydanticCustomError
+        If there are token ids.
+    """
     if isinstance(given, list):
-        return [_pictures_of(item) if isinstance(item, str) else item for item in given]
+        if any(isinstance(part, int) for item in given for part in _listed(item)):
+            raise PydanticCustomError(TOKENS, "holds token ids where texts belong")
+        return [_unwrapped(item) if isinstance(item, str | dict) else item for item in given]
+    if isinstance(given, dict) and list(given) == ["text"]:
+        return given["text"]
     return {"image": given} if isinstance(given, str) and is_data_url(given) else given
 
 
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+def _listed(item: Any) -> list[Any]:
+    return item if isinstance(item, list) else [item]
 
 
 class EmbeddingsRequest(Sent):
     """Texts and pictures to embed. A text that is a data URL is taken for its picture."""
 
-    input: Annotated[Text | ImageInput | list[Text | ImageInput], BeforeValidator(_pictures_of)]
+    input: Annotated[
+        Text | ImageInput | list[Text | ImageInput] | None,
+        BeforeValidator(_unwrapped),
+    ] = None
+    messages: list[Message] | None = Field(
+        None, description="In place of input: one text or one picture, as chat clients send it."
+    )
     model: QueryText = ""
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None
+    embedding_type: Literal["float", "base64"] | None = Field(
+        None, description="Another name of encoding_format."
+    )
+    normalized: bool = Field(True, description="Must be true: all embeddings have length 1.")
     dimensions: int | None = Field(
         None, description="Must be the length of the encoder's embeddings; they cannot be cut."
     )
