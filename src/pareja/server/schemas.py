@@ -139,7 +139,7 @@ class ModelBody(BaseModel):
 
     id: str
     object: Literal["model"] = "model"
-    created: int = Field(0, description="Always 0: not known.")
+    created: Literal[0] = 0
     owned_by: str = "pareja"
 
 
