@@ -526,3 +526,21 @@ def test_what_is_known_to_be_wrong_with_the_collection_is_found() -> None:
     assert twice == {"colosseum_2.webp", "great_pyramid.webp"}
     codes = {p.code for p in report.warnings}
     assert codes == {"near_duplicate", "caption_duplicate", "caption_missing", "caption_file_name"}
+
+
+def test_a_misspelt_file_name_is_one_problem() -> None:
+    records = CLEAN.records[1:]
+    own = CLEAN.records[0].file_name
+    written = own.replace("/", "/x", 1) if "/" in own else f"x{own}"
+    dataset = replace(
+        CLEAN, records=records, unlisted=(own,), missing=(("metadata.csv:2", written),)
+    )
+    errors = check_dataset(dataset, profile="course").errors
+    assert [(problem.code, problem.path) for problem in errors] == [("file_missing", written)]
+    assert f"no row names {own!r}. Did you mean that one?" in errors[0].message
+
+
+def test_a_picture_that_no_name_resembles_is_a_problem_of_its_own() -> None:
+    dataset = replace(CLEAN, unlisted=("other.png",), missing=(("metadata.csv:9", "boat.jpg"),))
+    codes = [problem.code for problem in check_dataset(dataset, profile="course").errors]
+    assert codes == ["file_missing", "file_unlisted"]

@@ -258,5 +258,5 @@ def test_what_is_missing_is_asked_for(walls: Path, saved: Path, tmp_path: Path) 
         pareja.deliver(walls, tmp_path, tmp_path / "memoria", tmp_path / "out")
     with pytest.raises(pareja.ParejaError, match="a study of 8 pictures"):
         pareja.deliver("pareja20", saved, tmp_path / "memoria", tmp_path / "out")
-    with pytest.raises(pareja.ParejaError, match="names the parts dataset"):
+    with pytest.raises(pareja.ParejaError, match="has weights for dataset"):
         pareja.check_delivery(tmp_path, weights={"dataset": 100})

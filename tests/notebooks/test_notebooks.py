@@ -17,7 +17,7 @@ SHOWN = {
         "random_projection",
         "McNemar",
     ),
-    "search_homework": ("data:image/jpeg", "widget-view", "✓ juzgada relevante", "nDCG@5"),
+    "search_homework": ("data:image/jpeg", "widget-view", "✓ valorada como relevante", "nDCG@5"),
 }
 
 

@@ -99,7 +99,7 @@ def test_few_names_one_encoder_and_a_hostile_choice(
 
 def test_encoders_that_agree_on_every_picture(client: TestClient) -> None:
     page = client.get("/compare-models", headers={"accept-language": "es"}).text
-    assert "Ninguna imagen se toma por cosas distintas." in page
+    assert "Coinciden en todas las imágenes." in page
 
 
 def test_of_many_pictures_evenly_many_are_compared(

@@ -42,21 +42,21 @@ QUOTED = '<span lang="en">'
         ("/?like=999", 404, "La imagen 999 no está en esta colección."),
         ("/?like=0", 422, "«like» debe ser 1 o más."),
         ("/?q=" + "r" * 1001, 422, "«q» es demasiado largo: como máximo 1000 caracteres."),
-        ("/?q=red&model=clip", 404, "Ninguna imagen de aquí pasó por «clip»"),
+        ("/?q=red&model=clip", 404, "Aquí no hay ninguna imagen indexada con «clip»"),
         ("/?q=red&category=purple", 422, "la categoría «purple». Hay: bright, dark."),
-        ("/?shows=walls", 422, "«walls» no nombra una etiqueta de un clasificador."),
+        ("/?shows=walls", 422, "«walls» no es una etiqueta de un clasificador."),
         ("/?shows=walls/red", 404, "Aquí no hay ningún clasificador «walls»."),
-        ("/?" + "shows=a/b&" * 101, 422, "«shows» está demasiadas veces: como máximo 100."),
+        ("/?" + "shows=a/b&" * 101, 422, "«shows» se repite demasiadas veces: como máximo, 100."),
         ("/?at_least=1.5", 422, "«at_least» debe ser 1 o menos."),
         ("/?at_least=nan", 422, "«at_least» debe ser 1 o menos."),
-        ("/?image=gone", 404, "Esa imagen ya no se guarda aquí."),
+        ("/?image=gone", 404, "Esa imagen ya no se conserva aquí."),
         ("/pictures/999", 404, "La imagen 999 no está en esta colección."),
         ("/pictures/red", 422, "«id» no admite ese valor."),
-        ("/uploads/gone", 404, "Esa imagen ya no se guarda aquí."),
-        ("/map?model=clip", 404, "Ninguna imagen de aquí pasó por «clip»"),
+        ("/uploads/gone", 404, "Esa imagen ya no se conserva aquí."),
+        ("/map?model=clip", 404, "Aquí no hay ninguna imagen indexada con «clip»"),
         ("/side-by-side?k=51", 422, "«k» debe ser 50 o menos."),
         ("/evaluation?set=none", 404, "No hay ningún conjunto «none»."),
-        ("/evaluation?model=clip", 404, "Ninguna imagen de aquí pasó por «clip»"),
+        ("/evaluation?model=clip", 404, "Aquí no hay ninguna imagen indexada con «clip»"),
         ("/evaluation/judge", 422, "Falta «set»."),
         ("/evaluation/judge?set=none", 404, "No hay ningún conjunto «none»."),
         ("/classify?picture=999", 404, "La imagen 999 no está en esta colección."),
@@ -66,7 +66,7 @@ QUOTED = '<span lang="en">'
         ("/classify?picture=1&labels=" + ",".join(map(str, range(101))), 413, "101 etiquetas"),
         ("/compare-models?truth=path", 422, "«truth» no admite ese valor."),
         ("/review?threshold=2", 422, "«threshold» debe ser 1 o menos."),
-        ("/review?model=clip", 404, "Ninguna imagen de aquí pasó por «clip»"),
+        ("/review?model=clip", 404, "Aquí no hay ninguna imagen indexada con «clip»"),
     ],
 )
 def test_a_link_that_leads_nowhere_says_so_in_the_language_of_the_page(
@@ -90,7 +90,7 @@ def test_a_link_that_leads_nowhere_says_so_in_the_language_of_the_page(
             "/judgements",
             {"data": {"query": " ", "picture_id": "1", "relevant": "yes"}},
             422,
-            "No se busca nada.",
+            "No hay nada que buscar.",
         ),
         ("/preferences", {"data": {"lang": "fr"}}, 422, "«lang» no admite ese valor."),
         ("/query-sets", {"data": {"name": "Walls", "queries": ""}}, 422, "Falta «queries»."),
@@ -208,7 +208,7 @@ def test_a_form_that_cannot_be_read_at_all(client: TestClient) -> None:
     kind = {"content-type": "multipart/form-data"}
     page = client.post("/search-by-picture", content=b"nothing", headers={**SPANISH, **kind})
     assert page.status_code == 400
-    assert "No se pudo leer lo que se envió:" in page.text
+    assert "No se ha podido leer lo que se ha enviado:" in page.text
     assert QUOTED in page.text
 
 
@@ -220,10 +220,10 @@ def test_where_nothing_can_be_kept_nothing_is_asked_for(
         client = TestClient(create_app(sealed), base_url=ADDRESS)
         assert "/judgements" not in client.get("/?q=red").text
         page = client.get("/evaluation", headers=SPANISH)
-        assert ("/query-sets" in page.text, "solo se puede leer" in page.text) == (False, True)
+        assert ("/query-sets" in page.text, "solo lectura" in page.text) == (False, True)
         form = {"query": "red", "picture_id": "1", "relevant": "yes"}
         page = client.post("/judgements", data=form, headers=SPANISH)
-        assert (page.status_code, "solo se puede leer" in page.text) == (403, True)
+        assert (page.status_code, "solo lectura" in page.text) == (403, True)
         body = {"query": "red", "picture_id": 1, "relevant": True}
         answer = client.put("/v1/judgements", json=body)
     assert (answer.status_code, "only be read" in answer.text) == (403, True)
@@ -237,7 +237,7 @@ def test_a_picture_that_an_encoder_has_not_seen_is_no_start(
     for path in (f"/?like={new}&model=hues", f"/pictures/{new}?model=hues"):
         page = client.get(path, headers=SPANISH)
         assert page.status_code == 404
-        assert f"La imagen {new} no pasó por «hues»." in page.text
+        assert f"La imagen {new} no está indexada con «hues»." in page.text
     assert client.get(f"/?like={new}", headers=SPANISH).status_code == 200
 
 

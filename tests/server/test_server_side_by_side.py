@@ -88,7 +88,7 @@ def test_one_encoder_is_not_compared(colours: ColourEncoder, tmp_path: Path) -> 
 def test_the_answer_that_there_is_is_shown(client: TestClient) -> None:
     page = client.get("/side-by-side?q=red&b=clip", headers={"accept-language": "es"}).text
     assert sides(page) == ["colours", "clip"]
-    assert "Ninguna imagen de aquí pasó por «clip»" in page
+    assert "Aquí no hay ninguna imagen indexada con «clip»" in page
     assert page.count('class="card"') == 5
 
 

@@ -57,8 +57,8 @@ def classify(
     labels: Annotated[
         str | None,
         typer.Option(
-            help="What they may show: 'cat,dog', or a file with one label a line. Left out, every "
-            "label that --truth knows.",
+            help="What they may show: 'cat,dog', or a file with one label a line; 'gato=cat' where "
+            "--truth calls it otherwise. Left out, every label that --truth knows.",
         ),
     ] = None,
     classifier: ClassifierOption = None,

@@ -20,6 +20,7 @@ from pareja.cli.console import (
     SeedOption,
     SplitOption,
     command_line,
+    not_empty,
     print_json,
     stdout,
 )
@@ -38,6 +39,17 @@ def study(
     dataset: DatasetArgument,
     models: ModelsOption = None,
     split: SplitOption = None,
+    captions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--captions",
+            metavar="COLUMN",
+            help="The column with the captions, as caption_es; several are compared."
+            "  [default: caption]",
+            show_default=False,
+            callback=not_empty,
+        ),
+    ] = None,
     out: OutOption = None,
     lang: LangsOption = None,
     seed: SeedOption = 0,
@@ -71,6 +83,7 @@ def study(
         result = pareja.study(
             loaded,
             models or EMBEDDED,
+            captions=captions or "caption",
             device=device,
             seed=seed,
             permutations=permutations,
@@ -99,6 +112,19 @@ def print_study(result: StudyResult) -> None:
         console.print(
             f"{comparison.a} and {comparison.b}: rank correlation of the matched similarities "
             f"{rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}], p = {comparison.matched_p:.2g}",
+            soft_wrap=True,
+        )
+    for other in result.others:
+        told = []
+        for direction, agreement in other.comparison.agreement.items():
+            d = agreement.difference
+            told.append(
+                f"{direction.replace('_to_', '→')} {d.value:+.2f} [{d.low:+.2f}, {d.high:+.2f}], "
+                f"p = {agreement.p_value:.2g}"
+            )
+        console.print(
+            f"{other.encoder.name}, R@1 with {result.captions} minus {other.column}: "
+            f"{'; '.join(told)}",
             soft_wrap=True,
         )
     for path, reason in result.skipped:

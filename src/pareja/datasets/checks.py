@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ from pareja.datasets.inspection import inspect_pictures
 from pareja.datasets.profiles import SEVERITIES, Profile, Severity, find_profile
 from pareja.datasets.records import Dataset, Record
 from pareja.files import atomic_write
+
+# Names that share about as much as two names of which one is misspelt.
+_NEAR = 0.8
 
 
 @dataclass(frozen=True)
@@ -171,9 +175,10 @@ def check_dataset(
         inspections.append(inspection)
         if progress is not None:
             progress(done, len(records))
+    meant = _meant(dataset)
     findings = chain(
-        _counts(dataset, held_to),
-        _files(dataset),
+        _counts(dataset, held_to, len(meant)),
+        _files(dataset, meant),
         _notes(dataset),
         in_pictures(inspections, held_to),
         in_duplicates(records, inspections),
@@ -224,19 +229,35 @@ def _category_sizes(dataset: Dataset) -> dict[str, int]:
     return dict(Counter(r.category for r in dataset if r.category is not None))
 
 
-def _counts(dataset: Dataset, profile: Profile) -> Iterator[Finding]:
+def _meant(dataset: Dataset) -> dict[str, str]:
+    """Return which picture that no row names each row without a picture seems to mean.
+
+    One misspelt name is one mistake: the picture is there, and so is the row.
+    """
+    free = {name.lower(): name for name in dataset.unlisted}
+    meant: dict[str, str] = {}
+    for _, name in dataset.missing:
+        near = get_close_matches(name.lower(), free, n=1, cutoff=_NEAR)
+        if near:
+            meant[name] = free.pop(near[0])
+    return meant
+
+
+def _counts(dataset: Dataset, profile: Profile, misspelt: int) -> Iterator[Finding]:
+    """Report how many pictures and categories there are; a misspelt one counts as there."""
     sizes = _category_sizes(dataset)
-    if not dataset.records:
+    pictures = len(dataset) + misspelt
+    if not pictures:
         yield Finding("no_pictures", -1, "The dataset has no pictures. Add some, with captions.")
         return
-    if profile.pictures not in {None, len(dataset)}:
+    if profile.pictures not in {None, pictures}:
         yield Finding(
             "picture_count",
             -1,
-            f"The dataset has {count(len(dataset), 'picture')} and should have "
-            f"{profile.pictures}. {_add_or_remove(len(dataset), profile.pictures)}.",
+            f"The dataset has {count(pictures, 'picture')} and should have "
+            f"{profile.pictures}. {_add_or_remove(pictures, profile.pictures)}.",
         )
-    elif len(dataset) == 1:
+    elif pictures == 1:
         yield Finding(
             "picture_count", -1, "There is one picture, and nothing to compare it with. Add more."
         )
@@ -248,7 +269,11 @@ def _counts(dataset: Dataset, profile: Profile) -> Iterator[Finding]:
             f"The dataset has {count(len(sizes), 'category')}{named} and should have "
             f"{profile.categories}. Change the column 'category' of the metadata.",
         )
+    lacking = sum(max(0, (profile.per_category or 0) - size) for size in sizes.values())
+    explained = 0 < lacking <= misspelt
     for category, size in sizes.items():
+        if explained and size < (profile.per_category or 0):
+            continue
         if profile.per_category not in {None, size}:
             yield Finding(
                 "category_size",
@@ -263,8 +288,17 @@ def _add_or_remove(number: int, wanted: int | None) -> str:
     return f"{'Add' if difference > 0 else 'Remove'} {abs(difference)}"
 
 
-def _files(dataset: Dataset) -> Iterator[Finding]:
+def _files(dataset: Dataset, meant: Mapping[str, str]) -> Iterator[Finding]:
     for where, name in dataset.missing:
+        if name in meant:
+            yield Finding(
+                "file_missing",
+                -1,
+                f"{at(where)}the picture does not exist, and no row names {meant[name]!r}. Did you "
+                "mean that one? Write its name as it is.",
+                name,
+            )
+            continue
         yield Finding(
             "file_missing",
             -1,
@@ -272,6 +306,8 @@ def _files(dataset: Dataset) -> Iterator[Finding]:
             name,
         )
     for name in dataset.unlisted:
+        if name in meant.values():
+            continue
         yield Finding(
             "file_unlisted",
             -1,

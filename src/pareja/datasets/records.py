@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pareja.errors import DatasetError, some_of
 
 
 class Source(Protocol):
@@ -142,6 +144,47 @@ class Dataset:
         return np.repeat(
             np.arange(len(self.records)), [len(record.captions) for record in self.records]
         )
+
+    def with_captions(self, column: str) -> Dataset:
+        """Return the dataset with the texts of one column of its metadata as its captions.
+
+        Parameters
+        ----------
+        column
+            ``"caption"`` for those that it has, ``"caption_es"``, or any further column. A picture
+            without a text there has no caption.
+
+        Raises
+        ------
+        DatasetError
+            If no picture has a text in that column; the message names the columns that there are.
+
+        Examples
+        --------
+        >>> from pareja.datasets import load_dataset
+        >>> load_dataset("shapes:1").with_captions("caption_es").captions
+        ('un triángulo naranja a la derecha de una cruz morada',)
+        """
+        if column in ("caption", "captions"):
+            return self
+        texts = [
+            (record.caption_es if column == "caption_es" else record.extra.get(column)) or ""
+            for record in self.records
+        ]
+        if not any(texts):
+            own = {name for record in self.records for name in record.extra}
+            own |= {"caption"} if self.captions else set()
+            own |= {"caption_es"} if any(record.caption_es for record in self.records) else set()
+            raise DatasetError(
+                f"{self.name}: no picture has a text in the column {column!r}. The columns with "
+                f"texts are: {some_of(sorted(own), most=20)}."
+            )
+        records = tuple(
+            # What was the Spanish caption would be shown twice.
+            replace(record, captions=(text,) if text else (), caption_es=None)
+            for record, text in zip(self.records, texts, strict=True)
+        )
+        return replace(self, records=records)
 
     @cached_property
     def categories(self) -> tuple[str, ...]:

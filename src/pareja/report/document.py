@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from pareja.words.spans import Inline, Span, readable
+from pareja.words.wording import Lang
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,17 @@ class Listing:
 
 @dataclass(frozen=True)
 class StudentPlace:
-    """A marked place for an analysis of the reader's own, with questions that lead to it."""
+    """A marked place for an analysis of the reader's own, with questions that lead to it.
 
+    Parameters
+    ----------
+    key
+        What its text is kept under; the same in every language.
+    title, questions
+        What is shown above it.
+    """
+
+    key: str
     title: str
     questions: tuple[Inline, ...]
 
@@ -167,7 +177,7 @@ class Document:
         Its parts, in order.
     """
 
-    lang: str
+    lang: Lang
     title: str
     subtitle: str
     contents: str

@@ -149,7 +149,11 @@ def _outline(
             *of("comparison", Table)[:1],
             *_first_cards(of("comparison", Gallery)),
         ]
-    yield "comparison", [*of("summary", Table), *of("retrieval", FigureBlock), *compared]
+    languages = of("captions", Bullets, Table)
+    yield (
+        "comparison",
+        [*of("summary", Table), *of("retrieval", FigureBlock), *compared, *languages],
+    )
     yield "conclusions", []
     command = [Listing(frame.result.command)] if frame.result.command else []
     versions = ", ".join(f"{name} {number}" for name, number in frame.result.versions.items())

@@ -61,6 +61,7 @@ class Frame(Numbered):
     def student(self, key: str, questions: int) -> StudentPlace:
         """Return the marked place of a section with its guiding questions."""
         return StudentPlace(
+            key,
             self.words.text("student.title"),
             tuple(self.words(f"student.{key}_{k + 1}") for k in range(questions)),
         )

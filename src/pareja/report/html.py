@@ -9,10 +9,13 @@ from functools import cache
 import jinja2
 from markupsafe import Markup
 
-from pareja.report.document import Document
+from pareja.report.document import Document, StudentPlace
 from pareja.report.drawing import Drawing
 from pareja.report.formulas import load_formulas
 from pareja.report.pictures import Thumbnail
+from pareja.words.wording import Wording
+
+_NOTES = ("title", "save", "load", "file", "where", "kept", "not_kept", "saved", "no_file")
 
 
 def render_html(
@@ -29,11 +32,15 @@ def render_html(
     pictures
         Thumbnails, in the dataset's order.
     """
+    words = Wording(document.lang)
+    notes = {key: words.text(f"notes.{key}") for key in _NOTES}
+    places = any(isinstance(block, StudentPlace) for block in document.blocks())
     return (
         page_environment()
         .get_template("report.html.jinja")
         .render(
             document=document,
+            notes=notes if places else None,
             figures={name: Markup(drawing.inline()) for name, drawing in drawings.items()},  # noqa: S704  our own
             shares={name: round(drawing.share, 3) for name, drawing in drawings.items()},
             pictures=[data_uri(picture) for picture in pictures],

@@ -12,6 +12,7 @@ from pareja.report.document import Block, Bullets, Note, Paragraph, Section, joi
 from pareja.report.findings import hits
 from pareja.report.frame import Frame
 from pareja.report.inside import inside_section
+from pareja.report.languages import captions_section
 from pareja.report.readings import DIRECTIONS, Reading
 from pareja.report.verdicts import found, geometry_tests, matches
 from pareja.words.spans import Inline
@@ -33,6 +34,8 @@ def sections(frame: Frame) -> Iterator[Section]:
     yield pairs_section(frame)
     if frame.result.comparisons:
         yield comparison_section(frame)
+    if frame.result.others:
+        yield captions_section(frame)
 
 
 def _section(frame: Frame, key: str, blocks: list[Block], words_key: str | None = None) -> Section:

@@ -99,4 +99,6 @@ def p_values(result: StudyResult) -> list[float]:
     for comparison in result.comparisons:
         shown += [comparison.matched_p, comparison.matrix_p]
         shown += [agreement.p_value for agreement in comparison.agreement.values()]
+    for other in result.others:
+        shown += [agreement.p_value for agreement in other.comparison.agreement.values()]
     return [p for p in shown if math.isfinite(p)]

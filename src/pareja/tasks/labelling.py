@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -33,6 +33,7 @@ from pareja.tasks.evaluation import (
     evaluate,
     true_labels,
 )
+from pareja.tasks.other_words import in_other_words
 from pareja.tasks.results import write
 
 
@@ -108,7 +109,7 @@ class Labelled:
 
 def classify(
     pictures: Pictures | Embedded | NDArray[np.floating],
-    labels: str | Iterable[str] | None = None,
+    labels: str | Iterable[str] | Mapping[str, str] | None = None,
     *,
     model: Model | None = None,
     classifier: Predictor | Path | str | None = None,
@@ -133,7 +134,8 @@ def classify(
         One picture or many, in every form that `pareja.embed` takes; or what it returned.
     labels
         What they may show: a list, ``"cat,dog"``, or the path of a file with one label a line. By
-        default every label that `truth` knows.
+        default every label that `truth` knows. Where `truth` calls it otherwise, as in another
+        language, ``{"pájaro": "birds"}`` or ``"pájaro=birds"``.
     model
         A dual encoder, or what `pareja.load` takes; by default ``"starter"``, or the encoder of
         `classifier`.
@@ -176,9 +178,11 @@ def classify(
     Raises
     ------
     LabelError
-        If there are no labels, or they or the templates cannot be used.
+        If there are no labels, or they or the templates cannot be used; or one stands for a name
+        that the truth has not.
     InputError
-        If `pictures` is something else, or `classifier` is given with `labels`.
+        If `pictures` is something else, `classifier` is given with `labels`, or labels that stand
+        for others with `unknown_from`.
     DatasetError
         If no picture decodes, or the truth has none of the labels.
     EncoderError
@@ -219,7 +223,16 @@ def classify(
             encoder, activation = dual, dual.loss
             used = find_templates(templates)
             threshold = _threshold(unknown, unknown_from)
+            if isinstance(labels, Mapping):
+                labels = [f"{words}={meant}" for words, meant in labels.items()]
             names = _choices(labels, answers, threshold, multi_label=multi_label)
+            if answers is not None and labels is not None:
+                names, answers, renamed = in_other_words(names, answers)
+                if renamed and unknown_from is not None:
+                    raise InputError(
+                        "`unknown_from` knows the truth by its own names, and `labels` gives "
+                        "others. Leave one of the two away."
+                    )
             if unknown_from is not None:
                 threshold = _found_threshold(
                     unknown_from, names, dual, truth, threshold, used, multi_label, **shared

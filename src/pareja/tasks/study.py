@@ -21,7 +21,7 @@ from pareja.embedding.pipeline import (
 )
 from pareja.encoders import require_both
 from pareja.encoders.protocols import Encoder
-from pareja.errors import DatasetError, EncoderError
+from pareja.errors import DatasetError, EncoderError, InputError
 from pareja.inputs import Pictures, find_dataset
 from pareja.tasks.encoder_measures import EncoderResult, image_categories, measure
 from pareja.tasks.results import FolderResult
@@ -31,6 +31,25 @@ EMBEDDED = ("starter-unaligned", "starter")
 
 MIN_PICTURES = 5
 """With fewer, maps between two spaces have nothing to be fitted on."""
+
+
+@dataclass(frozen=True)
+class OtherCaptions:
+    """One encoder with the texts of another column as captions, beside its own result.
+
+    Parameters
+    ----------
+    column
+        The column of the metadata.
+    encoder
+        What was measured with those texts.
+    comparison
+        The texts that were studied (``a``) against these (``b``), by the same encoder.
+    """
+
+    column: str
+    encoder: EncoderResult
+    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,10 @@ class StudyResult(FolderResult):
         Versions of Python, pareja and the packages that the numbers depend on.
     command
         The command line that repeats the study.
+    captions
+        The column of the metadata whose texts were studied.
+    others
+        Each encoder with the texts of each further column, encoder by encoder.
     """
 
     dataset: Dataset
@@ -65,12 +88,15 @@ class StudyResult(FolderResult):
     resamples: int
     versions: Mapping[str, str]
     command: str
+    captions: str = "caption"
+    others: tuple[OtherCaptions, ...] = ()
 
 
 def study(
     data: Pictures,
     models: Model | Sequence[Model] = EMBEDDED,
     *,
+    captions: str | Sequence[str] = "caption",
     seed: int = 0,
     permutations: int = 9_999,
     resamples: int = 2_000,
@@ -90,6 +116,10 @@ def study(
     models
         One or more, dual encoders and pairs mixed: encoders, or what `pareja.load` takes. Their
         names must differ. By default the two that need no download.
+    captions
+        The column of the metadata whose texts are the captions, such as ``"caption_es"``. Of
+        several, the first is studied, and each encoder's result with it is compared with that of
+        the others, on the pictures that have a text in all of them.
     seed, permutations, resamples
         Seed and number of the random draws. The same seed gives the same numbers.
     device
@@ -108,18 +138,23 @@ def study(
     Raises
     ------
     DatasetError
-        If fewer than `MIN_PICTURES` captioned pictures can be decoded.
+        If fewer than `MIN_PICTURES` captioned pictures can be decoded, no picture has a text in a
+        column, or columns are compared of which one has several texts for a picture.
     InputError
         If `data` is something else.
     EncoderError
         If a model cannot be loaded or has one tower, or two have the same name.
     """
     dataset = find_dataset(data)
+    columns = [captions] if isinstance(captions, str) else list(captions)
+    if not columns or len(set(columns)) < len(columns):
+        raise InputError("`captions` names no column, or one twice. Name each column once.")
     encoders = [require_both(loaded(model, device)) for model in listed(models)]
     with opened(cache) as kept:
         return _study(
             dataset,
             encoders,
+            columns,
             seed=seed,
             permutations=permutations,
             resamples=resamples,
@@ -133,6 +168,7 @@ def study(
 def _study(
     dataset: Dataset,
     encoders: Sequence[Encoder],
+    columns: Sequence[str],
     *,
     seed: int,
     permutations: int,
@@ -145,10 +181,9 @@ def _study(
     repeated = [name for name, n in Counter(e.name for e in encoders).items() if n > 1]
     if repeated:
         raise EncoderError(f"encoder {repeated[0]!r} is given twice. Name each encoder once.")
-    uncaptioned = tuple(
-        (str(record.source), "has no caption") for record in dataset if not record.captions
-    )
-    dataset = replace(dataset, records=tuple(r for r in dataset if r.captions))
+    dataset, uncaptioned = _with_texts(dataset, columns)
+    written = dataset
+    dataset = dataset.with_captions(columns[0])
     undecodable: tuple[tuple[str, str], ...] = ()
     results: list[EncoderResult] = []
     for encoder in encoders:
@@ -196,6 +231,35 @@ def _study(
                 seed=seed,
             )
         )
+    decoded = {record.file_name for record in dataset}
+    written = replace(written, records=tuple(r for r in written if r.file_name in decoded))
+    others: list[OtherCaptions] = []
+    for encoder, own in zip(encoders, results, strict=True):
+        for column in columns[1:]:
+            progress(f"captions · {encoder.name} · {column}", None)
+            embedded = embed_dataset(
+                written.with_captions(column), encoder, batch_size=batch_size, cache=cache
+            )
+            told = measure(
+                encoder,
+                embedded,
+                cache=cache,
+                seed=seed,
+                permutations=permutations,
+                resamples=resamples,
+            )
+            comparison = compare(
+                columns[0],
+                column,
+                own.similarity,
+                told.similarity,
+                dataset.owner,
+                image_categories(dataset),
+                permutations=permutations,
+                resamples=resamples,
+                seed=seed,
+            )
+            others.append(OtherCaptions(column, told, comparison))
     return StudyResult(
         dataset=dataset,
         encoders=tuple(results),
@@ -206,7 +270,35 @@ def _study(
         resamples=resamples,
         versions=_versions(),
         command=command,
+        captions=columns[0],
+        others=tuple(others),
     )
+
+
+def _with_texts(
+    dataset: Dataset, columns: Sequence[str]
+) -> tuple[Dataset, tuple[tuple[str, str], ...]]:
+    """Return the pictures with a text in every column, and the others with the reason."""
+    told = {column: dataset.with_captions(column).records for column in columns}
+    kept: list[int] = []
+    left_out: list[tuple[str, str]] = []
+    for place, record in enumerate(dataset.records):
+        empty = [column for column in columns if not told[column][place].captions]
+        if not empty:
+            kept.append(place)
+            continue
+        plain = empty == ["caption"]
+        reason = "has no caption" if plain else f"has no text in the column {empty[0]!r}"
+        left_out.append((str(record.source), reason))
+    for column in columns if len(columns) > 1 else ():
+        several = next((i for i in kept if len(told[column][i].captions) > 1), None)
+        if several is not None:
+            raise DatasetError(
+                f"{dataset.records[several].file_name} has several texts in the column "
+                f"{column!r}, and columns are compared text by text. Study one column alone, or "
+                "leave one text a picture."
+            )
+    return replace(dataset, records=tuple(dataset.records[i] for i in kept)), tuple(left_out)
 
 
 def _require_pairs(dataset: Dataset) -> None:

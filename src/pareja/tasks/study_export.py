@@ -31,7 +31,8 @@ def study_to_json(result: StudyResult, files: Mapping[str, str] | None = None) -
     Returns
     -------
     dict
-        ``dataset``, ``encoders`` (by name), ``comparisons``, ``skipped``, ``settings``,
+        ``dataset``, ``encoders`` (by name), ``comparisons``, ``skipped``, ``captions``
+        (each encoder with the texts of each further column), ``settings``,
         ``versions``, ``command`` and ``files``; only JSON's own types, no NaN.
     """
     dataset = result.dataset
@@ -45,7 +46,17 @@ def study_to_json(result: StudyResult, files: Mapping[str, str] | None = None) -
         "encoders": {encoder.name: _encoder(encoder) for encoder in result.encoders},
         "comparisons": [_comparison(c, dataset) for c in result.comparisons],
         "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
+        "captions": [
+            {
+                "encoder": other.encoder.name,
+                "column": other.column,
+                **_measured(other.encoder),
+                "comparison": _comparison(other.comparison, dataset),
+            }
+            for other in result.others
+        ],
         "settings": {
+            "captions": result.captions,
             "seed": result.seed,
             "permutations": result.permutations,
             "resamples": result.resamples,
