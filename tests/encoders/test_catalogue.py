@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pareja.encoders import list_models
-from pareja.encoders.catalogue import find_card, suggestions
+from pareja.encoders.catalogue import ModelCard, find_card, list_detectors, suggestions
 from pareja.encoders.loading import BUNDLED
 
 CARDS = list_models()
@@ -24,6 +24,15 @@ def test_every_card_is_complete_and_says_where_its_numbers_are_from(card) -> Non
     assert (card.side is None) == (card.kind == "text")
     assert (card.loss is None) == (card.kind != "dual")
     assert (card.languages is None) == (card.kind == "image")
+
+
+@pytest.mark.parametrize("card", list_detectors(), ids=lambda card: card.name)
+def test_detectors_are_found_by_name_and_are_no_encoders(card: ModelCard) -> None:
+    assert card not in CARDS
+    assert find_card(card.name) is card
+    assert card.repository
+    assert card.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.revision)
+    assert (card.lvis is None) == (card.lvis_source is None)
 
 
 def test_the_models_of_the_course_are_there() -> None:

@@ -40,9 +40,9 @@ def default(context: typer.Context, as_json: JsonOption = False) -> None:
 @models_app.command("list")
 def list_command(as_json: JsonOption = False) -> None:
     """List the catalogue, and which models are on this machine."""
-    from pareja.encoders import list_models
+    from pareja.encoders.catalogue import list_detectors, list_models
 
-    cards = list_models()
+    cards = (*list_models(), *list_detectors())
     if as_json:
         print_json([_described(card) for card in cards])
         return
@@ -60,7 +60,7 @@ def list_command(as_json: JsonOption = False) -> None:
         table.add_row(
             card.name,
             card.kind,
-            f"{card.dim}+{card.text_dim}" if card.text_dim else str(card.dim),
+            f"{card.dim}+{card.text_dim}" if card.text_dim else str(card.dim or ""),
             f"{card.download_mb:.0f}" if card.download_mb else "",
             f"{card.imagenet:.1f}" if card.imagenet else "",
             card.languages or "",

@@ -36,7 +36,7 @@ class ModelCard:
         The commit that is downloaded. None where no commit was verified: then the newest one is
         taken when the model is fetched, and the fingerprint records which one that was.
     dim, text_dim
-        Length of an embedding; `text_dim` where that of a pair's texts differs.
+        Length of an embedding, 0 of a detector; `text_dim` where that of a pair's texts differs.
     side
         Side of the square that its image network sees, in pixels; None for text encoders.
     parameters
@@ -49,6 +49,11 @@ class ModelCard:
         Published zero-shot top-1 accuracy on ImageNet-1k, percent; None where none is published.
     imagenet_source
         Who published `imagenet`.
+    lvis
+        Published average precision of a detector on LVIS minival, percent; None where none is
+        known.
+    lvis_source
+        Who published `lvis`.
     speed
         ``"fast"``, ``"medium"`` or ``"slow"``: on a laptop's CPU roughly over 30, over 5 and under
         5 pictures (or, for a text encoder, ten times as many sentences) a second.
@@ -63,7 +68,7 @@ class ModelCard:
 
     name: str
     title: str
-    kind: Literal["dual", "pair", "image", "text"]
+    kind: Literal["dual", "pair", "image", "text", "detector"]
     loader: Literal["transformers", "sentence-transformers", "open_clip", "embedded"]
     licence: str
     dim: int
@@ -77,6 +82,8 @@ class ModelCard:
     loss: Literal["softmax", "sigmoid"] | None = None
     imagenet: float | None = None
     imagenet_source: str | None = None
+    lvis: float | None = None
+    lvis_source: str | None = None
     languages: str | None = None
     home: str | None = None
     text_prefix: str = ""
@@ -89,14 +96,25 @@ def _cards() -> dict[str, ModelCard]:
 
 
 def list_models() -> tuple[ModelCard, ...]:
-    """Return the catalogue, in its own order: embedded, dual, image, text.
+    """Return the encoders of the catalogue, in its own order: embedded, dual, image, text.
 
     Examples
     --------
     >>> [card.name for card in list_models()][:2]
     ['starter', 'starter-unaligned']
     """
-    return tuple(_cards().values())
+    return tuple(card for card in _cards().values() if card.kind != "detector")
+
+
+def list_detectors() -> tuple[ModelCard, ...]:
+    """Return the detectors of the catalogue, which `pareja.locate` takes in place of an encoder.
+
+    Examples
+    --------
+    >>> list_detectors()[0].name
+    'owlvit-b32'
+    """
+    return tuple(card for card in _cards().values() if card.kind == "detector")
 
 
 def find_card(name: str) -> ModelCard | None:

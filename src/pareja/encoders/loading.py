@@ -76,6 +76,11 @@ def load(
         from pareja.encoders import starter
 
         return starter.load_starter() if name == "starter" else starter.load_starter_unaligned()
+    if card is not None and card.kind == "detector":
+        raise EncoderError(
+            f"{name!r} is a detector: it says where things are, and embeds nothing. Give it to "
+            "pareja.locate, and name an encoder here."
+        )
     if halves := pair_halves(name):
         return _load_pair(name, halves, device, precision)
     from pareja.encoders import hub

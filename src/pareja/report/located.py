@@ -5,7 +5,8 @@ from __future__ import annotations
 from pareja.report.contact_sheet import render_page
 from pareja.report.html import data_uri
 from pareja.report.overlay import in_words, warmed
-from pareja.tasks.locating import Located, LocatedPicture, Place
+from pareja.tasks.locating import Located, LocatedPicture
+from pareja.tasks.locating_looks import Place
 from pareja.words.wording import Lang, Wording
 
 # As with thumbnails, a page of hundreds of pictures stays below a few megabytes.

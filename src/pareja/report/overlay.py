@@ -14,7 +14,8 @@ from pareja.datasets.images import decode_image
 from pareja.regions.maps import Box, Map, relative
 from pareja.report.drawing import short
 from pareja.report.pictures import Thumbnail
-from pareja.tasks.locating import LocatedPicture, Place
+from pareja.tasks.locating import LocatedPicture
+from pareja.tasks.locating_looks import Place
 from pareja.words.wording import Wording
 
 # Okabe and Ito (2008): told apart by the colour-blind, and each bright enough on a dark rim.
@@ -52,7 +53,8 @@ def warmed(picture: LocatedPicture, place: Place, side: int) -> Thumbnail:
         Most pixels of the longer side.
     """
     image, scale = _scaled(picture, side)
-    image = lay_over(image, place.heat, tuple(edge * scale for edge in place.seen))
+    if place.heat is not None:
+        image = lay_over(image, place.heat, tuple(edge * scale for edge in place.seen))
     if place.here is not False:
         draw_outlines(image, [("", place.boxes)], scale)
     stream = io.BytesIO()

@@ -6,28 +6,19 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from PIL import Image
+from typing import Any, Literal, cast
 
 from pareja.datasets.records import Record
 from pareja.embedding.natural import Model, loaded
 from pareja.embedding.paths import none_decoded
 from pareja.embedding.pipeline import OnProgress, stream_images
 from pareja.encoders import require_dual
-from pareja.encoders.protocols import (
-    DualEncoder,
-    Embeddings,
-    Fingerprint,
-    Pixels,
-    RegionEncoder,
-)
 from pareja.errors import InputError
 from pareja.inputs import Given, Pictures, find_dataset, find_pictures, find_texts
-from pareja.regions.crops import region_encoder
-from pareja.regions.maps import Box, Map, boxes, peak
-from pareja.regions.thresholds import Threshold, known_threshold
+from pareja.regions.detectors import Detector, find_detector
+from pareja.regions.maps import Box
+from pareja.regions.thresholds import Threshold
+from pareja.tasks.locating_looks import DetectorLooker, Looker, MapLooker, Place
 from pareja.tasks.locating_measures import (
     Answer,
     PlaceScores,
@@ -39,37 +30,6 @@ from pareja.tasks.results import write
 
 MOST_WORDS = 100
 """How many words are looked for at once; each takes a map of every picture."""
-
-
-@dataclass(frozen=True, eq=False)
-class Place:
-    """Where in one picture some words are.
-
-    Parameters
-    ----------
-    words
-        What was looked for.
-    score
-        How well the picture as a whole fits them: the cosine of their embeddings, in [-1, 1].
-    here
-        Whether `score` reaches the threshold; None where there is no threshold.
-    boxes
-        Rectangles in pixels of the upright picture, best first; their scores are at most `score`.
-    point
-        The place that fits best, ``(x, y)`` in pixels.
-    heat
-        How much each place speaks for the words, ``(rows, cols)``.
-    seen
-        The part of the picture that `heat` covers: left, top, width and height in pixels.
-    """
-
-    words: str
-    score: float
-    here: bool | None
-    boxes: tuple[Box, ...]
-    point: tuple[float, float]
-    heat: Map
-    seen: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -175,7 +135,7 @@ def locate(
     words: str | Iterable[str] | None,
     pictures: Pictures,
     *,
-    model: Model = "starter",
+    model: Model | Detector = "starter",
     template: str = "{}",
     threshold: float | None = None,
     calibrate: Pictures | None = None,
@@ -199,12 +159,14 @@ def locate(
     model
         A dual encoder, or what `pareja.load` takes. CLIP, MetaCLIP 2 and SigLIP say what each patch
         adds to a picture's embedding, ``starter`` what each place of its last feature map shows;
-        every other encoder embeds overlapping crops, which takes 26 times as long.
+        every other encoder embeds overlapping crops, which takes 26 times as long. Or a detector:
+        a name of the catalogue, a folder or a repository with OWL-ViT, OWLv2, Grounding DINO,
+        MM-Grounding-DINO or LLMDet, which draws boxes and has no maps.
     template
         What each of the words is put into, with ``{}`` for it, as in ``"a photo of a {}"``.
     threshold
         From which score on the words are taken to be in a picture; by default what was measured for
-        the model, if anything.
+        the model, if anything, and for a detector the score from which its authors keep a box.
     calibrate
         A dataset with a column ``boxes`` or ``label`` from which the threshold is found, with its
         error rates there.
@@ -255,21 +217,21 @@ def locate(
     if threshold is not None and calibrate is not None:
         raise InputError("`calibrate` finds a threshold, and `threshold` is one: give one of them.")
     listed = None if words is None else _checked_words(words)
-    encoder = require_dual(loaded(model, device))
+    looker = _looker(model, device, template)
     given = find_pictures(pictures, split=split)
     run: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     drawn: dict[str, Any] = {"resamples": resamples, "seed": seed}
-    limit = known_threshold(encoder) if threshold is None else Threshold.given(threshold)
+    limit = looker.threshold if threshold is None else Threshold.given(threshold)
     if calibrate is not None:
-        limit = _calibrated(calibrate, encoder, template, run, drawn).threshold
+        limit = _calibrated(calibrate, looker, run, drawn).threshold
     if listed is None:
         listed = list(labels_of(map(true_places, given.dataset), given.dataset.name))
-    found, skipped = _look(listed, given, encoder, template, limit, **run)
+    found, skipped = _look(listed, given, looker, limit, **run)
     return Located(
         words=tuple(listed),
         pictures=tuple(found),
         name=given.dataset.name,
-        model=encoder.name,
+        model=looker.name,
         threshold=limit,
         measured=_measured(found, given.dataset.name, drawn) if measure else None,
         skipped=tuple(skipped),
@@ -277,25 +239,30 @@ def locate(
     )
 
 
+def _looker(model: Model | Detector, device: str | None, template: str) -> Looker:
+    detector = find_detector(model, device)
+    if detector is not None:
+        return DetectorLooker(detector, template)
+    return MapLooker(require_dual(loaded(cast(Model, model), device)), template)
+
+
 def _look(
     words: Sequence[str],
     given: Given,
-    encoder: DualEncoder,
-    template: str,
+    looker: Looker,
     limit: Threshold | None,
     *,
     batch_size: int | None,
     progress: OnProgress | None,
 ) -> tuple[list[LocatedPicture], list[tuple[str, str]]]:
     """Return the pictures with the places of words, and what could not be read."""
-    texts = encoder.encode_texts([template.replace("{}", text) for text in words])
-    mapped = _MapEncoder(encoder, region_encoder(encoder), texts)
+    looker.look_for(words, limit)
     found: list[LocatedPicture] = []
     skipped: list[tuple[str, str]] = list(given.skipped)
     batches = stream_images(
         given.sources,
-        mapped,
-        batch_size=batch_size,
+        looker,
+        batch_size=looker.most_at_once or batch_size,
         on_error="raise" if given.one else "skip",
         progress=progress,
     )
@@ -303,8 +270,8 @@ def _look(
         skipped += batch.skipped
         for index, size, row in zip(batch.indices, batch.sizes, batch.embeddings, strict=True):
             assert size is not None  # noqa: S101  without a cache every picture is read
-            places = mapped.places(words, row, size, limit)
-            found.append(LocatedPicture(given.dataset.records[index], *size, places))
+            record = given.dataset.records[index]
+            found.append(LocatedPicture(record, *size, looker.places(row, size)))
     if not found:
         raise none_decoded(tuple(skipped))
     return found, skipped
@@ -312,15 +279,14 @@ def _look(
 
 def _calibrated(
     pictures: Pictures,
-    encoder: DualEncoder,
-    template: str,
+    looker: Looker,
     run: Mapping[str, Any],
     drawn: Mapping[str, Any],
 ) -> PlaceScores:
     """Measure a model on other pictures, with every label that they have."""
     given = find_pictures(find_dataset(pictures, "calibrate"))
     words = labels_of(map(true_places, given.dataset), given.dataset.name)
-    found, _ = _look(words, given, encoder, template, None, **run)
+    found, _ = _look(words, given, looker, None, **run)
     return _measured(found, given.dataset.name, drawn)
 
 
@@ -348,68 +314,3 @@ def _checked_words(words: str | Iterable[str]) -> list[str]:
             "the others afterwards."
         )
     return listed
-
-
-class _MapEncoder:
-    """Turns pictures into what they have to do with texts, so that the pipeline can carry it.
-
-    A row holds the cosines of the picture with each text, ``(q,)``, and then the texts' maps,
-    ``(q, rows, cols)``, all in a line.
-    """
-
-    def __init__(self, encoder: DualEncoder, regions: RegionEncoder, texts: Embeddings) -> None:
-        self.name = encoder.name
-        self.image_side = encoder.image_side
-        self._fingerprint = encoder.image_fingerprint
-        self._regions = regions
-        self._texts = texts
-        self._grid = (0, 0)
-
-    @property
-    def image_fingerprint(self) -> Fingerprint:
-        return self._fingerprint
-
-    @property
-    def image_dim(self) -> int:
-        return len(self._texts) * (1 + self._grid[0] * self._grid[1])
-
-    def prepare(self, image: Image.Image) -> Pixels:
-        return self._regions.prepare(image)
-
-    def encode_pixels(self, pixels: Pixels) -> Embeddings:
-        found = self._regions.encode_regions(pixels)
-        self._grid = found.cells.shape[1:3]
-        maps = np.einsum("nrcd,qd->nqrc", found.cells, self._texts, optimize=True)
-        return np.concatenate(
-            [found.pictures @ self._texts.T, maps.reshape(len(pixels), -1)], axis=1
-        )
-
-    def encode_images(self, images: Image.Image | Sequence[Image.Image]) -> Embeddings:
-        listed = [images] if isinstance(images, Image.Image) else list(images)
-        return self.encode_pixels(np.stack([self.prepare(image) for image in listed]))
-
-    def places(
-        self,
-        words: Sequence[str],
-        row: Embeddings,
-        size: tuple[int, int],
-        threshold: Threshold | None,
-    ) -> tuple[Place, ...]:
-        """Read the places of one picture out of its row."""
-        seen = self._regions.seen(*size)
-        scores, maps = row[: len(words)], row[len(words) :].reshape(len(words), *self._grid)
-        found = []
-        for text, score, heat in zip(words, map(float, scores), maps, strict=True):
-            parts: dict[str, Any] = {"seen": seen, "size": size}
-            found.append(
-                Place(
-                    words=text,
-                    score=score,
-                    here=None if threshold is None else score >= threshold.score,
-                    boxes=boxes(heat, score=score, **parts),
-                    point=peak(heat, **parts),
-                    heat=heat.copy(),
-                    seen=seen,
-                )
-            )
-        return tuple(found)

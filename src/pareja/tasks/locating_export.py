@@ -8,7 +8,8 @@ from pareja.regions.maps import Box
 from pareja.regions.thresholds import Threshold
 from pareja.tables import table
 from pareja.tasks.labelling_export import estimate_to_json
-from pareja.tasks.locating import Located, Place
+from pareja.tasks.locating import Located
+from pareja.tasks.locating_looks import Place
 from pareja.tasks.locating_measures import PlaceScores
 
 
@@ -88,7 +89,7 @@ def _place(place: Place, maps: bool) -> dict[str, Any]:
         "point": [round(edge, 1) for edge in place.point],
         "boxes": [{"box": rounded(box), "score": round(box.score, 6)} for box in place.boxes],
     }
-    if maps:
+    if maps and place.heat is not None:
         shown["map"] = [[round(float(cell), 6) for cell in row] for row in place.heat]
         shown["map_covers"] = [round(edge, 1) for edge in place.seen]
     return shown
