@@ -68,7 +68,8 @@ def grounding(path: Path, version: str) -> Path:
     vocab = {piece: number for number, piece in enumerate(pieces)}
     tokenizer: Any = transformers.BertTokenizer
     tokenizer(vocab=vocab, model_max_length=64).save_pretrained(path)
-    backbone = transformers.SwinConfig(
+    swin: Any = transformers.SwinConfig
+    backbone = swin(
         image_size=32,
         patch_size=4,
         embed_dim=8,

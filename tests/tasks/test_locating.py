@@ -74,6 +74,7 @@ def test_drawn_shapes_are_found_by_a_real_clip() -> None:
     assert found.pictures[2].record.caption == "a blue star right of an orange triangle"
     assert place.words == "blue star"
     assert place.point[0] > 48
+    assert place.heat is not None
     assert place.heat.shape == (6, 6)
 
 
