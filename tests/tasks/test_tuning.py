@@ -294,5 +294,5 @@ def test_a_softmax_encoder_learns_with_the_sigmoid_loss(base: Path, tmp_path: Pa
     assert low < -2
     with pytest.raises(EncoderError, match=r"trained with the sigmoid loss.*logits of softmax"):
         merge(saved, tmp_path / "plain")
-    with pytest.raises(EncoderError, match=r"loss='sigmoid' has no place there"):
+    with pytest.raises(EncoderError, match=r"`loss='sigmoid'` has no place there"):
         tuned(base, "full", loss="sigmoid")

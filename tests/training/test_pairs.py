@@ -133,7 +133,7 @@ def test_a_pair_has_no_common_space_to_train_otherwise() -> None:
         with pytest.raises(EncoderError, match="is a pair of networks that share no space"):
             tune(f"{folder('vit')}+{folder('sentence')}", DATASET, method=method)
     with pytest.raises(
-        EncoderError, match=r"no weights that can be trained here\. Use method='head'"
+        EncoderError, match=r"no weights that can be trained here\. Use `method='head'`"
     ):
         tune("starter-unaligned", DATASET)
 

@@ -233,7 +233,9 @@ def tune(
             keep=_keep(keep, new=from_scratch is not None),
             folds=folds,
             towers=towers.value,
-            rank=Rank(rank, alpha or 2.0 * rank, dropout, blocks, mlp=mlp, dora=dora),
+            rank=Rank(
+                rank, 2.0 * rank if alpha is None else alpha, dropout, blocks, mlp=mlp, dora=dora
+            ),
             schedule=schedule,
             loss=None if loss is None else loss.value,
             tensorboard=tensorboard,
@@ -307,7 +309,7 @@ def print_tuned(result: Tuned, base: str) -> None:
     if result.stopped:
         console.print(f"stopped early: {result.stopped}", style="yellow")
     table = Table(
-        caption="R@1, or accuracy among labels, on pictures that were not learned from; the\n"
+        caption="R@1, or accuracy among labels, on pictures that were not learned from; the "
         "difference with its 95 % interval, p by McNemar's test.",
         caption_justify="left",
         box=box.SIMPLE_HEAD,

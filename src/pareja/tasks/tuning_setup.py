@@ -249,15 +249,15 @@ def trainable(encoder: AnyEncoder, method: Method) -> Encoder:
         networks = all(isinstance(p, NetworkImageEncoder | NetworkTextEncoder) for p in parts)
         if networks and method != "lora":
             raise EncoderError(
-                f"{encoder.name} is a pair of networks that share no space, and method={method!r} "
-                "trains a dual encoder. Use method='lora' (adapters in both networks and linear "
-                "maps into a common space) or method='head' (the maps alone)."
+                f"{encoder.name} is a pair of networks that share no space, and "
+                f"`method={method!r}` trains a dual encoder. Use `method='lora'` (adapters in both "
+                "networks and linear maps into a common space) or `method='head'` (the maps alone)."
             )
     else:
         networks = isinstance(encoder, NetworkDualEncoder) and encoder.folder is not None
     if not networks:
         raise EncoderError(
-            f"{encoder.name} has no weights that can be trained here. Use method='head', which "
+            f"{encoder.name} has no weights that can be trained here. Use `method='head'`, which "
             "puts linear maps on top of it, or name an encoder made of networks, as "
             "'clip-vit-b32', 'resnet50+distiluse' or the folder of one."
         )
@@ -301,7 +301,7 @@ def halves(
     if len(records) < 4:
         raise DatasetError(
             f"{home.name}: {len(records)} pictures have a caption, and at least 4 are needed to "
-            "hold on to some and measure on the others. Name another dataset, or pass keep=False."
+            "hold on to some and measure on the others. Name another dataset as `keep`."
         )
     held, measured = (tuple(records[start::2]) for start in (0, 1))
     return (

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import torch
 
 from pareja.encoders.adapters import CONFIG, WEIGHTS, core_of, with_core, wrapped
-from pareja.errors import EncoderError
+from pareja.errors import EncoderError, InputError
 from pareja.training.cuts import blocks_of
+from pareja.training.schedule import require
 
 Towers = Literal["both", "image", "text"]
 
@@ -38,6 +39,11 @@ class Rank:
         attention the convolutions of its blocks are adapted, with or without this.
     dora
         Whether the length of each weight's columns is learned apart (Liu et al. 2024).
+
+    Raises
+    ------
+    InputError
+        If one of them is out of its range.
     """
 
     rank: int = 8
@@ -46,6 +52,13 @@ class Rank:
     blocks: int | None = None
     mlp: bool = False
     dora: bool = False
+
+    def __post_init__(self) -> None:
+        require("rank", self.rank, 1)
+        require("alpha", self.alpha, 0, above=True)
+        require("blocks", self.blocks, 1)
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"`dropout` must be at least 0 and below 1, got {self.dropout}.")
 
 
 def adapt(module: torch.nn.Module, rank: Rank) -> tuple[torch.nn.Module, int]:
@@ -80,7 +93,7 @@ def adapt(module: torch.nn.Module, rank: Rank) -> tuple[torch.nn.Module, int]:
     if not targets:
         raise EncoderError(
             "this network has no blocks with attention or convolutions, so there is nothing for "
-            "low-rank adapters. Use method='head'."
+            "low-rank adapters. Use `method='head'`."
         )
     config = peft.LoraConfig(
         r=rank.rank,

@@ -76,6 +76,8 @@ def label_texts(
     DatasetError
         If there are fewer than two labels.
     """
+    if len(set(answers) - {None}) == 1:
+        raise _all_the_same(dataset, "label", next(a for a in answers if a is not None))
     prompts = [
         () if answer is None else tuple(t.replace(place, answer) for t in templates)
         for answer in answers
@@ -102,11 +104,15 @@ def _texts(dataset: Dataset, said: Sequence[Sequence[str]], what: str) -> Texts:
             f"{dataset.name}: {speaking} pictures have a {what}, and at least 2 are needed."
         )
     if len(texts) < 2:
-        raise DatasetError(
-            f"{dataset.name}: all pictures have the same {what}, {texts[0]!r}, so there is nothing "
-            "to tell apart."
-        )
+        raise _all_the_same(dataset, what, texts[0])
     return Texts(tuple(texts), tuple(owned))
+
+
+def _all_the_same(dataset: Dataset, what: str, text: str) -> DatasetError:
+    return DatasetError(
+        f"{dataset.name}: all pictures have the same {what}, {text!r}, so there is nothing to tell "
+        "apart."
+    )
 
 
 def prepared_pixels(

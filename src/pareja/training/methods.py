@@ -106,8 +106,8 @@ def begin(
     rank, loss = rank or Rank(), loss or encoder.loss
     if method == "full" and loss != encoder.loss:
         raise EncoderError(
-            f"method='full' writes a plain model of the kind of {encoder.name}, whose logits are "
-            f"those of {encoder.loss}: loss={loss!r} has no place there. Use method='lora'."
+            f"`method='full'` writes a plain model of the kind of {encoder.name}, whose logits are "
+            f"those of {encoder.loss}: `loss={loss!r}` has no place there. Use `method='lora'`."
         )
     inputs = token_rows(encoder.tokeniser, texts)
     readers = {

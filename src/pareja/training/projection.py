@@ -71,7 +71,7 @@ class Projections:
         if not isinstance(layer, torch.nn.Linear) or layer.bias is not None:
             raise EncoderError(
                 f"{self.base.name} has no {name}: its {network.modality} network ends otherwise. "
-                "Use method='lora'."
+                "Use `method='lora'`."
             )
         self._weights[network.modality] = layer.weight.detach().clone()
         setattr(module, name, torch.nn.Identity())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from pareja.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Schedule:
         Whether the logits' scale (and bias) are trained too.
     seed
         Of the order of the pictures, the choice among their captions, and dropout.
+
+    Raises
+    ------
+    InputError
+        If one of them is out of its range.
     """
 
     epochs: int = 20
@@ -43,6 +51,15 @@ class Schedule:
     train_scale: bool = True
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        require("epochs", self.epochs, 1)
+        require("batch_size", self.batch_size, 2)
+        require("chunk", self.chunk, 1)
+        require("learning_rate", self.learning_rate, 0, above=True)
+        require("patience", self.patience, 0)
+        for name in ("weight_decay", "pull", "keep"):
+            require(name, getattr(self, name), 0)
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -54,3 +71,21 @@ class Epoch:
     learning_rate: float
     scale: float
     seconds: float
+
+
+def require(parameter: str, value: float | None, least: float, *, above: bool = False) -> None:
+    """Raise `InputError` unless a parameter is None or a finite number from `least` on.
+
+    Parameters
+    ----------
+    parameter, value
+        Its name and what was given.
+    least
+        The least that is allowed; with `above` the least that is not.
+    above
+        Whether it must be greater.
+    """
+    if value is None or (math.isfinite(value) and (value > least if above else value >= least)):
+        return
+    wanted = f"above {least}" if above else f"from {least} on"
+    raise InputError(f"`{parameter}` must be a number {wanted}, got {value}.")

@@ -43,8 +43,9 @@ def _reciprocal_ranks(
     similarity: NDArray[np.float32], right: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     best = np.where(right, similarity, -np.inf).max(axis=1, keepdims=True)
-    # A tie counts as lost: a network that maps all to one point must not look perfect.
-    ranks: NDArray[np.float64] = 1.0 / (1 + ((similarity >= best) & ~right).sum(axis=1))
+    # A tie counts as lost: a network that maps all to one point must not look perfect. Nor must
+    # one whose weights have overflowed, and what is not a number is not less than anything.
+    ranks: NDArray[np.float64] = 1.0 / (1 + (~(similarity < best) & ~right).sum(axis=1))
     return ranks
 
 

@@ -188,6 +188,6 @@ def _write_tokenizer(folder: Path, plan: Plan, texts: Sequence[str]) -> dict[str
         "pad_token_id": backend.token_to_id("<pad>"),
         "eos_token_id": backend.token_to_id(end),
     }
-    if clip:
-        ids["bos_token_id"] = backend.token_to_id(start)
+    # SigLIP's texts have none, and the default of its config is no token of this vocabulary.
+    ids["bos_token_id"] = backend.token_to_id(start) if clip else None
     return ids

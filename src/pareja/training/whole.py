@@ -80,7 +80,7 @@ def write_merged(encoder: NetworkDualEncoder, folder: Path) -> None:
             raise EncoderError(
                 f"{encoder.name} was trained with the {encoder.loss} loss, and a plain model of "
                 f"its kind has the logits of {plain.loss}. Keep the adapter, or train with "
-                f"loss={plain.loss!r}."
+                f"`loss={plain.loss!r}`."
             )
     networks = (encoder.image_network, encoder.text_network)
     write_model(folder, encoder, [n.build() for n in networks], encoder.logit_terms)
