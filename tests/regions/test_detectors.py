@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -12,14 +11,12 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from tiny_detectors import grounding, owl
 
 import pareja
 from pareja.encoders.weights import quiet_transformers
 from pareja.errors import EncoderError, ModelUnavailableError
 from pareja.regions.detectors import find_detector
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny_detectors import grounding, owl
 
 KINDS = ("owlvit", "owlv2", "GroundingDino", "MMGroundingDino")
 WORDS = ["a cat", "dog"]

@@ -71,15 +71,19 @@ def legend(located: Located, words: Wording) -> str:
     )
 
 
+def told_places(picture: LocatedPicture, place: Place, words: Wording) -> list[str]:
+    """Return where some words are in a picture, for those who do not see it: a line a box."""
+    if place.here is False:
+        return [words.text("locate.not_here")]
+    size = picture.width, picture.height
+    told = [in_words(box, size, words) for box in place.boxes]
+    return told or [words.text("locate.nowhere")]
+
+
 def _card(picture: LocatedPicture, place: Place, side: int, words: Wording) -> dict[str, object]:
     drawn = warmed(picture, place, side)
     path = picture.record.file_name
-    if place.here is False:
-        told = [words.text("locate.not_here")]
-    else:
-        size = picture.width, picture.height
-        told = [in_words(box, size, words) for box in place.boxes]
-        told = told or [words.text("locate.nowhere")]
+    told = told_places(picture, place, words)
     return {
         "src": data_uri(drawn),
         "size": drawn.image.size,

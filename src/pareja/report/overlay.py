@@ -45,6 +45,8 @@ def outlined_png(picture: LocatedPicture) -> bytes:
 def warmed(picture: LocatedPicture, place: Place, side: int) -> Thumbnail:
     """Return a picture with the map of some words over it, and outlines around what was found.
 
+    Words that are taken not to be there leave it as it is: their map would be warm somewhere, too.
+
     Parameters
     ----------
     picture, place
@@ -53,9 +55,9 @@ def warmed(picture: LocatedPicture, place: Place, side: int) -> Thumbnail:
         Most pixels of the longer side.
     """
     image, scale = _scaled(picture, side)
-    if place.heat is not None:
-        image = lay_over(image, place.heat, tuple(edge * scale for edge in place.seen))
     if place.here is not False:
+        if place.heat is not None:
+            image = lay_over(image, place.heat, tuple(edge * scale for edge in place.seen))
         draw_outlines(image, [("", place.boxes)], scale)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=85, optimize=True)

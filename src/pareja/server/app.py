@@ -28,6 +28,7 @@ from pareja.server import (
     login,
     pages,
     reviewing,
+    showing,
 )
 from pareja.server.arrivals import Headed, Prefixed
 from pareja.server.engine import Engine
@@ -92,7 +93,17 @@ def create_app(
     app.state.engine = engine
     app.state.gate = gate
     app.state.renewing = Lock()
-    for module in (pages, login, api, evaluation, embeddings, classifying, comparing, reviewing):
+    for module in (
+        pages,
+        login,
+        api,
+        evaluation,
+        embeddings,
+        classifying,
+        comparing,
+        reviewing,
+        showing,
+    ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), "static")
     app.add_api_route("/healthz", _healthz, include_in_schema=False)

@@ -197,6 +197,11 @@ class SharedDualEncoder(SharedEncoder):
         self._dual = encoder
 
     @property
+    def alone(self) -> DualEncoder:
+        """The encoder without the batches that requests share: its maps have none."""
+        return self._dual
+
+    @property
     def loss(self) -> Literal["softmax", "sigmoid"]:
         """How the model was trained, hence how its logits become probabilities."""
         return self._dual.loss

@@ -30,6 +30,7 @@ from pareja.server.settings import Settings
 from pareja.server.thumbnails import Thumbnails
 from pareja.server.turns import Turns
 from pareja.server.uploads import Uploads
+from pareja.tasks.locating import Located, locate
 
 if TYPE_CHECKING:
     from pareja.search import Collection
@@ -271,6 +272,31 @@ class Engine:
         if not len(vectors):
             raise Problem(404, "not_embedded", id=picture.id, model=encoder.name)
         return vectors
+
+    def located(self, picture: Picture, words: str, model: str, side: int) -> Located:
+        """Return where in a picture of the collection some words are.
+
+        Parameters
+        ----------
+        picture
+            Of the collection.
+        words
+            What to look for.
+        model
+            An encoder of the collection; empty for the default.
+        side
+            The picture is looked at in at most about twice as many pixels.
+
+        Raises
+        ------
+        Problem
+            If the encoder is a pair, or memory is short for too long; if the file is gone.
+        """
+        encoder = self.dual(model).alone
+        encoded = self.collection.read(picture.id)
+        with self.decoder.stored(encoded, picture.shown_name, side) as image:
+            image.thumbnail((2 * side, 2 * side))
+            return locate(words, image, model=encoder)
 
     def prepare(self, url: str, name: str, encoder: Encoder) -> Pixels:
         """Return what an encoder sees of a data URL, ``(side, side, 3)``; the rest is let go.

@@ -67,6 +67,9 @@ def search_page(
         "judgements": collection.judgements(ask.q) if ask.q else {},
         "upload": engine.uploads.get(ask.image),
         "liked": collection.picture(ask.like) if ask.like else None,
+        # Of words alone can be said where they are, and by an encoder that connects the two.
+        "places": bool(ask.q and result) and engine.encoder(ask.model).kind == "dual",
+        "places_by": ask.model,
         "found": summary(words_of(request), result, len(entries), collection.count()),
     }
     if is_partial(request):
