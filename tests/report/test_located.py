@@ -12,7 +12,7 @@ import pareja
 from pareja.errors import OutputError
 from pareja.regions.maps import Box
 from pareja.report.located import render_located
-from pareja.report.overlay import in_words, lay_over, outlined_png
+from pareja.report.overlay import in_words, lay_over, outlined_png, warmed
 from pareja.words.wording import Wording
 
 
@@ -52,6 +52,12 @@ def test_the_picture_is_seen_under_the_map() -> None:
     assert red[0] > red[2] + 50
     assert white.max() < 200
     assert np.ptp(white) < 5
+
+
+def test_what_is_not_there_warms_nothing(colours: ColourEncoder) -> None:
+    found = pareja.locate("red", _picture(), model=colours, threshold=0.99).pictures[0]
+    drawn = np.asarray(warmed(found, found.places[0], 90).image, np.int16)
+    np.testing.assert_array_equal(drawn, np.asarray(_picture()))
 
 
 def test_places_are_said_in_words() -> None:
