@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "pareja"
 LAYERS = (
     "cli",
     "server",
+    "agents",
     "notebook",
     "delivery",
     "report",

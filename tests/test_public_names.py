@@ -35,6 +35,7 @@ NAMES = [
     "open",
     "pack",
     "serve",
+    "serve_agents",
     "study",
     "tune",
 ]

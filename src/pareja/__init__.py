@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pareja.tasks import results as _results
 
 if TYPE_CHECKING:
+    from pareja.agents import serve_agents
     from pareja.classifiers.learned import load_classifier
     from pareja.datasets import Dataset, Record, decode_image, load_dataset
     from pareja.delivery.checking import check_delivery
@@ -64,6 +65,7 @@ _HOMES = {
     "open": "search.collection",
     "pack": "tasks.checks",
     "serve": "server.serving",
+    "serve_agents": "agents",
     "study": "tasks.study",
     "tune": "tasks.tuning",
 }
@@ -97,6 +99,7 @@ __all__ = [
     "open",
     "pack",
     "serve",
+    "serve_agents",
     "study",
     "tune",
 ]

@@ -25,8 +25,8 @@ COMMANDS: Any = typer.main.get_command(app)
 
 _FLAG = re.compile(r"(?<![\w-])(?<!var\()--[a-z][a-z-]*(?!\w|-|:)")
 _OURS = re.compile(r"\bpareja (?P<words>[a-z][^`'\"\n]*)")
-# Every option that this module spells is one of git.
-_OF_GIT = SOURCE / "delivery" / "git.py"
+# What these modules spell are options of git, and parameters of the tools that agents call.
+_OF_OTHERS = {SOURCE / "delivery" / "git.py", SOURCE / "agents.py"}
 _THEIRS = re.compile(r"(?:\b(?:python|pip|sha256sum|tensorboard)|\$\(DOCKER\)) [^`\n]*")
 
 
@@ -43,7 +43,7 @@ class Text(NamedTuple):
 def texts() -> list[Text]:
     """Every text of the package: of its modules, its data and its templates."""
     found = []
-    for path in sorted(set(SOURCE.rglob("*.py")) - {_OF_GIT}):
+    for path in sorted(set(SOURCE.rglob("*.py")) - _OF_OTHERS):
         name = path.relative_to(SOURCE)
         for line, text, is_docstring in strings(path):
             found.append(Text(f"{name}:{line}", text, is_docstring, name.parts[0] == "cli"))

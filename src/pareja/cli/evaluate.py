@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,6 @@ from pareja.decimals import decimals
 from pareja.errors import CollectionError
 
 if TYPE_CHECKING:
-    from pareja.analysis.significance import Estimate
     from pareja.search import Collection, QuerySetScores
 
 BUNDLED = ("commons200-en", "commons200-es")
@@ -58,7 +57,7 @@ def evaluate(
         print_json(
             {
                 "query_set": query_set,
-                "models": {scores.model: to_json(scores) for scores in results},
+                "models": {scores.model: scores.to_json() for scores in results},
             }
         )
         return
@@ -77,31 +76,6 @@ def check_query_set(name: str, collection: Collection) -> None:
             f"pareja index {dataset} --index {collection.path}{own}."
         )
     collection.queries(name)
-
-
-def to_json(scores: QuerySetScores) -> dict[str, Any]:
-    """Return an encoder's scores, over all and by query."""
-    overall = scores.overall
-    return {
-        **{f"P@{k}": _estimate(value) for k, value in overall.precision.items()},
-        f"nDCG@{overall.ndcg_at}": _estimate(overall.ndcg),
-        "MRR": _estimate(overall.mrr),
-        "queries": [
-            {
-                "query": query.query,
-                "relevant": query.known,
-                **{f"P@{k}": value for k, value in query.precision.items()},
-                f"nDCG@{overall.ndcg_at}": query.ndcg,
-                "MRR": query.reciprocal_rank,
-            }
-            for query in scores.queries
-        ],
-        "left_out": list(scores.left_out),
-    }
-
-
-def _estimate(value: Estimate) -> dict[str, float]:
-    return {"value": value.value, "low": value.low, "high": value.high}
 
 
 def print_scores(scores: QuerySetScores) -> None:

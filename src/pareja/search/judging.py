@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pareja.errors import CollectionError
 from pareja.search.contracts import Picture
@@ -93,6 +93,27 @@ class QuerySetScores:
     queries: tuple[QueryScore, ...]
     overall: RankingScores
     left_out: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it but its name: the means with their intervals, and each query."""
+        overall = self.overall
+        ndcg = f"nDCG@{overall.ndcg_at}"
+        return {
+            **{f"P@{k}": asdict(value) for k, value in overall.precision.items()},
+            ndcg: asdict(overall.ndcg),
+            "MRR": asdict(overall.mrr),
+            "queries": [
+                {
+                    "query": query.query,
+                    "relevant": query.known,
+                    **{f"P@{k}": value for k, value in query.precision.items()},
+                    ndcg: query.ndcg,
+                    "MRR": query.reciprocal_rank,
+                }
+                for query in self.queries
+            ],
+            "left_out": list(self.left_out),
+        }
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""Agents: what the official client gets from a collection."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import numpy as np
+import pytest
+from mcp import Client, StdioServerParameters
+from PIL import Image
+
+from pareja.agents import build_server
+from pareja.search import Collection
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+ROOT = Path(__file__).parents[1]
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def collection(colour_folder: Path, tmp_path: Path, colours: ColourEncoder) -> Iterator[Collection]:
+    with Collection.open(tmp_path / "index", create=True) as opened:
+        opened.index([colour_folder], colours)
+        opened.index([colour_folder], replace(colours, name="hues"))
+        opened.create_query_set("walls", ["red", "blue"])
+        for query in ("red", "blue"):
+            best = opened.search(query, colours, k=1)[0]
+            opened.judge(query, best.picture.id, True)
+        yield opened
+
+
+def with_client(collection: Collection, work: Callable[[Client], Awaitable[Any]]) -> Any:
+    async def connected() -> Any:
+        async with Client(build_server(collection)) as client:
+            return await work(client)
+
+    return anyio.run(connected)
+
+
+@pytest.fixture
+def ask(collection: Collection) -> Ask:
+    """Call a tool and return its answer."""
+
+    def call(tool: str, **arguments: Any) -> Any:
+        return with_client(collection, lambda client: client.call_tool(tool, arguments))
+
+    return call
+
+
+def test_every_tool_only_reads_and_says_so(collection: Collection) -> None:
+    tools = with_client(collection, lambda client: client.list_tools()).tools
+    names = {"collection", "search", "look", "picture", "classify", "evaluate"}
+    assert {tool.name for tool in tools} == names
+    for tool in tools:
+        assert tool.annotations.read_only_hint
+        assert not tool.annotations.open_world_hint
+        assert len(tool.description) > 40
+
+
+def test_a_search_by_words_and_by_a_picture(ask: Ask) -> None:
+    found = ask("search", words="red", k=3).structured_content
+    assert found["model"] == "colours"
+    assert found["hits"][0]["caption"] == "A wall painted red"
+    assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3]
+    assert isinstance(found["likely_relevant"], bool | None)
+    red = found["hits"][0]["id"]
+    alike = ask("search", like=red, model="hues", k=2).structured_content
+    assert alike["model"] == "hues"
+    assert red not in {hit["id"] for hit in alike["hits"]}
+
+
+def test_pictures_are_looked_at_side_by_side_and_alone(ask: Ask) -> None:
+    hits = ask("search", words="red", k=5).structured_content["hits"]
+    (sheet,) = ask("look", ids=[hit["id"] for hit in hits]).content
+    seen = Image.open(io.BytesIO(base64.b64decode(sheet.data)))
+    assert seen.size == (4 * 256, 2 * (256 + 26))
+    told, shown = ask("picture", picture_id=hits[0]["id"]).content
+    assert "A wall painted red" in told.text
+    colour = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.data)))).mean(axis=(0, 1))
+    np.testing.assert_allclose(colour, (220, 30, 30), atol=4)
+
+
+def test_pictures_are_classified(ask: Ask) -> None:
+    hits = ask("search", words="red", k=2).structured_content["hits"]
+    ids = [hit["id"] for hit in hits]
+    answer = ask("classify", ids=ids, labels=["red", "blue"]).structured_content
+    assert [picture["id"] for picture in answer["pictures"]] == ids
+    assert answer["pictures"][0]["labels"] == ["red"]
+    assert sum(answer["pictures"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_searches_are_measured_with_intervals(ask: Ask) -> None:
+    measured = ask("evaluate", query_set="walls").structured_content
+    assert set(measured["models"]) == {"colours", "hues"}
+    ndcg = measured["models"]["colours"]["nDCG@5"]
+    assert ndcg["low"] < ndcg["value"] == 1 == ndcg["high"]
+    assert measured["differences"][0]["better"] is None
+
+
+def test_what_is_there_is_said_first(ask: Ask) -> None:
+    told = ask("collection").structured_content
+    assert told["pictures"] == 8
+    assert told["models"] == ["colours", "hues"]
+    assert told["query_sets"] == ["walls"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("search", {}, "words"),
+        ("search", {"words": "red", "model": "none"}, "colours, hues"),
+        ("search", {"words": "red", "k": 0}, "1 to 100"),
+        ("search", {"words": "red", "category": "none"}, "none"),
+        ("look", {"ids": []}, "1 to 24"),
+        ("look", {"ids": [99]}, "99"),
+        ("picture", {"picture_id": 99}, "99"),
+        ("classify", {"ids": [1], "labels": ["red"]}, "at least 2"),
+        ("evaluate", {"query_set": "none"}, "walls"),
+    ],
+)
+def test_a_mistake_is_a_line_that_the_agent_can_read(
+    ask: Ask, tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    answer = ask(tool, **arguments)
+    assert answer.is_error
+    assert said in answer.content[0].text
+    assert "Traceback" not in answer.content[0].text
+
+
+def test_the_command_speaks_the_protocol_alone(collection: Collection) -> None:
+    command = ["-m", "pareja", "mcp", "--index", str(collection.path)]
+    started = StdioServerParameters(
+        command=sys.executable, args=command, cwd=str(ROOT), env=dict(os.environ)
+    )
+
+    async def connected() -> Any:
+        async with Client(started) as client:
+            return (await client.call_tool("collection", {})).structured_content
+
+    assert anyio.run(connected)["pictures"] == 8
+
+
+def test_without_a_collection_it_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pareja", "mcp", "--index", str(tmp_path / "none")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1
