@@ -113,6 +113,11 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
+def index_of_log(path: Path) -> Path:
+    """Return where SQLite keeps what finds pages in the log."""
+    return path.with_name(f"{path.name}-shm")
+
+
 def _open(target: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         target,

@@ -338,3 +338,40 @@ def test_commons200_comes_with_the_repository(
     with pytest.raises(DatasetError, match="no bundled dataset 'x'; there are: pareja20, commons"):
         bundled_path("x")
     assert BUNDLED == ("pareja20", "commons200")
+
+
+def refuse_to_list(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Take away the right to list a folder, from root too."""
+    scandir = os.scandir
+
+    def scan(path: Path | str) -> object:
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_left_out(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree({"a.jpg": b"x", "closed/b.jpg": b"x"})
+    refuse_to_list(monkeypatch, root / "closed")
+    with pytest.warns(UserWarning, match="closed: cannot be listed: Permission denied"):
+        dataset = load_dataset(root)
+    assert [record.file_name for record in dataset] == ["a.jpg"]
+    assert dataset.skipped[0][0] == "closed"
+    refuse_to_list(monkeypatch, root)
+    with pytest.raises(DatasetError, match="cannot be listed"):
+        load_dataset(root)
+
+
+def test_folders_a_thousand_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        os.mkdir("d")  # noqa: PTH102  a path to there is too long to be made at once
+        os.chdir("d")
+    Path("a.jpg").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    (record,) = load_dataset(tmp_path)
+    assert record.source.read() == b"x"

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +96,19 @@ def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDependencyError, match="pyarrow"):
         writer_for("e.parquet")
     writer_for("e.npz")
+
+
+def test_an_array_that_claims_to_be_huge_is_one_line(tmp_path: Path) -> None:
+    whole = write(tmp_path / "e.npz", count=1)
+    header = io.BytesIO()
+    claim = {"descr": "<f4", "fortran_order": False, "shape": (10**12, DIM)}
+    np.lib.format.write_array_header_1_0(header, claim)  # type: ignore[no-untyped-call]
+    with zipfile.ZipFile(whole) as read, zipfile.ZipFile(tmp_path / "huge.npz", "w") as written:
+        for name in read.namelist():
+            huge = name == "embedding.npy"
+            written.writestr(name, header.getvalue() if huge else read.read(name))
+    with pytest.raises(DatasetError, match="claims to hold more than fits into memory"):
+        Embedded.load(tmp_path / "huge.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(DatasetError, match="it is no regular file"):
+        Embedded.load(tmp_path / "pipe.npz")

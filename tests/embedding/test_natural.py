@@ -148,3 +148,12 @@ def test_one_split_of_a_dataset(colours: ColourEncoder, tmp_path: Path) -> None:
         embed(rows, colours, split="test")
     with pytest.raises(DatasetError, match="has no split 'val'"):
         embed(tmp_path, colours, split="val")
+
+
+def test_a_cache_that_cannot_be_made_is_done_without(
+    colours: ColourEncoder, colour_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="cannot be used: Not a directory"):
+        assert len(embed(colour_folder, colours)) == 8

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import sqlite3
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from pareja.errors import (
     NoSuchPictureError,
 )
 from pareja.search import Collection, Query, Shows
+from pareja.sqlite import Schema
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -572,3 +574,40 @@ def test_a_place_that_is_not_there_changes_nothing(
 def test_an_error_about_a_picture_survives_another_process() -> None:
     error = pickle.loads(pickle.dumps(NoSuchPictureError(7, "index")))  # noqa: S301
     assert (error.picture_id, str(error)) == (7, str(NoSuchPictureError(7, "index")))
+
+
+def test_what_lies_in_a_folder_that_cannot_be_listed_stays(
+    indexed: Collection,
+    colour_folder: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (colour_folder / "metadata.csv").unlink()
+    shutil.copy(next((colour_folder / "images").iterdir()), colour_folder / "other.png")
+    with monkeypatch.context() as patch:
+        scandir = os.scandir
+
+        def scan(path: Path | str) -> object:
+            if Path(path).name == "images":
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        patch.setattr(os, "scandir", scan)
+        report = indexed.index([colour_folder], colours)
+    assert (indexed.count(), report.removed) == (8, 0)
+    assert ("images", "cannot be listed: Permission denied; what it holds is left out.") in (
+        report.skipped
+    )
+
+
+def test_a_first_index_that_finds_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Schema, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Schema, "migrate", full)
+    with pytest.raises(CollectionError):
+        Collection.open(tmp_path / "new", create=True)
+    assert list(tmp_path.iterdir()) == []

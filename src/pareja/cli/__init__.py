@@ -41,6 +41,7 @@ from pareja.cli.console import fail, warn
 from pareja.cli.flags import command_named, with_flags
 from pareja.cli.stopping import INTERRUPTED, clear_up_when_stopped
 from pareja.errors import ParejaError
+from pareja.shortages import shortage_of
 
 app = typer.Typer(
     name="pareja",
@@ -107,7 +108,7 @@ def main() -> NoReturn:
     # that decode pictures: half of the time of a picture. It is read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        _run()
     except ParejaError as error:
         command = command_named(typer.main.get_command(app), sys.argv[1:])
         fail(with_flags(str(error), command))
@@ -119,5 +120,38 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # The reader went away (`pareja ... | head`). That is no error, but Python would flush
         # standard output once more at exit and say that it is.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+    except (MemoryError, OSError, RuntimeError) as error:
+        reason = shortage_of(error) or _reason(error)
+        if reason is None:
+            raise
+        _discard_output()
+        fail(f"{reason}.")
     sys.exit(0)
+
+
+def _run() -> None:
+    """Run the command; what it prints is out when this returns, or the error is raised here."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # Closed by who started the process. The next file that is opened would get its number,
+            # and what a library prints would go into that.
+            os.open(os.devnull, os.O_RDWR)
+            stream = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115  it stays open
+            setattr(sys, name, stream)
+    try:
+        app()
+    finally:
+        sys.stdout.flush()
+
+
+def _reason(error: Exception) -> str | None:
+    """Return what an error of the system means, as a clause; None for any other error."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return None
+    return f"{error.filename or 'what is printed cannot be written'}: {error.strerror}"
+
+
+def _discard_output() -> None:
+    """Let what is not printed yet go nowhere, which Python would try to print at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -222,9 +222,9 @@ def warn_of_skipped(skipped: Sequence[tuple[str, str]]) -> None:
 
 def opened_cache(wanted: bool) -> EmbeddingCache | nullcontext[None]:
     """Open the cache of embeddings, or nothing."""
-    from pareja.embedding.cache import EmbeddingCache
+    from pareja.embedding.natural import own_cache
 
-    return EmbeddingCache() if wanted else nullcontext()
+    return own_cache() if wanted else nullcontext()
 
 
 @contextmanager

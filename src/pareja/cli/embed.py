@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from pareja.cli.console import (
     JsonOption,
     ModelOption,
     SplitOption,
+    opened_cache,
     print_json,
     progress_bars,
     stderr,
@@ -62,7 +62,7 @@ def embed(
         )
     encoder = load(model or "starter", device=device)
     with (
-        EmbeddingCache(cache_file) if cache else nullcontext() as store,
+        EmbeddingCache(cache_file) if cache_file else opened_cache(cache) as store,
         progress_bars() as progress,
     ):
         result = embed_paths(

@@ -26,6 +26,7 @@ CODES: Mapping[str, Severity] = MappingProxyType(
         "row_wrong": "error",
         "captions_unread": "error",
         "file_unread": "warning",
+        "folder_closed": "warning",
         "column_not_read": "note",
         "pictures_left_out": "note",
         "names_with_dots": "note",

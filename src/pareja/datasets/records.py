@@ -200,7 +200,7 @@ class Dataset:
         wrong = [
             (note.path or self.name, note.message)
             for note in self.notes
-            if note.code in ("row_wrong", "file_unread")
+            if note.code in ("row_wrong", "file_unread", "folder_closed")
         ]
         absent = [
             (name, f"is listed at {where} and does not exist") for where, name in self.missing

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from pareja.errors import (
     MissingDependencyError,
     OutputError,
 )
-from pareja.files import staged_file
+from pareja.files import open_regular, staged_file
 
 _KEY = "pareja.fingerprint"
 _ROW_GROUP = 1024
@@ -120,10 +119,16 @@ def read_rows(path: Path | str) -> Stored:
     """
     read = _read_npz if Path(path).suffix.lower() == ".npz" else _read_parquet
     try:
-        return read(Path(path))
+        with open_regular(path):
+            return read(Path(path))
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, BadZipFile) as error:
+    except MemoryError as error:
+        raise DatasetError(
+            f"{path} claims to hold more than fits into memory. It is damaged, or too large for "
+            "this machine."
+        ) from error
+    except Exception as error:  # whoever made the file may have written anything into it
         raise DatasetError(
             f"{path} holds no embeddings as 'pareja embed' writes them: {error}. Write it anew."
         ) from error

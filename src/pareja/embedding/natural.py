@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import TypeAlias, cast
@@ -18,7 +19,7 @@ from pareja.embedding.paths import none_decoded
 from pareja.embedding.pipeline import OnProgress, embed_sources, text_vectors
 from pareja.encoders import AnyEncoder, require_images, require_texts
 from pareja.encoders.protocols import Fingerprint
-from pareja.errors import InputError
+from pareja.errors import InputError, OutputError
 from pareja.inputs import Pictures, find_pictures, find_texts
 
 Model: TypeAlias = "str | PathLike[str] | AnyEncoder"
@@ -40,11 +41,26 @@ def listed(models: Model | Sequence[Model]) -> list[Model]:
     return [cast(Model, models)]
 
 
+def own_cache() -> EmbeddingCache | nullcontext[None]:
+    """Open the user's cache; where that cannot be, warn and do without.
+
+    Warns
+    -----
+    UserWarning
+        If it cannot be opened: embeddings are then computed and not kept.
+    """
+    try:
+        return EmbeddingCache()
+    except OutputError as error:
+        warnings.warn(f"{error} Nothing is looked up or kept now.", stacklevel=3)
+        return nullcontext()
+
+
 @contextmanager
 def opened(cache: Cache) -> Iterator[EmbeddingCache | None]:
     """Open the cache that is meant; one that is open already stays open."""
     if cache is True:
-        with EmbeddingCache() as own:
+        with own_cache() as own:
             yield own
     else:
         yield cache if isinstance(cache, EmbeddingCache) else None

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from pareja.errors import CollectionError, CollectionFaultError, ReadOnlyError
-from pareja.sqlite import Schema, connect, connect_to_read, explained, log_of, transaction
+from pareja.sqlite import (
+    Schema,
+    connect,
+    connect_to_read,
+    explained,
+    index_of_log,
+    log_of,
+    transaction,
+)
 
 FILE_NAME = "collection.sqlite3"
 """Name of the database in the collection's folder."""
@@ -139,8 +147,8 @@ class Database:
                 self.read_only = True
                 if create:
                     raise self._read_only_error()
-            self._writer = self._connect()
             try:
+                self._writer = self._connect()
                 self._check_and_migrate(create)
                 self._opened = _identity(self.file)
             except BaseException:
@@ -335,10 +343,13 @@ class Database:
         """Close it, and take away what this object made if nothing was put into it."""
         mine = self._is_new and not self._holds_something()
         self.close()
-        # The last connection that closes takes the log away: one of another program is open.
-        if mine and not log_of(self.file).exists():
-            with suppress(OSError):
-                self.file.unlink(missing_ok=True)
+        # The last connection that closes takes the log away, unless the disk is full: one that
+        # holds something is of another program.
+        log = log_of(self.file)
+        with suppress(OSError):
+            if mine and not (log.exists() and log.stat().st_size):
+                for path in (log, index_of_log(self.file), self.file):
+                    path.unlink(missing_ok=True)
                 self.folder.rmdir()
 
     def _holds_something(self) -> bool:
@@ -346,8 +357,12 @@ class Database:
         questions = " OR ".join(f"EXISTS (SELECT 1 FROM {table})" for table in tables)  # noqa: S608  constants
         try:
             return bool(self._writer.execute(f"SELECT {questions}").fetchone()[0])
-        except sqlite3.Error:
+        except (sqlite3.Error, AttributeError):
+            pass  # it has no tables, or was never opened
+        try:
             return SCHEMA.version_of(self._writer) != 0
+        except (sqlite3.Error, AttributeError):
+            return False
 
     def _refuse_closed(self) -> None:
         if self._closed:

@@ -122,7 +122,11 @@ class Indexer(Remover):
         present: set[bytes] = set()
         for place in places:
             filed = self.catalogue.files_below(place.path)
-            known |= {path: each for path, each in filed.items() if place.is_all_of(each.location)}
+            known |= {
+                path: each
+                for path, each in filed.items()
+                if place.is_all_of(each.location) and not place.may_hold(path)
+            }
             present |= self._index(place, filed, batch_size, progress)
         if remove_missing:
             # Only now: what left one place may have come to a later one.

@@ -17,6 +17,7 @@ from pareja.datasets.records import Dataset, Record
 from pareja.embedding.cache import Stamp
 from pareja.errors import CollectionError, DatasetError, InputError
 from pareja.inputs import BytesSource, ImageSource, find_pictures
+from pareja.names import printable
 from pareja.search.catalogue import Catalogue, Found
 
 Places: TypeAlias = "str | os.PathLike[str] | Dataset | Iterable[str | os.PathLike[str] | Dataset]"
@@ -39,6 +40,8 @@ class Place:
         Whether these are all pictures there: what is known besides has gone.
     split
         The part of the dataset that this is; None for all of it.
+    closed
+        Names of folders in it that cannot be listed: nobody knows what is in them.
     """
 
     path: str
@@ -46,6 +49,12 @@ class Place:
     skipped: Sequence[tuple[str, str]] = ()
     whole: bool = True
     split: str | None = None
+    closed: Sequence[str] = ()
+
+    def may_hold(self, path: bytes) -> bool:
+        """Return whether a file lies in a folder that cannot be listed, and may still be there."""
+        shown = printable(os.fsdecode(path))
+        return any(f"/{folder}/" in shown for folder in self.closed)
 
     def is_all_of(self, location: str) -> bool:
         """Return whether what came from a dataset and is not found here has gone."""
@@ -166,7 +175,8 @@ def _place_of(dataset: Dataset, split: str | None, *, whole: bool = True) -> Pla
         )
     part = None if split is None else spelled_split(split)
     found = [_found(record, place, archive, part) for record in dataset]
-    return Place(place, found, skipped, whole, part)
+    closed = [note.path for note in dataset.notes if note.code == "folder_closed"]
+    return Place(place, found, skipped, whole, part, closed)
 
 
 def _found(record: Record, place: str, archive: Stamp | None, split: str | None) -> Found:

@@ -26,7 +26,7 @@ from pareja.names import printable
 
 __all__ = ["OnMissing", "load_dataset", "only_split", "spelled_split"]
 
-WARNED = frozenset({"file_unread", "encoding_guessed"})
+WARNED = frozenset({"file_unread", "folder_closed", "encoding_guessed"})
 """The notes that `load_dataset` warns of: what is computed may then be of something else."""
 
 

@@ -109,6 +109,7 @@ class ZipTree:
     def __init__(self, location: Path) -> None:
         self.location = location.absolute()
         self.refused: Mapping[str, str] = MappingProxyType({})
+        self.closed: Mapping[str, str] = MappingProxyType({})
         _, members = open_archive(self.location)
         visible = sorted(name for name in members if not is_hidden(name))
         folders = {name.partition("/")[0] if "/" in name else "" for name in visible}

@@ -19,6 +19,7 @@ from pareja.datasets.images import MAX_FILE_BYTES, read_file
 from pareja.datasets.records import Source
 from pareja.errors import DatasetError, ImageError
 from pareja.names import printable
+from pareja.shortages import naming_shortages
 
 PICTURE_SUFFIXES = frozenset(
     {
@@ -46,12 +47,15 @@ class Tree(Protocol):
         They count only where metadata names them.
     refused
         Files that are there and must not be read, each with the reason as one clause.
+    closed
+        Folders that cannot be listed, each with the reason as one clause.
     """
 
     location: Path
     names: tuple[str, ...]
     left_out: Mapping[str, str]
     refused: Mapping[str, str]
+    closed: Mapping[str, str]
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes, or raise `DatasetError`."""
@@ -102,14 +106,17 @@ class FolderTree:
     Raises
     ------
     DatasetError
-        If the folder cannot be listed.
+        If the folder itself cannot be listed.
+    MachineError
+        If memory, open files or the disk fail.
     """
 
     def __init__(self, location: Path) -> None:
         self.location = location.absolute()
         refused: dict[str, str] = {}
+        closed: dict[str, str] = {}
         self._paths: dict[str, Path] = {}
-        for name, path, is_link in sorted(_files(self.location, "")):
+        for name, path, is_link in sorted(_files(self.location, closed)):
             while name in self._paths or name in refused:
                 # Another file's name is written as this one's is shown.
                 name = f"{without_ending(name)}%{ending(name)}"
@@ -119,6 +126,7 @@ class FolderTree:
                 self._paths[name] = path
         self.names, self.left_out = sifted(sorted(self._paths))
         self.refused: Mapping[str, str] = refused
+        self.closed: Mapping[str, str] = closed
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes, or raise `DatasetError`."""
@@ -296,26 +304,43 @@ def _is_visible(name: str) -> bool:
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path, bool]]:
+def _files(root: Path, closed: dict[str, str]) -> Iterator[tuple[str, Path, bool]]:
     """Yield name and path of each file below a folder, and whether it is a link.
 
-    The figures of a report that was written among the pictures are none of them.
+    The figures of a report that was written among the pictures are none of them. Folders that may
+    not be listed go into `closed`, with the reason.
     """
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be listed: {error.strerror}. Check its permissions."
-        ) from error
-    if prefix and any(entry.name == MARKER for entry in entries):
-        return
-    for entry in entries:
-        if not _is_visible(entry.name):
+    # A list of its own, since Python calls no function a thousand deep.
+    waiting = [(root, "")]
+    while waiting:
+        folder, prefix = waiting.pop()
+        try:
+            with naming_shortages(printable(str(folder))), os.scandir(folder) as found:
+                entries = list(found)
+        except OSError as error:
+            if not prefix:
+                raise DatasetError(
+                    f"{folder} cannot be listed: {error.strerror}. Check its permissions."
+                ) from error
+            closed[prefix.rstrip("/")] = f"cannot be listed: {error.strerror or error}"
             continue
-        path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(path, f"{prefix}{printable(entry.name)}/")
+        if prefix and any(entry.name == MARKER for entry in entries):
+            continue
+        for entry in entries:
+            if not _is_visible(entry.name):
+                continue
+            name, path = prefix + printable(entry.name), Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((path, f"{name}/"))
+            elif _is_file(entry, path):
+                yield name, path, entry.is_symlink()
+
+
+def _is_file(entry: os.DirEntry[str], path: Path) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file(follow_symlinks=False)
+    try:
         # of a link that leads to itself only Path says that it is no file; the rest costs no stat
-        elif path.is_file() if entry.is_symlink() else entry.is_file(follow_symlinks=False):
-            yield prefix + printable(entry.name), path, entry.is_symlink()
+        return path.is_file()
+    except PermissionError:
+        return False

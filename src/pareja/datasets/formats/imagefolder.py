@@ -73,6 +73,8 @@ def tree_dataset(
             folder,
             f"Pictures left out: {number}, since a system or a photo program made this folder.",
         )
+    for folder, reason in tree.closed.items():
+        reading.note("folder_closed", folder, f"{reason}; what it holds is left out.")
     listed = {record.file_name for record in records}
     return Dataset(
         name,
