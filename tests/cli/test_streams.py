@@ -15,12 +15,13 @@ from pareja import cli
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[object, str]:
     """Run the command line in this process; return its status and what it says of errors."""
     monkeypatch.setattr(sys, "argv", ["pareja", *words])
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
     monkeypatch.setattr(cli, "clear_up_when_stopped", lambda: None)
     monkeypatch.setattr("warnings.showwarning", None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    return ended.value.code, sys.stderr.getvalue()  # type: ignore[attr-defined]
+    return ended.value.code, errors.getvalue()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
