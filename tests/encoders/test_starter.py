@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -29,7 +30,7 @@ from pareja.encoders.starter import (
     load_starter_unaligned,
 )
 from pareja.encoders.universal_sentence import UniversalSentenceEncoder
-from pareja.errors import ModelUnavailableError
+from pareja.errors import EncoderError, ModelUnavailableError
 
 
 class TestStarterContract(EncoderContract):
@@ -269,3 +270,15 @@ def test_the_stored_concepts_are_what_the_texts_give() -> None:
     computed = weights @ compute_concepts(ConceptSpace())
     computed /= np.linalg.norm(computed, axis=1, keepdims=True)
     np.testing.assert_allclose(ConceptSpace().project_pictures(logits), computed, atol=1e-5)
+
+
+def test_a_forked_process_gets_an_error_and_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture = Image.new("RGB", (40, 40))
+    encoder = load("starter")
+    encoder.encode_images([picture])
+    own = os.getpid()
+    monkeypatch.setattr("pareja.encoders.backends.forks.os.getpid", lambda: own + 1)
+    with pytest.raises(EncoderError, match="Start processes by 'spawn'"):
+        encoder.encode_images([picture])

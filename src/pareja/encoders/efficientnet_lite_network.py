@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
+from pareja.encoders.backends.forks import refuse_after_fork
 from pareja.encoders.backends.openvino_tower import settings, with_pixels
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Pixels
@@ -41,6 +43,7 @@ class EfficientNetLiteNetwork:
         # One picture at a time on each core: what its layers compute fits into the cache, and that
         # of a batch does not. Nor can a picture's features depend on those beside it.
         model = with_pixels(_model(weights, preprocessing.side, cells), preprocessing)
+        self._process = os.getpid()
         self._compiled = openvino.Core().compile_model(
             model, "CPU", settings("float32", "THROUGHPUT")
         )
@@ -63,6 +66,7 @@ class EfficientNetLiteNetwork:
             for number, result in enumerate(results):
                 result[row] = request.get_output_tensor(number).data[0]
 
+        refuse_after_fork(self._process, "EfficientNet-Lite2")
         with self._lock:
             self._queue.set_callback(keep)
             try:

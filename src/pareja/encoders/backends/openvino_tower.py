@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import threading
 import warnings
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 from platformdirs import user_cache_path
 
-from pareja.checksums import write_marker, wrong_files
+from pareja.checksums import wrong_files
+from pareja.encoders.backends.forks import refuse_after_fork
 from pareja.encoders.backends.network import Device, Network, Precision
 from pareja.encoders.preprocessing import Preprocessing
-from pareja.errors import EncoderError
+from pareja.errors import EncoderError, OutputError
+from pareja.files import staged_directory
 from pareja.shortages import naming_shortages
 
 if TYPE_CHECKING:
@@ -66,9 +69,11 @@ class OpenVinoTower:
                 f"{path.parent} to convert it anew, or use the device 'cpu'."
             ) from error
         self._request = compiled.create_infer_request()
+        self._name, self._process = network.key, os.getpid()
 
     def __call__(self, **inputs: NDArray[np.uint8] | NDArray[np.int64]) -> NDArray[np.float32]:
         """Run the network on one batch, as `Tower` describes."""
+        refuse_after_fork(self._process, self._name)
         arrays = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
         with self._lock:
             self._request.infer(arrays, share_inputs=True)
@@ -234,30 +239,21 @@ def _kept(
 
     Its weights are written in half precision if `may_halve` agrees with what comes of it.
     """
-    folder = path.parent
-    staging = folder.with_name(f"{uuid4().hex}.part")
     try:
-        staging.mkdir(parents=True)
-        written = staging / path.name
-        openvino.save_model(model, written, compress_to_fp16=may_halve is not None)
-        if may_halve is not None and not may_halve(openvino.Core().read_model(written)):
-            openvino.save_model(model, written, compress_to_fp16=False)
-        write_marker(staging)
-        try:
-            staging.rename(folder)
-        except OSError:
-            # Another process converted the same network meanwhile.
-            if not path.exists():
-                raise
-    except (OSError, RuntimeError) as error:
-        warnings.warn(
-            f"the converted network cannot be kept in {folder}, and is converted again next time: "
-            f"{_last_line(error)}",
-            stacklevel=2,
-        )
-        return model
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with staged_directory(path.parent) as staging:
+            written = staging / path.name
+            openvino.save_model(model, written, compress_to_fp16=may_halve is not None)
+            if may_halve is not None and not may_halve(openvino.Core().read_model(written)):
+                openvino.save_model(model, written, compress_to_fp16=False)
+    except (OSError, OutputError, RuntimeError) as error:
+        # Another process may have converted the same network meanwhile.
+        if not path.exists():
+            warnings.warn(
+                f"the converted network cannot be kept in {path.parent}, and is converted again "
+                f"next time: {_last_line(error)}",
+                stacklevel=2,
+            )
+            return model
     return openvino.Core().read_model(path)
 
 
