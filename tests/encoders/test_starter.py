@@ -276,7 +276,7 @@ def test_a_forked_process_gets_an_error_and_waits_for_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     picture = Image.new("RGB", (40, 40))
-    encoder = load("starter")
+    encoder = load_starter()
     encoder.encode_images([picture])
     own = os.getpid()
     monkeypatch.setattr("pareja.encoders.backends.forks.os.getpid", lambda: own + 1)

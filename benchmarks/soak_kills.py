@@ -1,0 +1,140 @@
+"""Trials that end processes, or give them little memory."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from soak_row import Row, run, start
+
+_DRAW = random.Random(0)  # noqa: S311  draws no secret
+_GIB = 2**30
+
+
+def _left(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.endswith((".part", ".partial"))]
+
+
+def killed_commands(folder: Path, times: int) -> Iterator[Row]:
+    """Kill a command at a random moment, then run it to its end."""
+    commands = {
+        "embed": (("embed", "pareja20", "--no-cache", "-o"), "e.npz"),
+        "pack": (("pack", "pareja20", "-o"), "p.zip"),
+    }
+    for name, (words, file) in commands.items():
+        row = Row(f"`{name}` killed at a random moment, then repeated", ["finished, same bytes"])
+        begun = time.monotonic()
+        run(*words, str(folder / file))
+        usual = time.monotonic() - begun
+        expected = (folder / file).read_bytes()
+        for number in range(4 * times):
+            out = folder / f"{number}-{file}"
+            process = start(*words, str(out))
+            time.sleep(_DRAW.uniform(0, usual))
+            process.kill()
+            process.communicate()
+            if not out.exists():
+                run(*words, str(out))
+            same = out.exists() and out.read_bytes() == expected
+            row.add("finished, same bytes" if same else "something else")
+        yield row
+    row = Row("`index` killed at a random moment, then repeated", ["sound, 20 pictures"])
+    for number in range(4 * times):
+        place = str(folder / f"index-{number}")
+        words = ("index", "pareja20", "--index", place, "--no-cache")
+        process = start(*words)
+        time.sleep(_DRAW.uniform(0, usual))
+        process.kill()
+        process.communicate()
+        run(*words)
+        _, said = run("index", "--index", place, "--verify", "--json")
+        found = json.loads(said)
+        row.add("sound, 20 pictures" if found["ok"] and found["pictures"] == 20 else said[:80])
+    yield row
+
+
+def stopped_commands(folder: Path, times: int) -> Iterator[Row]:
+    """Ask a command to stop."""
+    for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        row = Row(f"`embed` stopped by {sent.name}", ["nothing left"])
+        for number in range(3 * times):
+            place = folder / f"{sent.name}-{number}"
+            place.mkdir()
+            process = start("embed", "commons200", "--no-cache", "-o", str(place / "e.npz"))
+            time.sleep(_DRAW.uniform(1, 5))
+            process.send_signal(sent)
+            process.communicate(timeout=60)
+            done = (place / "e.npz").exists()
+            left = [path for path in place.iterdir() if path.name != "e.npz"]
+            row.add(
+                "something left" if left or (process.returncode == 0) != done else "nothing left"
+            )
+        yield row
+
+
+def killed_conversions(folder: Path, times: int) -> Iterator[Row]:
+    """Kill the conversion of a model for OpenVINO."""
+    code = "import pareja; pareja.load('clip-shapes', device='openvino').encode_texts('a')"
+    row = Row("conversion of a model killed, then repeated", ["converted"])
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    usual = time.monotonic() - begun
+    for _ in range(3 * times):
+        for path in folder.rglob("network.xml"):
+            path.unlink()  # damaged: it is converted again
+        process = subprocess.Popen([sys.executable, "-c", code])
+        time.sleep(_DRAW.uniform(usual / 2, usual))
+        process.kill()
+        process.wait()
+        again = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
+        row.add("converted" if again.returncode == 0 else "failed")
+    yield row
+
+
+def short_memory(folder: Path, times: int) -> Iterator[Row]:
+    """Embed good pictures with little memory: none may count as broken."""
+    row = Row(
+        "`embed` of 24 good pictures of 12 megapixels under a limit of memory",
+        ["all embedded", "ended with the reason"],
+    )
+    side = np.arange(256, dtype=np.uint8)
+    pixels = np.broadcast_to(side[None, :, None], (256, 256, 3))
+    for number in range(24):
+        picture = Image.fromarray(np.roll(pixels, 9 * number, 1)).resize((4000, 3000))
+        picture.save(folder / f"{number:02}.jpg", progressive=number % 2 == 0)
+    for gib in (1.0, 1.1, 1.2, 1.4) * times:
+
+        def limit(amount: int = int(gib * _GIB)) -> None:
+            resource.setrlimit(resource.RLIMIT_AS, (amount, amount))
+
+        out = str(folder / "e.npz")
+        status, said = run("embed", str(folder), "--no-cache", "--force", "-o", out, before=limit)
+        if status == 0:
+            row.add("all embedded" if "24 pictures" in said else "good pictures left out")
+        else:
+            row.add("ended with the reason" if "Traceback" not in said else "a traceback")
+    yield row
+
+
+def indexing_at_once(folder: Path, times: int) -> Iterator[Row]:
+    """Index into one collection from several processes."""
+    row = Row("4 runs of `index` into one collection at once", ["all ended well, sound"])
+    for number in range(2 * times):
+        place = str(folder / f"index-{number}")
+        words = ("index", "pareja20", "--index", place, "--no-cache")
+        run("index", "shapes:10", "--index", place)
+        processes = [start(*words) for _ in range(4)]
+        said = [process.communicate(timeout=120)[0] for process in processes]
+        status, _ = run("index", "--index", place, "--verify")
+        ended = [process.returncode for process in processes]
+        row.add("all ended well, sound" if not any(ended) and status == 0 else said[-1][-80:])
+    yield row
