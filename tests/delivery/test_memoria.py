@@ -37,7 +37,10 @@ def test_the_first_call_starts_a_document_and_later_ones_leave_it_alone(
     assert again.length_ok
     assert LEAST <= again.words.body <= MOST
     assert again.html.read_text(encoding="utf-8").count("palabra") == 700
-    pages = pypdf.PdfReader(again.pdf).pages
+    read = pypdf.PdfReader(again.pdf)
+    # The standard for PDFs that screen readers can read; Typst checks what it can of it.
+    assert "pdfuaid:part" in read.xmp_metadata.stream.get_data().decode()  # type: ignore[union-attr]
+    pages = read.pages
     assert "palabra" in "".join(page.extract_text() for page in pages)
     assert pareja.memoria(out).words == again.words
     assert pareja.memoria(first.source).words == again.words

@@ -38,7 +38,7 @@ def render_pdf(
 
 
 def typeset(template: str, files: Mapping[str, bytes]) -> bytes:
-    """Return the PDF of a template of this package, tagged for screen readers.
+    """Return the PDF of a template of this package, tagged for screen readers (PDF/UA-1).
 
     Parameters
     ----------
@@ -56,7 +56,12 @@ def typeset(template: str, files: Mapping[str, bytes]) -> bytes:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         return bytes(
-            typst.compile(f"{folder}/{template}", root=folder, font_paths=[_figure_fonts()])
+            typst.compile(
+                f"{folder}/{template}",
+                root=folder,
+                font_paths=[_figure_fonts()],
+                pdf_standards=["ua-1"],
+            )
         )
 
 
