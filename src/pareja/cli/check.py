@@ -14,6 +14,7 @@ from pareja.cli.console import (
     Device,
     DeviceOption,
     JsonOption,
+    Language,
     ModelOption,
     SplitOption,
     opened_cache,
@@ -42,6 +43,9 @@ def check(
     device: DeviceOption = None,
     batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
+    lang: Annotated[
+        Language, typer.Option("--lang", help="Language of what is found; JSON stays in English.")
+    ] = "en",
     as_json: JsonOption = False,
 ) -> None:
     """Report everything that is wrong with a dataset, at once.
@@ -63,7 +67,7 @@ def check(
     if as_json:
         print_json(report.to_json())
     else:
-        print_report(report)
+        print_report(report, lang)
     raise typer.Exit(0 if report.ok else 1)
 
 
@@ -92,27 +96,19 @@ def examine(
         )
 
 
-def print_report(report: CheckReport) -> None:
+def print_report(report: CheckReport, lang: Language = "en") -> None:
     """Print the problems, worst first, and one line that sums up."""
     from rich.text import Text
+
+    from pareja.words.checks import problem_text, severity_text, summary_lines
 
     console = stdout()
     style = {"error": "bold red", "warning": "yellow", "note": "cyan"}
     for problem in report.problems:
-        line = Text(f"{problem.severity:<8}", style=style[problem.severity])
+        line = Text(f"{severity_text(problem, lang):<8}", style=style[problem.severity])
         line.append(f"{problem.code:<20}", style="dim")
         line.append(f"{problem.path}: " if problem.path else "", style="bold")
-        line.append(problem.message, style="default")
+        line.append(problem_text(problem, lang), style="default")
         console.print(line, soft_wrap=True)
-    summary = report.summary
-    counts = ", ".join(
-        f"{number} {severity}{'' if number == 1 else 's'}"
-        for severity, number in summary["problems"].items()
-    )
-    verdict = "passes" if report.ok else "does not pass"
-    console.print(
-        f"{summary['dataset']} {verdict} the checks of profile {summary['profile']!r}: {counts}.",
-        soft_wrap=True,
-    )
-    for check_name, reason in summary["left_out"].items():
-        console.print(f"left out: {check_name}: {reason}", soft_wrap=True)
+    for told in summary_lines(report, lang):
+        console.print(told, soft_wrap=True)

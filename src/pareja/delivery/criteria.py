@@ -19,6 +19,7 @@ from pareja.delivery.places import first_named, paths_of, script_of
 from pareja.delivery.running import run_delivery
 from pareja.errors import ParejaError, some_of
 from pareja.report.prose_pages import Prose
+from pareja.words.checks import problem_text
 from pareja.words.wording import Lang, Wording
 
 Part = Literal["dataset", "pre_clip", "clip", "memoria", "reproducible"]
@@ -99,7 +100,7 @@ def _group(code: str, report: CheckReport, words: Wording) -> Criterion:
     ]
     errors = sum(problem.severity == "error" for problem in problems)
     details = tuple(
-        f"{problem.path}: {problem.message}" if problem.path else problem.message
+        (f"{problem.path}: " if problem.path else "") + problem_text(problem, words.lang)
         for problem in problems
     )
     key = f"delivery.{code}_{'bad' if errors else 'doubt' if problems else 'ok'}"
