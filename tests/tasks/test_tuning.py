@@ -65,6 +65,9 @@ def test_a_tuned_encoder_is_another_space_and_loads_from_its_folder(
     assert result.parts == {"train": 28, "validation": 6, "test": 6}
     assert result.encoder.image_fingerprint != result.base.image_fingerprint
     json.dumps(tuned_to_json(result), allow_nan=False)
+    record = (result.folder / "training.jsonl").read_text().splitlines()
+    first = json.loads(record[0], parse_constant=pytest.fail)
+    assert (first["epoch"], first["loss"], len(record)) == (0, None, len(result.history))
     saved = pareja.load(result.save(tmp_path / "mine"), device="cpu", precision="float32")
     texts = ["a red star above a blue ring", "a green square left of a black cross"]
     np.testing.assert_allclose(
@@ -296,3 +299,18 @@ def test_a_softmax_encoder_learns_with_the_sigmoid_loss(base: Path, tmp_path: Pa
         merge(saved, tmp_path / "plain")
     with pytest.raises(EncoderError, match=r"`loss='sigmoid'` has no place there"):
         tuned(base, "full", loss="sigmoid")
+
+
+def test_every_stage_says_how_far_it_is(base: Path) -> None:
+    shown: dict[str, list[tuple[int, int]]] = {}
+
+    def progress(what: str, done: int, of: int, loss: float | None) -> None:
+        assert (loss is None) == (what != "steps")
+        shown.setdefault(what, []).append((done, of))
+
+    tuned(base, rank=Rank(rank=2, blocks=1), towers="image", progress=progress)
+    assert list(shown) == ["pictures", "text network", "image network", "steps"]
+    assert shown["pictures"] == [(32, 40), (40, 40)]
+    assert shown["image network"] == [(40, 40)]
+    assert shown["text network"][-1][0] == shown["text network"][-1][1] > 30
+    assert shown["steps"] == [(step, 4) for step in range(1, 5)]

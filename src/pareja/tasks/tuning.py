@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -208,7 +208,7 @@ def tune(
             on_step=progress and partial(progress, "steps"),
         )
         learned.adaptation.save(staged, learned.trainer.terms())
-        lines = (json.dumps(asdict(epoch)) + "\n" for epoch in learned.trained.history)
+        lines = (json.dumps(epoch.record()) + "\n" for epoch in learned.trained.history)
         (staged / "training.jsonl").write_text("".join(lines), encoding="utf-8")
     if states is not None:
         shutil.rmtree(states, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import isfinite
 from typing import Any
 
 from pareja.tasks.tuned import Tuned
@@ -23,10 +22,7 @@ def tuned_to_json(result: Tuned) -> dict[str, Any]:
         "folds": result.folds,
         "kept": result.kept,
         "schedule": asdict(result.recipe.schedule),
-        "epochs": [
-            {name: value if isfinite(value) else None for name, value in asdict(epoch).items()}
-            for epoch in result.history
-        ],
+        "epochs": [epoch.record() for epoch in result.history],
         "best_epoch": result.best,
         "share": result.share,
         "shares": [

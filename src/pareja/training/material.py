@@ -143,7 +143,7 @@ def prepared_pixels(
 
     with ThreadPoolExecutor(available_cores(), thread_name_prefix="pareja-decode") as pool:
         for done, _ in enumerate(pool.map(prepare, range(len(sources))), 1):
-            if progress is not None and done % 32 == 0:
+            if progress is not None and (done % 32 == 0 or done == len(sources)):
                 progress(done, len(sources))
     kept = np.array([i for i in range(len(sources)) if i not in skipped], np.intp)
     for row, i in enumerate(kept if skipped else ()):

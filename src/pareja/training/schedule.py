@@ -72,6 +72,10 @@ class Epoch:
     scale: float
     seconds: float
 
+    def record(self) -> dict[str, float | None]:
+        """Return it as JSON holds it: a number that is none, as the loss before training, is null."""
+        return {name: value if math.isfinite(value) else None for name, value in vars(self).items()}
+
 
 def require(parameter: str, value: float | None, least: float, *, above: bool = False) -> None:
     """Raise `InputError` unless a parameter is None or a finite number from `least` on.

@@ -60,7 +60,9 @@ def read_plan(path: Path | str) -> Plan:
     """
     try:
         plan = Plan(**json.loads(Path(path).read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise EncoderError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, TypeError) as error:
         raise EncoderError(
             f"{path} is no plan of an encoder: {error}. Write a JSON table with some of "
             f"{', '.join(vars(Plan()))}."

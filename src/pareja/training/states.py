@@ -14,6 +14,7 @@ from pareja.datasets.records import Dataset
 from pareja.encoders.protocols import Encoder
 from pareja.errors import OutputError
 from pareja.files import staged_file
+from pareja.training.schedule import Epoch
 
 _STATE = "state.pt"
 _LOG = "training.jsonl"
@@ -71,7 +72,7 @@ def write_state(folder: Path | None, run: Mapping[str, Any]) -> None:
         return
     with staged_file(folder / _STATE, force=True) as stream:
         torch.save(dict(run), stream)
-    lines = "".join(json.dumps(entry, allow_nan=True) + "\n" for entry in run["history"])
+    lines = "".join(json.dumps(Epoch(**entry).record()) + "\n" for entry in run["history"])
     with staged_file(folder / _LOG, force=True) as stream:
         stream.write(lines.encode())
 
