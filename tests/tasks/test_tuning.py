@@ -273,6 +273,12 @@ def test_a_new_encoder_is_made_from_a_plan(tmp_path: Path) -> None:
     plan.write_text(json.dumps({"side": 25}))
     with pytest.raises(EncoderError, match="side must be a multiple of patch"):
         new_encoder(plan, "shapes:30", tmp_path / "new")
+    for wrong in ({"patch": 0}, {"family": "align"}, {"width": "wide"}, {"dim": 8.0}):
+        plan.write_text(json.dumps(wrong))
+        with pytest.raises(EncoderError, match=f"got {next(iter(wrong))} "):
+            new_encoder(plan, "shapes:30", tmp_path / "new")
+    with pytest.raises(EncoderError, match="cannot be read: No such file"):
+        new_encoder(tmp_path / "none.json", "shapes:30", tmp_path / "new")
     plan.write_text(json.dumps({"sides": 24}))
     with pytest.raises(EncoderError, match="no plan of an encoder"):
         new_encoder(plan, "shapes:30", tmp_path / "new")

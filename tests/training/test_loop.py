@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from pareja.datasets import load_dataset
 from pareja.encoders.towers import NetworkDualEncoder
+from pareja.errors import OutputError
 from pareja.training.loop import Anchors, Pairs, Trained, Trainer, interpolated
 from pareja.training.lora import Rank, Towers
 from pareja.training.material import caption_texts, prepared_pixels
@@ -200,3 +202,21 @@ def test_equal_texts_of_two_pictures_are_right_for_both() -> None:
         [True, True, False],
         [False, False, True],
     ]
+
+
+def test_a_full_disk_is_named_before_and_while_states_are_written(
+    untrained: NetworkDualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as change:
+        change.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+        with pytest.raises(OutputError, match=r"the states of this training need 0\.\d MB"):
+            fit(trainer(untrained), folder=tmp_path)
+
+    def full(*_: Any) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672]")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError, match="is the disk full"):
+        fit(trainer(untrained), folder=tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -45,6 +45,6 @@ def test_a_disk_without_space_is_said_before(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1_500_000_000))
-    with pytest.raises(OutputError, match=r"the numbers need 4.0 GB, and 1.5 GB are free") as found:
+    with pytest.raises(OutputError, match=r"need 4,000.0 MB, and 1,500.0 MB are free") as found:
         room.room_for("the numbers", (10**9,), np.float32)
     assert str(temporary) in str(found.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,15 +34,31 @@ def room_for(what: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if size <= KEPT_IN_MEMORY:
         return np.empty(shape, dtype)
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
     # Checked first: a mapped file that finds no space ends the process without a message.
-    if size > free:
-        raise OutputError(
-            f"{folder}: {what} need {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free there. "
-            "Free some, set the environment variable TMPDIR to another folder, or train on fewer "
-            "pictures."
-        )
+    advice = "set the environment variable TMPDIR to another folder, or train on fewer pictures"
+    require_space(Path(tempfile.gettempdir()), what, size, advice)
     with tempfile.TemporaryFile(prefix="pareja-tune-") as file:
         # The mapping holds the file, which has no name any more, open by itself.
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def require_space(folder: Path, what: str, size: int, advice: str) -> None:
+    """Raise `OutputError` unless a folder has space for what is to be written there.
+
+    Parameters
+    ----------
+    folder
+        Which; it exists.
+    what
+        What needs the space, in words, several of it.
+    size
+        How many bytes.
+    advice
+        What to do, besides making space.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise OutputError(
+            f"{folder}: {what} need {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free there. "
+            f"Free some, {advice}."
+        )

@@ -73,7 +73,7 @@ class Epoch:
     seconds: float
 
     def record(self) -> dict[str, float | None]:
-        """Return it as JSON holds it: a number that is none, as the loss before training, is null."""
+        """Return it as JSON holds it: what is no number, as the loss before training, is null."""
         return {name: value if math.isfinite(value) else None for name, value in vars(self).items()}
 
 

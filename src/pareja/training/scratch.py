@@ -67,6 +67,17 @@ def read_plan(path: Path | str) -> Plan:
             f"{path} is no plan of an encoder: {error}. Write a JSON table with some of "
             f"{', '.join(vars(Plan()))}."
         ) from error
+    wrong = {
+        name: value
+        for name, value in vars(plan).items()
+        if (value not in ("clip", "siglip") if name == "family" else type(value) is not int)
+        or (isinstance(value, int) and value < 1)
+    }
+    if wrong:
+        raise EncoderError(
+            f"{path}: family must be clip or siglip, and all else whole numbers from 1 on; got "
+            f"{', '.join(f'{name} {value!r}' for name, value in wrong.items())}."
+        )
     if plan.side % plan.patch or plan.width % plan.heads:
         raise EncoderError(
             f"{path}: side must be a multiple of patch, and width one of heads; got side "

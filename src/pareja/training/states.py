@@ -70,8 +70,14 @@ def write_state(folder: Path | None, run: Mapping[str, Any]) -> None:
     """
     if folder is None:
         return
-    with staged_file(folder / _STATE, force=True) as stream:
-        torch.save(dict(run), stream)
+    try:
+        with staged_file(folder / _STATE, force=True) as stream:
+            torch.save(dict(run), stream)
+    except RuntimeError as error:  # where the disk is full; torch hides the reason
+        raise OutputError(
+            f"{folder / _STATE} cannot be written: is the disk full? Free some space; the same "
+            "command goes on after the last epoch that was written."
+        ) from error
     lines = "".join(json.dumps(Epoch(**entry).record()) + "\n" for entry in run["history"])
     with staged_file(folder / _LOG, force=True) as stream:
         stream.write(lines.encode())
