@@ -215,22 +215,18 @@ def _study(
                 resamples=resamples,
             )
         )
+    compared = partial(
+        compare,
+        owner=dataset.owner,
+        image_categories=image_categories(dataset),
+        permutations=permutations,
+        resamples=resamples,
+        seed=seed,
+    )
     comparisons = []
     for a, b in combinations(results, 2):
         progress(f"compare · {a.name} and {b.name}", None)
-        comparisons.append(
-            compare(
-                a.name,
-                b.name,
-                a.similarity,
-                b.similarity,
-                dataset.owner,
-                image_categories(dataset),
-                permutations=permutations,
-                resamples=resamples,
-                seed=seed,
-            )
-        )
+        comparisons.append(compared(a.name, b.name, a.similarity, b.similarity))
     decoded = {record.file_name for record in dataset}
     written = replace(written, records=tuple(r for r in written if r.file_name in decoded))
     others: list[OtherCaptions] = []
@@ -248,17 +244,7 @@ def _study(
                 permutations=permutations,
                 resamples=resamples,
             )
-            comparison = compare(
-                columns[0],
-                column,
-                own.similarity,
-                told.similarity,
-                dataset.owner,
-                image_categories(dataset),
-                permutations=permutations,
-                resamples=resamples,
-                seed=seed,
-            )
+            comparison = compared(columns[0], column, own.similarity, told.similarity)
             others.append(OtherCaptions(column, told, comparison))
     return StudyResult(
         dataset=dataset,
