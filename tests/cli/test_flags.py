@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -171,3 +172,15 @@ def test_python_shows_the_parameter_and_the_command_line_its_flag(
     run = pareja("pack", "pareja20", "-o", occupied)
     assert (run.status, run.out) == (1, "")
     assert "Pass --force to replace it" in run.err
+
+
+def commands(command: Any) -> Iterator[Any]:
+    yield command
+    for below in getattr(command, "commands", {}).values():
+        yield from commands(below)
+
+
+def test_the_terminal_breaks_the_lines_of_help() -> None:
+    for command in commands(COMMANDS):
+        for paragraph in command.help.split("\n\n"):
+            assert "\n" not in paragraph, command.name

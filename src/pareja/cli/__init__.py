@@ -7,6 +7,7 @@ signal's number when it was stopped: 130 after Ctrl+C, 143 after ``kill``.
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import sys
@@ -74,6 +75,10 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(models.models_app, name="models")
+for registered in (*app.registered_commands, *models.models_app.registered_commands):
+    # Typer would keep the ends of the source's lines within a paragraph.
+    paragraphs = (inspect.getdoc(registered.callback) or "").split("\n\n")
+    registered.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def _print_version(wanted: bool) -> None:

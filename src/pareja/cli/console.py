@@ -73,7 +73,7 @@ DatasetArgument = Annotated[
 PicturesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="PICTURES...",
+        metavar="PICTURES",
         help="Picture files, folders, or datasets.",
         callback=not_empty,
     ),

@@ -27,7 +27,7 @@ def embed(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATHS...", help="Pictures, folders, patterns such as 'a/**/*.jpg', datasets."
+            metavar="PATHS", help="Pictures, folders, patterns such as 'a/**/*.jpg', datasets."
         ),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The .parquet or .npz file to write.")],

@@ -45,7 +45,7 @@ def index(
     pictures: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="PICTURES...",
+            metavar="PICTURES",
             help="Folders, pictures, zips, bundled names (commons200): whatever pareja reads.",
             show_default=False,
             callback=not_empty,

@@ -41,7 +41,7 @@ def locate(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="WORDS...",
+            metavar="WORDS",
             help="What to look for, in quotes. Left out with --measure, every label.",
             show_default=False,
         ),
