@@ -117,7 +117,7 @@ def old_collections(folder: Path, times: int) -> Iterator[Row]:
 def copies_of_an_open_collection(folder: Path, times: int) -> Iterator[Row]:
     """Copy a collection's files while it is written to."""
     row = Row(
-        "a collection copied, file by file, while it is indexed",
+        "a collection copied, file by file, while it is judged",
         ["sound", "named as damaged, or refused"],
     )
     place, stop = folder / "index", threading.Event()

@@ -111,7 +111,7 @@ def short_memory(folder: Path, times: int) -> Iterator[Row]:
     for number in range(24):
         picture = Image.fromarray(np.roll(pixels, 9 * number, 1)).resize((4000, 3000))
         picture.save(folder / f"{number:02}.jpg", progressive=number % 2 == 0)
-    for gib in (1.0, 1.1, 1.2, 1.4) * times:
+    for gib in (0.75, 0.8, 0.85, 0.9, 0.95, 1.0) * times:
 
         def limit(amount: int = int(gib * _GIB)) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (amount, amount))

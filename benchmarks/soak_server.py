@@ -77,7 +77,7 @@ def bothered_server(folder: Path, times: int) -> Iterator[Row]:
             status = client.get(f"{path}{word}").status_code
             row.add("no 5xx" if status < 500 else str(status))
         yield row
-        row = Row("searches at once while another process indexes", ["answered"])
+        row = Row("searches at once while pictures are indexed", ["answered"])
         with Collection.open(folder / "index") as other, ThreadPoolExecutor(17) as pool:
             indexing = pool.submit(other.index, "commons200")
             for status in pool.map(

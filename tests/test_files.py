@@ -323,3 +323,15 @@ def test_files_that_were_written_here_are_replaced_and_others_are_not(tmp_path: 
             replace_own(tmp_path, {"a.txt": b"4", taken: b"4"})
     assert (tmp_path / "a.txt").read_text() == "3"
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_disk_that_fails_at_the_end_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match=r"out\.csv cannot be written: Input/output error"):
+        atomic_write(tmp_path / "out.csv", "text")
+    assert list(tmp_path.iterdir()) == []

@@ -92,10 +92,10 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRa
         staging = Path(stream.name)
         with _explained(path, staging):
             yield stream
+        with _explained(path):
             stream.flush()
             os.fsync(stream.fileno())
             stream.close()
-        with _explained(path):
             refuse_occupied()
             target.parent.mkdir(parents=True, exist_ok=True)
             staging.replace(target)

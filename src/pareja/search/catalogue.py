@@ -276,6 +276,16 @@ class Catalogue(Spaces):
             )
             self._database.seal("file", "path = ?", (found.key,))
 
+    def count_files(self, paths: Iterable[bytes]) -> int:
+        """Return how many of these files are known; one that was moved is not any more."""
+        with self._database.read() as connection:
+            return sum(
+                connection.execute("SELECT count(*) FROM file WHERE path = ?", (path,)).fetchone()[
+                    0
+                ]
+                for path in paths
+            )
+
     def forget_files(self, paths: Iterable[bytes]) -> None:
         """Forget files; pictures without a file stay until `forget_pictures`."""
         with self._database.write() as connection:

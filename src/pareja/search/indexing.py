@@ -131,7 +131,8 @@ class Indexer(Remover):
         if remove_missing:
             # Only now: what left one place may have come to a later one.
             gone = [path for path in known if path not in present]
-            self.tally["removed"] += self.forget(gone, [known[path].picture for path in gone])
+            self.tally["removed"] += self.catalogue.count_files(gone)
+            self.forget(gone, [known[path].picture for path in gone])
         self.stores(self.space).optimise()
         return IndexReport(
             **{name: self.tally[name] for name in _TALLIES},
