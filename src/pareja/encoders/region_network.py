@@ -48,8 +48,8 @@ def siglip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     hidden = embedded = vision.embeddings(pixel_values)
     steps = []
     for layer in vision.encoder.layers:
-        queries, keys, values = _heads(layer.self_attn, layer.layer_norm1(hidden))
-        steps.append((values, _weights(queries, keys)))
+        # Not the attention weights: all layers' at once would take gigabytes.
+        steps.append(_heads(layer.self_attn, layer.layer_norm1(hidden)))
         hidden = _output(layer(hidden, None))
     norm, head = vision.post_layernorm, vision.head
     pooling = head.attention
@@ -61,16 +61,18 @@ def siglip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     # How much each head takes of each token, with the layer norm's division: (n, heads, t).
     looks = _weights(queries, keys)[:, :, 0] / _deviation(hidden, norm).transpose(1, 2)
     # The embedded patches themselves went through every layer unchanged, in the residual.
-    direct = functional.linear(_scaled(embedded, norm, 1.0), value_weight)
+    direct = functional.linear(_scaled(embedded, norm), value_weight)
     shares = looks.transpose(1, 2).unsqueeze(3) * direct.view(*direct.shape[:2], count, -1)
-    for (values, weights), layer in zip(steps, vision.encoder.layers, strict=True):
-        columns = layer.self_attn.out_proj.weight.chunk(values.shape[1], dim=1)
-        for head_number, column in enumerate(columns):
+    for (queries, keys, values), layer in zip(steps, vision.encoder.layers, strict=True):
+        # From a head of the layer to the values of the pooling, by way of the last layer norm.
+        out = layer.self_attn.out_proj.weight
+        into = value_weight @ ((out - out.mean(0)) * norm.weight[:, None])
+        for number, columns in enumerate(into.chunk(values.shape[1], dim=1)):
+            one = slice(number, number + 1)
             # What the pooling takes of a patch by way of all tokens that looked at it.
-            via = (looks @ weights[:, head_number]).transpose(1, 2).unsqueeze(3)
-            step = _scaled(functional.linear(values[:, head_number], column), norm, 1.0)
-            moved = functional.linear(step, value_weight)
-            shares = shares + via * moved.view(*direct.shape[:2], count, -1)
+            via = (looks @ _weights(queries[:, one], keys[:, one])[:, 0]).transpose(1, 2)
+            moved = functional.linear(values[:, number], columns)
+            shares = shares + via.unsqueeze(3) * moved.view(*direct.shape[:2], count, -1)
     projected = functional.linear(shares.flatten(2), pooling.out_proj.weight)
     return torch.cat([head(norm(hidden)).unsqueeze(1), projected], dim=1)
 
@@ -99,7 +101,7 @@ def _deviation(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
     return variance.sqrt()
 
 
-def _scaled(part: torch.Tensor, norm: Any, deviation: torch.Tensor | float) -> torch.Tensor:
+def _scaled(part: torch.Tensor, norm: Any, deviation: torch.Tensor | float = 1.0) -> torch.Tensor:
     """Put a part of a sum through a layer norm whose divisor is that of the whole sum."""
     centred: torch.Tensor = (part - part.mean(-1, keepdim=True)) / deviation * norm.weight
     return centred
