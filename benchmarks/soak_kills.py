@@ -95,8 +95,11 @@ def killed_conversions(folder: Path, times: int) -> Iterator[Row]:
         time.sleep(_DRAW.uniform(usual / 2, usual))
         process.kill()
         process.wait()
-        again = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
-        row.add("converted" if again.returncode == 0 else "failed")
+        try:
+            again = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
+            row.add("converted" if again.returncode == 0 else "failed")
+        except subprocess.TimeoutExpired:
+            row.add("no end in 120 s")
     yield row
 
 
