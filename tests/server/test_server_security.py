@@ -135,7 +135,7 @@ def test_without_the_token_nothing_is_shown(guarded: TestClient, headers: dict[s
 
 def test_the_token_opens(guarded: TestClient) -> None:
     answer = guarded.get("/v1/models", headers={"authorization": f"Bearer {TOKEN}"})
-    assert answer.json()["models"] == ["colours", "hues"]
+    assert [model["id"] for model in answer.json()["data"]] == ["colours", "hues"]
     assert guarded.get("/healthz").status_code == 200
 
 
