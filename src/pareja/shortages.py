@@ -13,7 +13,10 @@ from contextlib import contextmanager
 
 from pareja.errors import MachineError
 
-_MEMORY = "the machine has too little free memory. Free some, or work on less at a time"
+_MEMORY = (
+    "the machine has too little free memory. Close other programs, or take a smaller `batch_size` "
+    "or a smaller model"
+)
 _FILES = "too many files are open. Close programs, or raise the limit (ulimit -n)"
 _DISK = "the disk does not answer as it should. Check it, and its connection"
 _REASONS = {

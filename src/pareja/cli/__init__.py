@@ -115,8 +115,7 @@ def main() -> NoReturn:
     try:
         _run()
     except ParejaError as error:
-        command = command_named(typer.main.get_command(app), sys.argv[1:])
-        fail(with_flags(str(error), command))
+        fail(_with_own_flags(str(error)))
     except SystemExit as end:
         # Typer makes it of Ctrl+C, without a word.
         if isinstance(end.code, int) and end.code > INTERRUPTED:
@@ -131,8 +130,12 @@ def main() -> NoReturn:
         if reason is None:
             raise
         _discard_output()
-        fail(f"{reason}.")
+        fail(_with_own_flags(f"{reason}."))
     sys.exit(0)
+
+
+def _with_own_flags(message: str) -> str:
+    return with_flags(message, command_named(typer.main.get_command(app), sys.argv[1:]))
 
 
 def _run() -> None:
