@@ -11,7 +11,7 @@ import torch
 
 from pareja.datasets import load_dataset
 from pareja.encoders.towers import NetworkDualEncoder
-from pareja.errors import OutputError
+from pareja.errors import EncoderError, OutputError
 from pareja.training.loop import Anchors, Pairs, Trained, Trainer, interpolated
 from pareja.training.lora import Rank, Towers
 from pareja.training.material import caption_texts, prepared_pixels
@@ -202,6 +202,15 @@ def test_equal_texts_of_two_pictures_are_right_for_both() -> None:
         [True, True, False],
         [False, False, True],
     ]
+
+
+def test_short_memory_is_named_before_a_training_begins(
+    untrained: NetworkDualEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pareja.training.room.has_memory", lambda amount: amount < 1000)
+    with pytest.raises(EncoderError, match="MB more memory than the machine has free"):
+        fit(trainer(untrained), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_named_before_and_while_states_are_written(

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pareja.errors import OutputError
+from pareja.errors import EncoderError, OutputError
 from pareja.training import room
 
 
@@ -48,3 +48,10 @@ def test_a_disk_without_space_is_said_before(
     with pytest.raises(OutputError, match=r"need 4,000.0 MB, and 1,500.0 MB are free") as found:
         room.room_for("the numbers", (10**9,), np.float32)
     assert str(temporary) in str(found.value)
+
+
+def test_short_memory_is_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    room.require_memory(1000)
+    monkeypatch.setattr("pareja.training.room.has_memory", lambda amount: amount < 10**9)
+    with pytest.raises(EncoderError, match=r"at least 5,000\.0 MB more memory"):
+        room.require_memory(5 * 10**9)

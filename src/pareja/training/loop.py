@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pareja.errors import EncoderError
 from pareja.training.board import Board
 from pareja.training.losses import Loss, contrastive
-from pareja.training.room import require_space
+from pareja.training.room import require_memory, require_space
 from pareja.training.schedule import Epoch, Schedule
 from pareja.training.sides import Side
 from pareja.training.states import read_state, write_state
@@ -290,13 +290,14 @@ class Trainer:
                 if len(rows) and side.trained()
             ]
         run = read_state(folder)
+        # The weights now, of the best epoch and at the start, and AdamW's two moments of each.
+        size = 5 * sum(value.numel() * value.element_size() for value in self.start.values())
+        if all(value.device.type == "cpu" for value in self.start.values()):
+            require_memory(size)
         if folder is not None:
-            # The weights now, of the best epoch and at the start, and AdamW's two moments of each;
-            # twice, because a state is written before the last one is removed.
-            needed = (
-                2 * 5 * sum(value.numel() * value.element_size() for value in self.start.values())
-            )
-            require_space(folder, "the states of this training", needed, "or write it elsewhere")
+            # Twice, because a state is written before the last one is removed.
+            advice = "or write it elsewhere"
+            require_space(folder, "the states of this training", 2 * size, advice)
         if run is None:
             before = Epoch(0, math.nan, validate(), 0.0, self.terms()[0], 0.0)
             run = {"epoch": 0, "best": 0, "history": [vars(before)], "state": self.start}

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pareja.errors import OutputError
+from pareja.errors import EncoderError, OutputError
+from pareja.shortages import has_memory
 
 KEPT_IN_MEMORY = 2 * 2**30
 """Bytes of one array that are kept in memory; a larger one is a file that nobody else sees."""
@@ -40,6 +41,19 @@ def room_for(what: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any
     with tempfile.TemporaryFile(prefix="pareja-tune-") as file:
         # The mapping holds the file, which has no name any more, open by itself.
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def require_memory(size: int) -> None:
+    """Raise `EncoderError` unless the machine has so many bytes of memory for a training.
+
+    That is the least that it needs: pictures, and what a network computes of a batch, come on top.
+    """
+    if not has_memory(size):
+        raise EncoderError(
+            f"this training needs at least {size / 1e6:,.1f} MB more memory than the machine has "
+            "free. Close other programs, train adapters of the last blocks alone (`method='lora'`, "
+            "`blocks=2`), or take a smaller model."
+        )
 
 
 def require_space(folder: Path, what: str, size: int, advice: str) -> None:
