@@ -151,7 +151,8 @@ def test_it_says_where_it_serves_and_ends_when_told(index: Path) -> None:
         assert httpx.get(f"{found[0]}healthz").json() == {"status": "ok"}
         assert httpx.get(f"{found[0]}v1/models").status_code == 401
         right = {"authorization": "Bearer correct-horse-battery"}
-        assert httpx.get(f"{found[0]}v1/models", headers=right).json() == {"models": ["colours"]}
+        models = httpx.get(f"{found[0]}v1/models", headers=right).json()["data"]
+        assert [model["id"] for model in models] == ["colours"]
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=20)[1]
         assert "Traceback" not in rest

@@ -17,6 +17,8 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    # A program that a shell runs in the background begins with this one ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         if signal.getsignal(number) != handler:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -201,7 +202,11 @@ def test_a_stopped_run_says_one_line_and_leaves_nothing_half_written(
     cache, out = tmp_path / "cache.sqlite3", tmp_path / "out" / "e.npz"
     asked = ["embed", tmp_path, "--cache-file", cache, "--batch-size", "1", "-o", out]
     running = subprocess.Popen(
-        [sys.executable, "-m", "pareja", *map(str, asked)], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "pareja", *map(str, asked)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A program that a shell runs in the background ignores Ctrl+C, and so would its child.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not stored_count(cache):

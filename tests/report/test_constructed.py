@@ -67,7 +67,7 @@ def test_always_right(n: int, lang: Lang, summary: str, pairs: str) -> None:
     ("lang", "summary", "pairs", "hint"),
     [
         ("en", "does worse than chance", "below chance", "Captions that were swapped"),
-        ("es", "queda por debajo del azar", "por debajo del azar", "descripciones intercambiadas"),
+        ("es", "queda por debajo del azar", "por debajo del azar", "están intercambiadas"),
     ],
 )
 def test_always_wrong(lang: Lang, summary: str, pairs: str, hint: str) -> None:
@@ -81,7 +81,7 @@ def test_always_wrong(lang: Lang, summary: str, pairs: str, hint: str) -> None:
 @pytest.mark.parametrize("lang", ["en", "es"])
 def test_ties_show_nothing(lang: Lang) -> None:
     result = run(Flat())
-    chance = {"en": "within chance", "es": "en el azar"}[lang]
+    chance = {"en": "within chance", "es": "con el azar"}[lang]
     found = {"en": "finds no more than chance would", "es": "no acierta más que el azar"}[lang]
     assert found in texts(result, lang, "summary")
     for section in ("distributions", "retrieval"):

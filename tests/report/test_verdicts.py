@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pareja.analysis.retrieval import Direction
 
-CHANCE = {"en": "within chance", "es": "en el azar"}
+CHANCE = {"en": "within chance", "es": "con el azar"}
 
 
 def texts(result: StudyResult, lang: Lang, section: str) -> str:
@@ -97,7 +97,7 @@ def test_recall_is_above_chance_where_its_own_test_says_so_and_p_is_in_the_sente
         (0.01, 0.01, 0.01, "pictures and words better than chance", "palabras mejor que el azar"),
         (0.01, 0.40, 0.01, "pictures and words in part", "solo en parte"),
         (0.40, 0.01, 0.40, "pictures and words in part", "solo en parte"),
-        (0.40, 0.40, 0.01, "is not shown to put the right", "no se ha podido mostrar que ponga"),
+        (0.40, 0.40, 0.01, "is not shown to put the right", "no se ha podido demostrar que ponga"),
         (0.40, 0.40, 0.40, "finds no more than chance would", "no acierta más que el azar"),
     ],
 )
@@ -119,7 +119,7 @@ def test_the_method_holds_for_several_captions_and_names_the_rule_that_decides(
     assert "diagonal" not in said
     rule = {"en": "Where there is a test, its p decides", "es": "hay un contraste, decide su p"}
     assert rule[lang] in said
-    assert {"en": "at least 0.05", "es": "no baja de 0,05"}[lang] in said
+    assert {"en": "at least 0.05", "es": "no es menor que 0,05"}[lang] in said
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_an_accuracy_is_held_against_guessing_and_the_commonest_label(
     ("lang", "below", "hint"),
     [
         ("en", "below chance", "Captions that were swapped"),
-        ("es", "por debajo del azar", "descripciones intercambiadas"),
+        ("es", "por debajo del azar", "están intercambiadas"),
     ],
 )
 def test_swapped_captions_are_called_below_chance(
