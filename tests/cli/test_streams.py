@@ -66,7 +66,7 @@ def test_errors_of_the_system_are_one_line(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "_run", fail)
     monkeypatch.setattr(cli, "_discard_output", lambda: None)
     status, text = run(monkeypatch)
     assert status == 1
@@ -78,7 +78,7 @@ def test_errors_of_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -
     def fail() -> None:
         raise RuntimeError("a mistake in the code")
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "_run", fail)
     monkeypatch.setattr(cli, "clear_up_when_stopped", lambda: None)
     with pytest.raises(RuntimeError, match="a mistake"):
         cli.main()
