@@ -131,6 +131,8 @@ def serve(
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(collection, settings, classifiers=named, device=device),
+                # Its own settings would close every handler that the program logs through.
+                log_config=None,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
