@@ -278,7 +278,7 @@ def test_a_browser_reads_why_it_was_refused(make_app: Callable[..., FastAPI]) ->
     guessed = client.get("/", headers={**PAGE, **guess})
     often = client.get("/", headers=PAGE)
     for answer, status, said in (
-        (foreign, 403, "Una página de otro sitio pidió este cambio"),
+        (foreign, 403, "Este cambio lo ha pedido una página de otro sitio"),
         (stranger, 401, "Este servidor pide una clave."),
         (guessed, 429, "demasiadas claves equivocadas"),
         (often, 429, "demasiadas peticiones"),
