@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pareja.errors import ImageError
 from pareja.inputs import Pictures
 
 
-class Predictor:
+class Predictor(ABC):
     """The protocol of classifiers, in the names of scikit-learn.
 
     Attributes
@@ -28,22 +29,22 @@ class Predictor:
     labels: tuple[str, ...]
 
     @property
+    @abstractmethod
     def space(self) -> Fingerprint:
         """The space of the pictures that it reads."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def embedder(self) -> Model:
         """What embeds pictures for it, or its name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def classified(self, rows: Embeddings) -> Classification:
         """Say what pictures show whose embeddings, ``(n, dim)``, are known to be of `space`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self, path: Path | str, *, force: bool = False) -> Path:
         """Write the classifier to one file, which `pareja.load_classifier` reads."""
-        raise NotImplementedError
 
     @property
     def classes_(self) -> NDArray[np.str_]:

@@ -210,7 +210,7 @@ def _templates() -> jinja2.Environment:
     # Programs and Markdown: what is filled in is written by `json.dumps`, or shown as it is.
     return jinja2.Environment(
         loader=jinja2.PackageLoader("pareja.delivery"),
-        autoescape=False,  # noqa: S701
+        autoescape=False,  # noqa: S701  no HTML is made
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -119,7 +119,7 @@ def _refuse_what_differs(
     request: EmbeddingsRequest, items: Sequence[str | ImageInput], encoder: SharedEncoder
 ) -> None:
     """Raise a `Problem` where the answer would not be what the request says that it wants."""
-    if None is not request.embedding_type != request.encoding_format is not None:
+    if len({request.encoding_format, request.embedding_type} - {None}) > 1:
         raise Problem(422, "formats")
     if not request.normalized:
         raise Problem(422, "normalized")
