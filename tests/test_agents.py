@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +22,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from PIL import Image
 
-from pareja.agents import build_server
+from pareja.agents import build_server, serve_agents
+from pareja.errors import ServerError
 from pareja.search import Collection
 
 if TYPE_CHECKING:
@@ -157,3 +162,41 @@ def test_without_a_collection_it_is_one_line(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert run.stdout == ""
     assert run.stderr.count("\n") == 1
+
+
+def test_over_http_until_the_program_is_interrupted(collection: Collection) -> None:
+    counted: list[int] = []
+
+    async def connected(address: str) -> None:
+        async with Client(address) as client:
+            told = await client.call_tool("collection", {})
+            counted.append(told.structured_content["pictures"])
+
+    def visit(address: str) -> None:
+        try:
+            anyio.run(connected, address)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    before = logging.getLogger().handlers[:]
+    serve_agents(
+        collection,
+        transport="http",
+        port=0,
+        started=lambda address: threading.Thread(target=visit, args=[address]).start(),
+    )
+    assert counted == [8]
+    assert logging.getLogger().handlers == before
+
+
+def test_a_taken_port_is_one_line(collection: Collection) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServerError, match="port"):
+        serve_agents(collection, transport="http", port=taken.getsockname()[1])
+
+
+def test_the_program_logs_as_before(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    build_server(collection)
+    assert logging.getLogger().handlers == []

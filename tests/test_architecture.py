@@ -34,6 +34,7 @@ LAYERS = (
     "tables",
     "names",
     "addresses",
+    "listening",
     "shortages",
     "files",
     "checksums",

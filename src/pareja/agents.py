@@ -6,8 +6,9 @@ Every tool only reads, and shows only pictures of the collection.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import wraps
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from pareja.errors import CollectionError, InputError, MissingDependencyError, ParejaError
+from pareja.listening import listen, run_app
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -32,6 +34,7 @@ MAX_LOOK = 24
 PICTURE_SIDE = 768
 """Longer side, in pixels, of a picture that is shown alone."""
 
+_HOST = "127.0.0.1"
 _CELL = 256
 _BAND = 26  # for the number, above each picture
 _COLUMNS = 4
@@ -219,7 +222,8 @@ def build_server(collection: Collection, *, device: str | None = None) -> MCPSer
         told, shown = tools.picture(picture_id)
         return [told, ImageContent(data=shown, format="jpeg")]
 
-    server: MCPServer[Any] = MCPServer("pareja", instructions=INSTRUCTIONS, log_level="WARNING")
+    with _logging_as_it_was():
+        server: MCPServer[Any] = MCPServer("pareja", instructions=INSTRUCTIONS, log_level="WARNING")
     reads = ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
@@ -236,6 +240,7 @@ def serve_agents(
     transport: Literal["stdio", "http"] = "stdio",
     port: int = 8421,
     device: str | None = None,
+    started: Callable[[str], object] | None = None,
 ) -> None:
     """Serve a collection to agents until they are done, or the program is stopped.
 
@@ -246,14 +251,18 @@ def serve_agents(
     transport
         ``"stdio"`` is for a program that starts this one; ``"http"`` listens on this machine alone.
     port
-        Of ``"http"``; the address is ``http://127.0.0.1:PORT/mcp``.
+        Of ``"http"``; 0 takes a free one. The address is ``http://127.0.0.1:PORT/mcp``.
     device
         What its encoders run on, as in `pareja.load`.
+    started
+        Called with the address of ``"http"`` once the port is open.
 
     Raises
     ------
     CollectionError
         If there is no such collection, or nothing in it.
+    ServerError
+        If the port cannot be opened.
     MissingDependencyError
         If the package ``mcp`` is not installed.
 
@@ -266,14 +275,29 @@ def serve_agents(
     from pareja.search import Collection
 
     with ExitStack() as ends:
+        listener = ends.enter_context(listen(_HOST, port)) if transport == "http" else None
         if not isinstance(collection, Collection):
             collection = ends.enter_context(Collection.open(Path(collection)))
         collection.require_pictures()
         server = build_server(collection, device=device)
-        if transport == "stdio":
+        if listener is None:
             server.run("stdio")
-        else:
-            server.run("streamable-http", port=port)
+            return
+        # The SDK's own way to listen would close every handler that the program logs through.
+        app = server.streamable_http_app(host=_HOST)
+        if started is not None:
+            started(f"http://{_HOST}:{listener.getsockname()[1]}/mcp")
+        run_app(app, listener)
+
+
+@contextmanager
+def _logging_as_it_was() -> Iterator[None]:
+    """Undo what the SDK sets for the whole program: a handler, which would be the only one."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def _told(tool: Callable[P, T]) -> Callable[P, T]:

@@ -37,6 +37,22 @@ def test_output_that_cannot_be_written(
     assert said == "pareja: what is printed cannot be written: No space left on device.\n"
 
 
+@pytest.mark.parametrize(
+    "words", [["check"], ["check", "--json"], ["models", "list"], ["--help"], ["search", "--help"]]
+)
+def test_a_reader_that_went_away_ends_it_without_a_word(
+    colour_folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    more = [str(colour_folder)] if words[0] == "check" else []
+    with open(writer, "w", buffering=1, encoding="utf-8") as unread:  # noqa: PTH123  a pipe
+        monkeypatch.setattr(sys, "stdout", unread)
+        status, said = run(monkeypatch, *words, *more)
+        monkeypatch.undo()
+    assert (status, said) == (141, "")
+
+
 def test_output_that_is_closed(colour_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[tuple[int, str]] = []
     monkeypatch.setattr(sys, "stdout", None)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -81,19 +80,6 @@ def test_it_serves_until_it_is_interrupted_and_returns(folder: Path) -> None:
     served = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (served.returncode, served.stderr) == (0, "")
     assert served.stdout.splitlines() == ["hues A wall painted red", "8"]
-
-
-def test_the_program_goes_on_to_log_as_before(collection: Collection) -> None:
-    class Handler(logging.Handler):
-        is_closed = False
-
-        def close(self) -> None:
-            self.is_closed = True
-            super().close()
-
-    handler = Handler()
-    address_of(collection)
-    assert not handler.is_closed
 
 
 @pytest.mark.parametrize("give", [str, Path, Collection.open])

@@ -2,7 +2,8 @@
 
 Standard output is the result, standard error is progress and messages. A command exits with 0 when
 it did what it was asked, 1 when it could not, 2 when it was asked wrongly, and with 128 and the
-signal's number when it was stopped: 130 after Ctrl+C, 143 after ``kill``.
+signal's number when it was stopped: 130 after Ctrl+C, 143 after ``kill``, 141 when who reads what
+it prints went away.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ from pareja.cli.flags import command_named, with_flags
 from pareja.cli.stopping import INTERRUPTED, clear_up_when_stopped
 from pareja.errors import ParejaError
 from pareja.shortages import shortage_of
+
+# Windows has no such signal.
+_SIGPIPE = 13
 
 app = typer.Typer(
     name="pareja",
@@ -117,14 +121,15 @@ def main() -> NoReturn:
     except ParejaError as error:
         fail(_with_own_flags(str(error)))
     except SystemExit as end:
+        # Typer makes 1 of it where it notices.
+        if isinstance(end.__context__, BrokenPipeError):
+            _end_unread()
         # Typer makes it of Ctrl+C, without a word.
         if isinstance(end.code, int) and end.code > INTERRUPTED:
             fail("interrupted; nothing half-written is left", status=end.code)
         raise
     except BrokenPipeError:
-        # The reader went away (`pareja ... | head`). That is no error, but Python would flush
-        # standard output once more at exit and say that it is.
-        _discard_output()
+        _end_unread()
     except (MemoryError, OSError, RuntimeError) as error:
         reason = shortage_of(error) or _reason(error)
         if reason is None:
@@ -158,6 +163,15 @@ def _reason(error: Exception) -> str | None:
     if not isinstance(error, OSError) or error.strerror is None:
         return None
     return f"{error.filename or 'what is printed cannot be written'}: {error.strerror}"
+
+
+def _end_unread() -> NoReturn:
+    """End as other programs do whose reader went away (`pareja ... | head`): without a word.
+
+    Not with 0: of `pareja check` that would mean that nothing was found.
+    """
+    _discard_output()
+    sys.exit(INTERRUPTED + _SIGPIPE)
 
 
 def _discard_output() -> None:

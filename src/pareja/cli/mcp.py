@@ -19,7 +19,9 @@ def mcp(
             "--http", help="Listen on this machine, instead of standard input and output."
         ),
     ] = False,
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of --http.")] = 8421,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of --http; 0 takes a free one.")
+    ] = 8421,
 ) -> None:
     """Offer a collection to agents: search, look, classify, evaluate. They can only read.
 
@@ -29,8 +31,10 @@ def mcp(
     from pareja.agents import serve_agents
 
     index = index_folder or default_index()
-    if http:
-        stderr().print(
-            f"Serving {index} at http://127.0.0.1:{port}/mcp (Ctrl-C to stop)", soft_wrap=True
-        )
-    serve_agents(index, transport="http" if http else "stdio", port=port, device=device)
+
+    def say(address: str) -> None:
+        stderr().print(f"Serving {index} at {address} (Ctrl-C to stop)", soft_wrap=True)
+
+    serve_agents(
+        index, transport="http" if http else "stdio", port=port, device=device, started=say
+    )

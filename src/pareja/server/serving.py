@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pareja.embedding.natural import Model
-from pareja.errors import CollectionError, MissingDependencyError, ServerError
+from pareja.errors import CollectionError, MissingDependencyError
+from pareja.listening import listen, run_app
 from pareja.search import Collection
 from pareja.server.settings import Limits, Settings
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 File: TypeAlias = "str | os.PathLike[str]"
 
 _NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
-# Connections beyond the backlog are dropped, and tried again only seconds later.
-_BACKLOG = 2_048
 
 
 def serve(
@@ -101,8 +99,6 @@ def serve(
     for module, package in _NEEDED.items():
         if find_spec(module) is None:
             raise MissingDependencyError(package, "to serve pages", "server")
-    import uvicorn
-
     from pareja.server.app import create_app
     from pareja.server.learned import load_classifiers
 
@@ -120,7 +116,7 @@ def serve(
         classifiers = [classifiers]
     named = classifiers if isinstance(classifiers, Mapping) else load_classifiers(classifiers)
     with ExitStack() as ends:
-        listener = ends.enter_context(_listen(host, port))
+        listener = ends.enter_context(listen(host, port))
         if not isinstance(collection, Collection):
             collection = ends.enter_context(Collection.open(Path(collection)))
         settings = replace(
@@ -128,27 +124,14 @@ def serve(
             port=listener.getsockname()[1],
             model=_answering(collection, model),
         )
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(collection, settings, classifiers=named, device=device),
-                # Its own settings would close every handler that the program logs through.
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=10,
-            )
-        )
+        app = create_app(collection, settings, classifiers=named, device=device)
         if started is not None:
             started(settings.address)
         if open_browser:
             import webbrowser
 
             webbrowser.open(settings.address)
-        # uvicorn ends by the signal that it was stopped with, once the last answers are out.
-        with suppress(KeyboardInterrupt):
-            server.run([listener])
+        run_app(app, listener)
 
 
 def _answering(collection: Collection, model: Model | None) -> str | None:
@@ -174,15 +157,3 @@ def _answering(collection: Collection, model: Model | None) -> str | None:
             f"pictures with {name} first."
         )
     return name
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Open the port before anything is loaded, so that a taken one is known at once."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ServerError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}. "
-            "Choose another `port`, or an address of this machine as `host`."
-        ) from error
