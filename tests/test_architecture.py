@@ -34,6 +34,7 @@ LAYERS = (
     "tables",
     "names",
     "addresses",
+    "data_urls",
     "listening",
     "shortages",
     "files",

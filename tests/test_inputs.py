@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +28,16 @@ def pixels(folder: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray(Image.open(red(folder)).convert("RGB"))
 
 
+def encoded(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
+
+
 ONE: dict[str, Give] = {
     "a path": red,
     "text": lambda folder: str(red(folder)),
     "bytes": lambda folder: red(folder).read_bytes(),
     "a bytearray": lambda folder: bytearray(red(folder).read_bytes()),
+    "a data URL": lambda folder: "data:image/png;base64," + encoded(red(folder)),
     "an open file": lambda folder: io.BytesIO(red(folder).read_bytes()),
     "an image": lambda folder: Image.open(red(folder)),
     "an image that was made": lambda folder: Image.open(red(folder)).copy(),
@@ -112,6 +118,11 @@ NOTHING: dict[str, tuple[object, str]] = {
 def test_nothing_is_never_an_empty_result(given: Any, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         find_pictures(given)
+
+
+def test_a_data_url_of_no_picture() -> None:
+    with pytest.raises(ImageError, match=r"pictures\[0\].*text/plain"):
+        find_pictures(["data:text/plain,words"])
 
 
 def test_a_picture_that_is_not_there_is_known_when_it_is_read(tmp_path: Path) -> None:
@@ -227,6 +238,8 @@ def test_texts() -> None:
         ([], "texts is empty"),
         (3, "texts: expected a text or a list of them, got 3"),
         (b"a cat", "texts: expected a text or a list of them, got b'a cat'"),
+        (["a", "data:image/png;base64,iVBO"], r"texts\[1\] is a data URL"),
+        ("data:image/png;base64,iVBO", "texts is a data URL"),
         (["a", 3], r"texts\[1\]: expected a text, got 3"),
         ({"a": 1}, "texts: expected a text or a list of them, got {'a': 1}"),
         (None, "texts: expected a text or a list of them, got None"),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pareja.data_urls import is_data_url, read_data_url
 from pareja.datasets.bundled import BUNDLED
 from pareja.datasets.formats import load_dataset, only_split
 from pareja.datasets.formats.archives import ZipTree
@@ -135,7 +136,7 @@ def find_pictures(
         - a pattern with ``*``, ``**``, ``?`` or ``[...]``, as in ``"photos/**/*.jpg"``,
         - a folder: every picture in it and below, described by its metadata where it has some,
         - a bundled dataset's name, or anything else that `pareja.load_dataset` reads,
-        - the bytes of a picture file, or a file opened in binary mode,
+        - the bytes of a picture file, a data URL of them, or a file opened in binary mode,
         - a PIL image of any mode, or pixels: uint8 of shape ``(height, width, 3)``,
         - a record, or a dataset.
     parameter
@@ -147,6 +148,8 @@ def find_pictures(
     ------
     InputError
         If something else was given; the message says where, and what it takes.
+    ImageError
+        If a data URL holds no picture.
     DatasetError
         If there is nothing at a place, no pictures, or nothing was given at all.
     """
@@ -223,11 +226,16 @@ def find_texts(given: str | Iterable[str], parameter: str = "texts") -> tuple[li
     Raises
     ------
     InputError
-        If there is none, or something else was given; the message says where.
+        If there is none, or something else was given, as a picture in a data URL, whose letters
+        would get a vector that means nothing. The message says where.
     """
     texts, one = one_or_many(given, str, parameter, "text")
     if not texts:
         raise InputError(f"{parameter} is empty. Give at least one text.")
+    for position, text in enumerate(texts):
+        if is_data_url(text):
+            where = parameter if one else f"{parameter}[{position}]"
+            raise InputError(f"{where} is a data URL: a picture, and no words. Embed it as one.")
     return [str(text) for text in texts], one
 
 
@@ -276,6 +284,8 @@ def _reads(given: object) -> bool:
 
 def _part(given: object, where: str, name: str, split: str | None) -> _Part:
     """Return what one thing stands for."""
+    if isinstance(given, str) and is_data_url(given):
+        return _Part((Record(name, BytesSource(name, read_data_url(given, where))),), single=True)
     if isinstance(given, str | os.PathLike):
         return _from_path(given, where, split)
     if isinstance(given, Dataset):

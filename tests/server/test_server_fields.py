@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from pareja.server.data_urls import is_data_url
+from pareja.data_urls import is_data_url
 
 
 def _png() -> str:

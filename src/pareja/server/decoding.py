@@ -11,9 +11,9 @@ from threading import Condition
 
 from PIL import Image
 
+from pareja.data_urls import read_data_url
 from pareja.datasets.images import decode_image, image_size
 from pareja.datasets.signatures import HEAD_BYTES, picture_format
-from pareja.server.data_urls import read_data_url
 from pareja.server.problems import Problem
 from pareja.server.settings import Limits
 from pareja.server.turns import busy, patience_of_request

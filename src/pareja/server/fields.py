@@ -12,7 +12,7 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from pareja.server.data_urls import is_data_url
+from pareja.data_urls import is_data_url
 from pareja.server.problems import NO_WORDS, UNKNOWN_FIELD, unknown_field
 
 API = "/v1/"

@@ -8,10 +8,10 @@ from pydantic import BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from pareja.analysis.significance import Estimate
+from pareja.data_urls import is_data_url
 from pareja.search.captions import CaptionMatch
 from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
-from pareja.server.data_urls import is_data_url
 from pareja.server.engine import DEFAULT_HITS
 from pareja.server.fields import OnlyWords, Sent
 from pareja.server.parameters import AT_LEAST, LARGEST_ID, SHOWS
