@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,12 @@ def test_an_archive_with_pictures_that_its_metadata_does_not_name(
     assert found.names == ("a.png", "b.png")
     assert [decode_image(source).size for source in found.sources] == [(400, 320)] * 2
     assert find_pictures([place, red(colour_folder)]).names[0] == f"{place}/a.png"
+
+
+def test_a_file_that_lists_some_pictures_means_these(colour_folder: Path) -> None:
+    listed = {"images": [{"id": 1, "file_name": "red.png"}], "annotations": []}
+    (colour_folder / "some.json").write_text(json.dumps(listed))
+    assert find_pictures(colour_folder / "some.json").names == ("red.png",)
 
 
 def test_an_image_is_turned_and_coloured_as_its_file_would_be(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -361,7 +362,8 @@ def _from_place(location: str | Path, split: str | None) -> _Part:
         tree = FolderTree(root)
         unlisted = [Record(printable(name), tree.source(name)) for name in dataset.unlisted]
         skipped += [(name, why) for name, why in tree.refused.items() if is_picture(name)]
-    elif dataset.unlisted:
+    # Who gives a file that lists pictures means these, and not what else lies beside them.
+    elif dataset.unlisted and is_zipfile(root):
         archive = ZipTree(root)
         unlisted = [Record(name, archive.source(name)) for name in dataset.unlisted]
     return _Part(

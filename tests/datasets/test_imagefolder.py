@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections.abc import Callable, Mapping
@@ -337,7 +338,23 @@ def test_commons200_comes_with_the_repository(
         bundled_path("commons200")
     with pytest.raises(DatasetError, match="no bundled dataset 'x'; there are: pareja20, commons"):
         bundled_path("x")
-    assert BUNDLED == ("pareja20", "commons200")
+
+
+@pytest.mark.parametrize("name", ["pareja20", "commons200"])
+def test_boxes_that_come_along_lie_in_their_pictures(name: str) -> None:
+    pictures = {record.file_name: record for record in load_dataset(name)}
+    boxed = load_dataset(f"boxes_{name}")
+    assert f"boxes_{name}" in BUNDLED
+    assert not boxed.notes
+    for record in boxed:
+        known = pictures[record.file_name].extra
+        width, height = int(known["width"]), int(known["height"])
+        boxes = json.loads(record.extra["boxes"])
+        assert 1 <= len({entry["label"] for entry in boxes}) <= 2
+        for left, top, across, down in (entry["box"] for entry in boxes):
+            assert 0 <= left < left + across <= width
+            assert 0 <= top < top + down <= height
+            assert across * down <= width * height / 3
 
 
 def refuse_to_list(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from pareja.analysis.significance import (
     Estimate,
     Floats,
+    percentile_interval,
     ratio_draws,
     resample_counts,
     share_interval,
@@ -33,6 +34,8 @@ class PointingScores:
         The same for the centre of each picture.
     random
         The same for a place drawn at random: the mean share of the picture that the boxes cover.
+    above_centre
+        ``hits - centre`` on the same pictures, in [-1, 1].
     """
 
     n_pictures: int
@@ -40,6 +43,7 @@ class PointingScores:
     hits: Estimate
     centre: Estimate
     random: float
+    above_centre: Estimate
 
 
 def pointing(
@@ -90,10 +94,13 @@ def pointing(
         drawn = ratio_draws(counts, summed(owner, column), pairs)
         return share_interval(float(column.mean()), drawn, units)
 
+    ahead = columns[0] - columns[1]
+    drawn = ratio_draws(counts, summed(owner, ahead), pairs)
     return PointingScores(
         n_pictures=units,
         n_things=len(owner),
         hits=share(columns[0]),
         centre=share(columns[1]),
         random=float(columns[2].mean()),
+        above_centre=percentile_interval(float(ahead.mean()), drawn, units),
     )

@@ -176,7 +176,8 @@ def print_measured(scores: PlaceScores) -> None:
     pointing = scores.pointing
     console.print(
         f"pointing game: {pointing.hits} of {pointing.n_things} things in {pointing.n_pictures} "
-        f"pictures; the centre has {pointing.centre}, a random place {decimals(pointing.random)}",
+        f"pictures; the centre has {pointing.centre}, a random place {decimals(pointing.random)}; "
+        f"above the centre by {pointing.above_centre}",
         soft_wrap=True,
     )
     if scores.precision is None:

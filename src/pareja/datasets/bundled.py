@@ -6,17 +6,21 @@ from pathlib import Path
 
 from pareja.errors import DatasetError
 
-BUNDLED = ("pareja20", "commons200")
-"""Their names: 20 pictures in 4 categories, and 220 public-domain pictures with labels."""
+BUNDLED = ("pareja20", "commons200", "boxes_pareja20", "boxes_commons200")
+"""Their names: 20 pictures in 4 categories, and 220 public-domain pictures with labels.
+
+After ``boxes_`` those of their pictures in which somebody drew boxes, with these.
+"""
 
 _PACKAGE = Path(__file__).parent
 
 
 def bundled_path(name: str) -> Path:
-    """Return the folder of a bundled dataset.
+    """Return the folder of a bundled dataset, or the JSON file of one with boxes.
 
     ``pareja20`` is part of the package. ``commons200`` lies in the repository's ``data`` folder,
-    and is found from a source checkout or from the repository as the current folder.
+    and is found from a source checkout or from the repository as the current folder. Boxes lie
+    beside the folder that their pictures are in, in COCO's format.
 
     Parameters
     ----------
@@ -32,9 +36,10 @@ def bundled_path(name: str) -> Path:
         raise DatasetError(f"no bundled dataset {name!r}; there are: {', '.join(BUNDLED)}.")
     checkout = _PACKAGE.parents[2]
     for folder in (_PACKAGE / "bundled", checkout / "data", Path.cwd() / "data"):
-        if (folder / name / "metadata.csv").is_file():
-            return folder / name
+        for path in (folder / name / "metadata.csv", folder / f"{name}.json"):
+            if path.is_file():
+                return path.parent if path.suffix == ".csv" else path
     raise DatasetError(
-        f"{name} is not in this installation. It is in the folder data/{name} of pareja's "
-        "repository: clone that, and run the command there or give the path."
+        f"{name} is not in this installation. It is in the folder data of pareja's repository: "
+        "clone that, and run the command there or give the path."
     )

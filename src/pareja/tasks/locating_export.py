@@ -66,6 +66,7 @@ def scores_to_json(scores: PlaceScores) -> dict[str, Any]:
             "hits": estimate_to_json(pointing.hits),
             "centre": estimate_to_json(pointing.centre),
             "random": pointing.random,
+            "above_centre": estimate_to_json(pointing.above_centre),
         },
         "precision": scores.precision and dict(scores.precision),
     }

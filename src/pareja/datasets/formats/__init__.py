@@ -46,7 +46,7 @@ def load_dataset(
 
         - the name of a dataset of drawn pictures, as ``shapes:2000`` (`pareja.datasets.shapes`),
         - the name of a bundled dataset, ``pareja20`` or ``commons200`` (a folder of that name is
-          ``./pareja20``),
+          ``./pareja20``), or after ``boxes_`` those of its pictures that have boxes,
         - a folder or a zip of pictures: in the imagefolder layout, with a table or a JSON file of
           another known layout, with a text beside each picture, or with nothing but pictures in a
           folder for each class,
@@ -137,7 +137,10 @@ def _read(location: str | Path, reading: Reading, limit: int | None, split: str 
         raise DatasetError("no dataset is named. Give a folder, a zip, or a bundled name.")
     if isinstance(location, str):
         if location in BUNDLED:
-            return read_tree(FolderTree(bundled_path(location)), location, reading)
+            path = bundled_path(location)
+            if path.is_file():
+                return read_coco(path, location, reading)
+            return read_tree(FolderTree(path), location, reading)
         if is_shapes(location):
             return load_shapes(location, limit)
         if location.startswith(HUB_SCHEME):
