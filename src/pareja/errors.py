@@ -4,6 +4,7 @@
 
     ParejaError
     ├── InputError               an argument is of a kind that the function does not take
+    │   └── BoxError                 a box is no part of the picture
     ├── DatasetError             a dataset cannot be read, or is not what was asked for
     │   ├── ImageError           one picture cannot be decoded
     │   └── MetadataError        one row of the metadata is wrong
@@ -70,6 +71,10 @@ class ParejaError(Exception):
 
 class InputError(ParejaError, TypeError):
     """An argument is of a kind that the function does not take."""
+
+
+class BoxError(InputError):
+    """A box is no part of the picture that it is to be cut out of."""
 
 
 class DatasetError(ParejaError):

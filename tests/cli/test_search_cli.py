@@ -88,6 +88,27 @@ def test_search_by_picture_likeness_and_what_it_is_not(
     assert first(pareja("search", "yellow", "--minus", "red", "--json").out) in ("yellow", "green")
 
 
+def test_search_by_a_part_of_a_picture(pareja: Pareja, indexed: Path, tmp_path: Path) -> None:
+    picture = Image.new("RGB", (200, 100), (250, 150, 190))
+    picture.paste((30, 60, 210), (150, 50, 200, 100))
+    picture.save(tmp_path / "corner.png")
+    by_corner: list[str | Path] = ["search", "--image", tmp_path / "corner.png", "--box"]
+    by_part = pareja(*by_corner, "150,50,50,50", "--json")
+    assert first(by_part.out) == "blue"
+    assert json.loads(by_part.out)["box"] == [150, 50, 50, 50]
+    assert first(pareja("search", "--like", "1", "--box", "0,0,0.5,0.5", "--json").out) != "red"
+    cases: list[tuple[list[str | Path], str]] = [
+        (["search", "--box", "1,2,3,4"], "--box says which part of a picture is meant, and"),
+        ([*by_corner, "150,50,200,100"], "two corners"),
+        ([*by_corner, "1,2,3"], "--box is '1,2,3', and no four"),
+        ([*by_corner, "1,2,0,3"], "no width or no height"),
+    ]
+    for arguments, said in cases:
+        run = pareja(*arguments)
+        assert (run.status, run.out, run.err.count("\n")) == (1, "", 1), run.err
+        assert said in run.err
+
+
 @pytest.fixture
 def kinds(tmp_path: Path, colours: ColourEncoder) -> Path:
     return colour_classifier(colours).save(tmp_path / "kinds.safetensors")

@@ -115,6 +115,41 @@ def test_what_was_embedded_is_searched_by(
         assert "\n" not in str(refused.value)
 
 
+def test_a_part_of_a_picture_is_searched_by(
+    shelf: Collection, tmp_path: Path, colours: ColourEncoder
+) -> None:
+    picture = Image.open(tmp_path / "colours" / "images" / "pink.png")
+    picture.paste((30, 60, 210), (300, 240, 400, 320))
+    file = tmp_path / "corner.png"
+    picture.save(file)
+    for box in ((300, 240, 100, 80), "0.75,0.75,0.25,0.25"):
+        for given in (file, picture, file.read_bytes()):
+            assert stems(shelf.search(given, colours, box=box, k=1)) == ["blue"]
+        assert stems(shelf.search(Query(image=file, box=box), colours, k=1)) == ["blue"]
+    assert stems(shelf.search(file, colours, box=(0, 0, 290, 230), k=1)) == ["pink"]
+    both = shelf.search("blue", colours, image=file, box=(0, 0, 290, 230), k=2)
+    assert set(stems(both)) == {"pink", "blue"}
+    shelf.index(file, colours)
+    stored = shelf.search(file, colours, k=1)[0]
+    assert stored.picture.path == file
+    found = shelf.search(like=stored, box=(310, 250, 60, 60), model=colours, k=9)
+    assert stems(found)[0] == "blue"
+    assert "corner" not in stems(found)
+    assert "red" not in stems(shelf.search(Query("red", without=(1, 2, 3, 4, 5, 6, 7, 8)), colours))
+
+
+def test_a_part_of_nothing_is_refused(shelf: Collection, colours: ColourEncoder) -> None:
+    box = (1, 2, 3, 4)
+    for wanted, said in (
+        (Query("red", box=box), "there is no picture. Give `image` or `like` too"),
+        (Query("red", image="a.jpg", like=1, box=box), "`image` and `like` are two"),
+        (Query(image=pareja.embed_texts("red", colours), box=box), "needs the picture itself"),
+        (Query(like=1, box=(300, 10, 400, 320)), "two corners, give left, top, width and height"),
+    ):
+        with pytest.raises(InputError, match=said):
+            shelf.search(wanted, colours)
+
+
 def test_filters_and_likeness_go_together(shelf: Collection, colours: ColourEncoder) -> None:
     red = shelf.search("red", colours, k=1)[0]
     for like in (red, red.picture, red.picture.id):
@@ -138,6 +173,11 @@ def test_filters_and_likeness_go_together(shelf: Collection, colours: ColourEnco
         (lambda shelf, e: shelf.search("red", e, like="red"), InputError, "like is of type str"),
         (lambda shelf, e: shelf.search("nowhere.jpg", e), ImageError, "nowhere.jpg: does not"),
         (lambda shelf, e: shelf.search(Query("red"), e, minus="a"), InputError, "minus besides"),
+        (
+            lambda shelf, e: shelf.search(Query("red"), e, image=np.zeros((4, 4, 3), np.uint8)),
+            InputError,
+            "image besides",
+        ),
         (lambda shelf, e: shelf.search("red", 7), TypeError, "a int is no encoder"),
         (lambda shelf, e: shelf.index(7, e), InputError, "a int is at no place"),
         (lambda shelf, e: shelf.index([b"x"], e), InputError, "a bytes is at no place"),

@@ -44,6 +44,15 @@ def search(
     like: Annotated[
         int | None, typer.Option(help="Number of a picture of the collection: more like it.")
     ] = None,
+    box: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y,W,H",
+            help="Only this part of that picture: left, top, width and height in pixels of the "
+            "picture as it is shown; four numbers of at most 1 are fractions of its sides.",
+            show_default=False,
+        ),
+    ] = None,
     minus: Annotated[str | None, typer.Option(help="Words to move away from.")] = None,
     category: Annotated[str | None, typer.Option(help="Only pictures of this category.")] = None,
     classifier: ClassifierOption = None,
@@ -71,13 +80,13 @@ def search(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the pictures that are closest to some words, to a picture, or to both.
+    """Find the pictures that are closest to some words, to a picture or a part of it, or to both.
 
     Says so when probably nothing in the collection is relevant.
     """
     from pareja.search import Collection, Query
 
-    if query is None and image is None and like is None:
+    if query is None and image is None and like is None and box is None:
         raise typer.BadParameter("give words, --image FILE or --like NUMBER.")
     conditions = _conditions(classifier, shows or [], at_least)
     with Collection.open(index_folder or default_index(), read_only=True) as collection:
@@ -88,6 +97,7 @@ def search(
             text=query,
             image=image,
             like=like,
+            box=box,
             minus=minus,
             category=category,
             shows=conditions,
@@ -141,11 +151,14 @@ def _open_page(result: SearchResult, collection: Collection) -> Path:
 
 def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str, Any]:
     """Return a result in the shape that other programs rely on."""
+    from pareja.regions.parts import numbers_of
+
     query = result.query
     return {
         "query": query.text,
         "image": None if image is None else str(image),
         "like": query.like,
+        "box": None if query.box is None else numbers_of(query.box),
         "minus": query.minus,
         "category": query.category,
         "shows": [label for one in query.shows for label in one.labels],

@@ -14,6 +14,7 @@ from pareja.datasets.formats.folders import is_picture
 from pareja.embedding.embedded import Embedded
 from pareja.errors import InputError
 from pareja.inputs import Picture as GivenPicture
+from pareja.regions.parts import GivenBox
 from pareja.search.contracts import Hit, Picture, Query, Shows
 
 Asked: TypeAlias = "Query | str | GivenPicture | Embedded"
@@ -25,6 +26,7 @@ def query_of(
     *,
     image: GivenPicture | Embedded | None = None,
     like: int | Picture | Hit | None = None,
+    box: GivenBox | None = None,
     minus: str | None = None,
     category: str | None = None,
     shows: Shows | Sequence[Shows] = (),
@@ -37,7 +39,7 @@ def query_of(
         Words; or a picture: its path (text that ends like a picture's name is one), its bytes, a
         PIL image, uint8 pixels, or what `pareja.embed` made of it; or a whole query, and then
         nothing else.
-    image, like, minus, category, shows
+    image, like, box, minus, category, shows
         The parts of a `Query`.
 
     Raises
@@ -49,12 +51,15 @@ def query_of(
     parts: dict[str, object] = {
         "image": image,
         "like": _picture_id(like),
+        "box": box,
         "minus": minus,
         "category": category,
         "shows": shown,
     }
     if isinstance(given, Query):
-        twice = [name for name, value in parts.items() if value is not None and value != ()]
+        # Arrays are compared number by number, and so not with the empty tuple.
+        twice = [name for name, value in parts.items() if name != "shows" and value is not None]
+        twice += ["shows"] if shown else []
         if twice:
             raise InputError(
                 f"a Query was given, and {twice[0]} besides. Write it into the query: "

@@ -14,6 +14,7 @@ from pareja.embedding.pipeline import OnProgress
 from pareja.encoders.protocols import ImageEncoder
 from pareja.errors import InputError
 from pareja.inputs import Picture as GivenPicture
+from pareja.regions.parts import GivenBox
 from pareja.search.asking import Asked, query_of
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import (
@@ -54,7 +55,7 @@ class Collection(JudgedPictures):
     def __init__(self, database: Database, catalogue: Catalogue, stores: VectorStores) -> None:
         super().__init__(database, catalogue, stores)
         self._encoders = Encoders(catalogue, database.folder)
-        self._searcher = Searcher(database, catalogue, stores, self._filters)
+        self._searcher = Searcher(database, catalogue, stores, self._filters, self.read)
 
     @classmethod
     def open(
@@ -236,6 +237,7 @@ class Collection(JudgedPictures):
         k: int = 5,
         image: GivenPicture | Embedded | None = None,
         like: int | Picture | Hit | None = None,
+        box: GivenBox | None = None,
         minus: str | None = None,
         category: str | None = None,
         shows: Shows | Sequence[Shows] = (),
@@ -260,6 +262,10 @@ class Collection(JudgedPictures):
             A picture besides words.
         like
             A picture of the collection, its number or a hit: more like this.
+        box
+            Only this part of the picture that is searched by: left, top, width and height in the
+            pixels of the upright picture. Four numbers of at most 1 are fractions of its width and
+            height.
         minus
             Words to move away from.
         category
@@ -284,9 +290,11 @@ class Collection(JudgedPictures):
             collection's encoder is another one by now, or if it has no vectors of the space that a
             classifier reads.
         InputError
-            If something else was given.
+            If something else was given, or `box` without a picture.
+        BoxError
+            If `box` is no part of the picture.
         ImageError
-            If a picture from elsewhere cannot be decoded.
+            If a picture from elsewhere, or the one that `box` is a part of, cannot be decoded.
         LabelError
             If a classifier has no such label.
 
@@ -299,7 +307,15 @@ class Collection(JudgedPictures):
         >>> found
         ['Chinstrap penguin on Barrientos Island, Antarctica']
         """
-        whole = query_of(query, image=image, like=like, minus=minus, category=category, shows=shows)
+        whole = query_of(
+            query,
+            image=image,
+            like=like,
+            box=box,
+            minus=minus,
+            category=category,
+            shows=shows,
+        )
         return self._searcher.search(whole, self.encoder(model, device=device), k)
 
     def export(

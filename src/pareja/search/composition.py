@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pareja.arrays import unit
 from pareja.embedding.embedded import Embedded
@@ -13,6 +15,8 @@ from pareja.embedding.natural import embed
 from pareja.encoders.protocols import Encoder, ImageEncoder
 from pareja.errors import CollectionError, FingerprintMismatchError, InputError
 from pareja.inputs import Picture as GivenPicture
+from pareja.inputs import find_pictures
+from pareja.regions.parts import GivenBox, read_part
 from pareja.search.contracts import Query
 from pareja.search.vectors.protocol import VectorStore
 
@@ -20,7 +24,9 @@ MINUS_WEIGHT = 0.5
 """How much of a text to move away from is subtracted from a query of length 1."""
 
 
-def query_vector(query: Query, encoder: ImageEncoder, store: VectorStore) -> NDArray[np.float32]:
+def query_vector(
+    query: Query, encoder: ImageEncoder, store: VectorStore, read: Callable[[int], bytes]
+) -> NDArray[np.float32]:
     """Return the vector of length 1 that stands for a query, ``(dim,)``.
 
     Text, picture and "more like this" are averaged, each of length 1 and so with equal say. Of
@@ -34,6 +40,8 @@ def query_vector(query: Query, encoder: ImageEncoder, store: VectorStore) -> NDA
         Embeds its words.
     store
         Holds the vector of the picture that others should be like.
+    read
+        Gives the bytes of that picture's file, if only a part of it is meant.
 
     Raises
     ------
@@ -45,7 +53,10 @@ def query_vector(query: Query, encoder: ImageEncoder, store: VectorStore) -> NDA
         If a picture from elsewhere cannot be decoded.
     InputError
         If something else was given in place of words or of a picture.
+    BoxError
+        If `box` is no part of the picture.
     """
+    _check_box(query)
     texts = _texts(query)
     if texts and not _shares_a_space(encoder):
         raise FingerprintMismatchError(
@@ -57,8 +68,12 @@ def query_vector(query: Query, encoder: ImageEncoder, store: VectorStore) -> NDA
     )
     wanted = [] if query.text is None else [vectors[query.text]]
     if query.image is not None:
-        wanted.append(_picture_vector(query.image, encoder))
-    if query.like is not None:
+        given = query.image if query.box is None else _part_given(query, encoder)
+        wanted.append(_picture_vector(given, encoder))
+    elif query.like is not None and query.box is not None:
+        part = read_part(read(query.like), query.box, encoder.image_side)
+        wanted.append(_picture_vector(part, encoder))
+    if query.like is not None and query.box is None:
         try:
             wanted.append(store.get([query.like])[0])
         except KeyError:
@@ -73,6 +88,33 @@ def query_vector(query: Query, encoder: ImageEncoder, store: VectorStore) -> NDA
     if query.minus is not None:
         vector = _direction(vector - MINUS_WEIGHT * vectors[query.minus])
     return vector.astype(np.float32)
+
+
+def _check_box(query: Query) -> None:
+    """Refuse a part of which nobody knows what it is a part of."""
+    if query.box is None:
+        return
+    if query.image is None and query.like is None:
+        raise InputError(
+            "`box` says which part of a picture is meant, and there is no picture. Give `image` or "
+            "`like` too."
+        )
+    if query.image is not None and query.like is not None:
+        raise InputError(
+            "`box` is a part of one picture, and `image` and `like` are two. Leave one out."
+        )
+    if isinstance(query.image, Embedded):
+        raise InputError(
+            "`box` needs the picture itself, and `image` is an embedding of all of it. Give the "
+            "picture, or embed the part."
+        )
+
+
+def _part_given(query: Query, encoder: ImageEncoder) -> Image.Image:
+    """Return the part of a picture from elsewhere that is meant."""
+    sources = find_pictures(cast(GivenPicture, query.image), "image").sources
+    _require_one(len(sources))
+    return read_part(sources[0], cast(GivenBox, query.box), encoder.image_side)
 
 
 def _texts(query: Query) -> list[str]:
@@ -100,9 +142,13 @@ def _picture_vector(image: GivenPicture | Embedded, encoder: ImageEncoder) -> ND
         )
     # A query by picture is asked once: its embedding is not worth a place in the cache.
     found = embed(image, encoder, cache=False)
-    if len(found.rows) != 1:
-        raise InputError(f"image stands for {len(found.rows)} pictures. Give one.")
+    _require_one(len(found.rows))
     return cast(NDArray[np.float32], found.rows[0])
+
+
+def _require_one(pictures: int) -> None:
+    if pictures != 1:
+        raise InputError(f"image stands for {pictures} pictures. Give one.")
 
 
 def _direction(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from pareja.embedding.embedded import Embedded
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.inputs import Picture as GivenPicture
 from pareja.names import printable
+from pareja.regions.parts import GivenBox
 
 
 @dataclass(frozen=True)
@@ -117,20 +118,27 @@ class Query:
         space that it lies in, as `pareja.embed` returns it.
     like
         Id of a picture of the collection ("more like this"); it is not among the hits.
+    box
+        Only this part of `image`, or of the picture `like`: left, top, width and height in the
+        upright picture's pixels; four numbers of at most 1 are fractions of its width and height.
     minus
         Words to move away from.
     category
         Only pictures of this category.
     shows
         Only pictures that fulfil each of these.
+    without
+        Ids of pictures that are left out.
     """
 
     text: str | None = None
     image: GivenPicture | Embedded | None = None
     like: int | None = None
+    box: GivenBox | None = None
     minus: str | None = None
     category: str | None = None
     shows: tuple[Shows, ...] = ()
+    without: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +27,15 @@ class Searcher:
     ----------
     database, catalogue, stores, filters
         Of the collection.
+    read
+        Gives the bytes of a picture's file.
     """
 
     database: Database
     catalogue: Catalogue
     stores: VectorStores
     filters: LabelFilters
+    read: Callable[[int], bytes]
 
     def search(self, query: Query, encoder: ImageEncoder, k: int) -> SearchResult:
         """Return at most `k` hits for a query, with the vectors of one encoder.
@@ -44,6 +48,8 @@ class Searcher:
         FingerprintMismatchError
             If words or a picture's embedding lie in another space, or the collection has no
             vectors of the one that a classifier reads.
+        BoxError
+            If the part that is searched by is none of the picture.
         LabelError
             If a classifier has no such label.
         """
@@ -57,8 +63,8 @@ class Searcher:
         store = self.stores(space)
         if query.like is not None:
             self.catalogue.picture(query.like)
-        vector = query_vector(query, encoder, store)
-        exclude = [] if query.like is None else [query.like]
+        vector = query_vector(query, encoder, store, self.read)
+        exclude = [*query.without, *([] if query.like is None else [query.like])]
         while True:
             with self.database.read():
                 if query.shows:

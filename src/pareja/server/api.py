@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 
 from pareja.errors import CollectionFaultError, MachineError, ParejaError
-from pareja.server.engine import Ask
+from pareja.server.asks import Ask
 from pareja.server.parameters import (
     Asked,
     EngineHere,
@@ -47,24 +47,27 @@ async def search(engine: EngineHere, ask: Asked) -> SearchBody:
     """Search by words, by a picture of the collection, or by one that was uploaded."""
     # A route that is not async would wait for a second thread to write its answer down, and under
     # load no answer would leave before every search is done.
-    return SearchBody.of(await to_thread.run_sync(engine.search, ask), ask.q)
+    decodes = bool(ask.box) and ask.like is not None
+    return SearchBody.of(await engine.run(partial(engine.search, ask), decodes=decodes), ask.q)
 
 
 @router.post("/search", tags=["search"])
 async def search_with_picture(engine: EngineHere, request: SearchRequest) -> SearchBody:
-    """Search by words, by a picture given as a data URL, or by both."""
+    """Search by words, by a picture given as a data URL or a part of one, or by both."""
     ask = Ask(
         q=request.text.strip(),
         minus=request.minus.strip(),
         category=request.category,
         model=request.model,
         like=request.like,
+        box=tuple(request.box),
         k=request.k,
         shows=tuple(request.shows),
         at_least=request.at_least,
     )
     search = partial(engine.search, ask, request.image)
-    return SearchBody.of(await engine.run(search, decodes=request.image is not None), ask.q)
+    decodes = request.image is not None or bool(request.box)
+    return SearchBody.of(await engine.run(search, decodes=decodes), ask.q)
 
 
 @router.get("/pictures", tags=["pictures"])

@@ -19,8 +19,9 @@ from pareja.classifiers.prompts import PLACE, join_labels, split_labels, templat
 from pareja.classifiers.zero_shot import ZeroShot, zero_shot
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import some_of
+from pareja.server.asks import Addressed
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
-from pareja.server.engine import Addressed, Engine
+from pareja.server.engine import Engine
 from pareja.server.pages import KeptUpload
 from pareja.server.parameters import LARGEST_ID, EngineHere, ModelName
 from pareja.server.problems import NAMED, Problem

@@ -12,8 +12,9 @@ from threading import Condition
 from PIL import Image
 
 from pareja.data_urls import read_data_url
-from pareja.datasets.images import decode_image, image_size
+from pareja.datasets.images import DEFAULT_MAX_PIXELS, decode_image, image_size
 from pareja.datasets.signatures import HEAD_BYTES, picture_format
+from pareja.regions.parts import GivenBox, cut_out, side_for
 from pareja.server.problems import Problem
 from pareja.server.settings import Limits
 from pareja.server.turns import busy, patience_of_request
@@ -118,7 +119,9 @@ class Decoder:
         self.budget = MemoryBudget(limits.decoded_bytes, limits.patience)
 
     @contextmanager
-    def upload(self, encoded: bytes, name: str) -> Iterator[Image.Image]:
+    def upload(
+        self, encoded: bytes, name: str, box: GivenBox | None = None
+    ) -> Iterator[Image.Image]:
         """Decode a picture that came over the network.
 
         Parameters
@@ -127,6 +130,8 @@ class Decoder:
             The bytes of a picture file.
         name
             What an error calls it.
+        box
+            The part of it that is wanted; None for all of it.
 
         Yields
         ------
@@ -137,32 +142,36 @@ class Decoder:
         ------
         Problem, ImageError
             If it is too large, or memory is short for too long; if it is no picture, or damaged.
+        BoxError
+            If it has no such part.
         """
         # The size is in the header, which is read before any memory is taken.
         width, height = image_size(encoded, max_pixels=_ANY_SIZE, name=name)
         if width * height > self._pixels:
             limit = f"{self._pixels / 1e6:.0f}"
             raise Problem(413, "pixels", name=name, width=width, height=height, limit=limit)
-        with self.budget.take(memory_of(encoded, width * height)):
-            yield decode_image(
-                encoded, network_side=NETWORK_SIDE, max_pixels=self._pixels, name=name
-            )
+        with self._decoded(
+            encoded, name, (width, height), NETWORK_SIDE, box, self._pixels
+        ) as image:
+            yield image
 
     @contextmanager
-    def data_url(self, url: str, name: str) -> Iterator[Image.Image]:
+    def data_url(self, url: str, name: str, box: GivenBox | None = None) -> Iterator[Image.Image]:
         """Decode a picture that is written as ``data:image/png;base64,...``, as `upload` does.
 
         Raises
         ------
-        Problem, ImageError
+        Problem, ImageError, BoxError
             If `url` is no such URL, and whenever `upload` does.
         """
-        with self.upload(read_data_url(url, name), name) as image:
+        with self.upload(read_data_url(url, name), name, box) as image:
             yield image
 
     @contextmanager
-    def stored(self, encoded: bytes, name: str, side: int) -> Iterator[Image.Image]:
-        """Decode a picture of the collection to be shown at most `side` pixels wide and high.
+    def stored(
+        self, encoded: bytes, name: str, side: int, box: GivenBox | None = None
+    ) -> Iterator[Image.Image]:
+        """Decode a picture of the collection, or a part of it, to be seen at most `side` wide.
 
         A JPEG may come at a half, a quarter or an eighth of its size.
 
@@ -170,7 +179,25 @@ class Decoder:
         ------
         Problem, ImageError
             If memory is short for too long; if the file is no picture, or damaged.
+        BoxError
+            If it has no such part.
         """
-        width, height = image_size(encoded, name=name)
-        with self.budget.take(memory_of(encoded, width * height)):
-            yield decode_image(encoded, network_side=side, name=name)
+        size = image_size(encoded, name=name)
+        with self._decoded(encoded, name, size, side, box, DEFAULT_MAX_PIXELS) as image:
+            yield image
+
+    @contextmanager
+    def _decoded(
+        self,
+        encoded: bytes,
+        name: str,
+        size: tuple[int, int],
+        side: int,
+        box: GivenBox | None,
+        max_pixels: int,
+    ) -> Iterator[Image.Image]:
+        if box is not None:
+            side = side_for(box, size, side)
+        with self.budget.take(memory_of(encoded, size[0] * size[1])):
+            image = decode_image(encoded, network_side=side, max_pixels=max_pixels, name=name)
+            yield image if box is None else cut_out(image, box, size)

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlencode
 
 from anyio import to_thread
 
@@ -21,6 +20,7 @@ from pareja.search.captions import CaptionMatch, best_and_worst, captioned
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
 from pareja.search.mapping import PictureMap, picture_map
+from pareja.server.asks import Ask
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.decoding import Decoder
 from pareja.server.learned import LearnedClassifiers
@@ -37,73 +37,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_HITS = 10
-_FILTERS = {"minus", "category", "model", "k", "shows", "at_least"}
 # More of them fill the encoder's batches better; what they decode shares one budget of memory.
 _PICTURE_THREADS = 16
 MAX_CAPTIONS = 2_000
 """Most captions that a picture is compared with."""
-
-
-@dataclass(frozen=True)
-class Addressed:
-    """What a page shows, as its URL says it."""
-
-    def chosen(self) -> dict[str, object]:
-        """Return what is not left at its default."""
-        default = vars(type(self)())
-        return {name: value for name, value in vars(self).items() if value != default[name]}
-
-    def url(self, path: str = "/", **changes: object) -> str:
-        """Return the URL that asks this, without what is left at its default."""
-        fields = replace(self, **changes).chosen()
-        return f"{path}?{urlencode(fields, doseq=True)}" if fields else path
-
-
-@dataclass(frozen=True)
-class Ask(Addressed):
-    """What somebody looks for, as a URL says it.
-
-    Parameters
-    ----------
-    q, minus
-        Words to move towards, and away from.
-    category, model
-        Filter, and encoder; empty for all, and for the default.
-    shows
-        Labels of the server's classifiers, as ``kinds/castle``.
-    at_least
-        How probable such a label must be, in [0, 1].
-    like
-        A picture of the collection.
-    image
-        The id of an upload.
-    k
-        How many hits.
-    page
-        Which part of the collection, while nothing is looked for.
-    """
-
-    q: str = ""
-    minus: str = ""
-    category: str = ""
-    model: str = ""
-    like: int | None = None
-    image: str = ""
-    k: int = DEFAULT_HITS
-    shows: tuple[str, ...] = ()
-    at_least: float = 0.0
-    page: int = 1
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is looked for."""
-        return not (self.q or self.image or self.like)
-
-    @property
-    def n_filters(self) -> int:
-        """How many of the page's filters are set."""
-        return len(self.chosen().keys() & _FILTERS)
 
 
 @dataclass
@@ -298,26 +235,32 @@ class Engine:
             image.thumbnail((2 * side, 2 * side))
             return locate(words, image, model=encoder)
 
-    def prepare(self, url: str, name: str, encoder: Encoder) -> Pixels:
+    def prepare(self, url: str, name: str, encoder: Encoder, box: tuple[float, ...] = ()) -> Pixels:
         """Return what an encoder sees of a data URL, ``(side, side, 3)``; the rest is let go.
 
         Raises
         ------
         Problem, ImageError
             If the picture is too large, or memory is short for too long; if it is none, or damaged.
+        BoxError
+            If it has no such part.
         """
-        with self.decoder.data_url(url, name) as image:
+        with self.decoder.data_url(url, name, box or None) as image:
             return encoder.prepare(image)
 
-    def embed_picture(self, url: str, name: str, encoder: Encoder) -> Embeddings:
+    def embed_picture(
+        self, url: str, name: str, encoder: Encoder, box: tuple[float, ...] = ()
+    ) -> Embeddings:
         """Return the embedding of a data URL, ``(1, dim)``.
 
         Raises
         ------
         Problem, ImageError
             If the picture is too large, or memory is short for too long; if it is none, or damaged.
+        BoxError
+            If it has no such part.
         """
-        return encoder.encode_pixels(self.prepare(url, name, encoder)[None])
+        return encoder.encode_pixels(self.prepare(url, name, encoder, box)[None])
 
     def warm_up(self) -> None:
         """Have the default encoder and all labels in memory.
@@ -365,20 +308,37 @@ class Engine:
             category=ask.category or None,
             shows=self.learned.shows(ask.shows, ask.at_least),
         )
-        if ask.image:
-            upload = self.uploads.get(ask.image)
-            if upload is None:
-                raise Problem(404, "upload_gone")
-            vector = upload.embedding(encoder)[0]
-            query = replace(query, image=Embedded.of(vector, encoder.image_fingerprint))
-        elif image is not None:
-            vector = self.embed_picture(image, "image", encoder)[0]
-            query = replace(query, image=Embedded.of(vector, encoder.image_fingerprint))
+        seen = self._picture_embedding(ask, image, encoder)
+        if seen is not None:
+            query = replace(query, image=Embedded.of(seen[0], encoder.image_fingerprint))
+        if ask.box and ask.like is not None:
+            query = replace(query, like=None, without=(ask.like,))
         try:
             return self.collection.search(query, encoder, k=ask.k)
         except CollectionError:
             self._refuse_what_is_not_here(ask, encoder)
             raise
+
+    def _picture_embedding(
+        self, ask: Ask, image: str | None, encoder: Encoder
+    ) -> Embeddings | None:
+        """Return that of the picture, or the part of one, that is looked for, ``(1, dim)``."""
+        if ask.box and (bool(ask.image or image) == (ask.like is not None)):
+            raise Problem(422, "box_alone")
+        if ask.image:
+            upload = self.uploads.get(ask.image)
+            if upload is None:
+                raise Problem(404, "upload_gone")
+            return upload.embedding(encoder, ask.box)
+        if image is not None:
+            return self.embed_picture(image, "image", encoder, ask.box)
+        if ask.box and ask.like is not None:
+            picture = self.collection.picture(ask.like)
+            encoded = self.collection.read(picture.id)
+            name, side = picture.shown_name, encoder.image_side
+            with self.decoder.stored(encoded, name, side, ask.box) as part:
+                return encoder.encode_images([part])
+        return None
 
     def _refuse_what_is_not_here(self, ask: Ask, encoder: Encoder) -> None:
         categories = self.collection.categories()

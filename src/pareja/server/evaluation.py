@@ -13,7 +13,8 @@ from fastapi.responses import RedirectResponse, Response
 from pareja.analysis.significance import Estimate
 from pareja.search.contracts import Picture
 from pareja.search.judging import QuerySetScores, differences, spaced
-from pareja.server.engine import Ask, Engine
+from pareja.server.asks import Ask
+from pareja.server.engine import Engine
 from pareja.server.parameters import EngineHere
 from pareja.server.problems import Problem
 from pareja.server.rendering import render

@@ -14,7 +14,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture, SearchResult
 from pareja.search.mapping import MapPoint
-from pareja.server.engine import Ask, Engine
+from pareja.server.asks import Ask
+from pareja.server.engine import Engine
 from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, PictureId
 from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import (

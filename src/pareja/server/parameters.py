@@ -7,7 +7,8 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Query, Request
 from pydantic import Field
 
-from pareja.server.engine import DEFAULT_HITS, Ask, Engine
+from pareja.server.asks import DEFAULT_HITS, Ask
+from pareja.server.engine import Engine
 from pareja.server.fields import OnlyWords
 from pareja.server.settings import MAX_HITS, MAX_LABELS, MAX_QUERY
 
@@ -17,6 +18,10 @@ LARGEST_ID = 2**53 - 1
 SHOWS = (
     "Only pictures to which a classifier of the server gives this label, as kinds/castle. Several "
     "of one classifier: any of them; of several: one of each."
+)
+BOX = (
+    "Only this part of the picture: left, top, width and height in pixels of the picture as it is "
+    "shown; four numbers of at most 1 are fractions of its width and height."
 )
 AT_LEAST = "How probable such a label must be."
 ShownLabels = Annotated[
@@ -55,6 +60,9 @@ async def ask_of(
     image: Annotated[
         str, Query(max_length=40, description="A picture that was uploaded to search by.")
     ] = "",
+    box: Annotated[
+        list[Annotated[float, Field(allow_inf_nan=False)]], Query(max_length=4, description=BOX)
+    ] = [],  # noqa: B006  FastAPI copies defaults
     k: Annotated[int, Query(ge=1, le=MAX_HITS, description="How many hits.")] = DEFAULT_HITS,
     shows: ShownLabels = [],  # noqa: B006  FastAPI copies defaults
     at_least: LeastProbability = 0.0,
@@ -62,7 +70,19 @@ async def ask_of(
     """Return what a URL asks for."""
     # A form sends a filter that is left at "all" as an empty one.
     labels = tuple(one for one in shows if one)
-    return Ask(q.strip(), minus.strip(), category, model, like, image, k, labels, at_least)
+    return Ask(
+        q=q.strip(),
+        minus=minus.strip(),
+        category=category,
+        model=model,
+        like=like,
+        image=image,
+        # In a URL 12 and not 12.0.
+        box=tuple(int(number) if number == int(number) else number for number in box),
+        k=k,
+        shows=labels,
+        at_least=at_least,
+    )
 
 
 EngineHere = Annotated[Engine, Depends(_engine)]

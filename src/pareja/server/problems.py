@@ -10,6 +10,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from pareja.errors import (
+    BoxError,
     CollectionFaultError,
     EncoderError,
     ImageError,
@@ -113,6 +114,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(404, "no_picture", id=error.picture_id)
         case ReadOnlyError():
             return Problem(403, "read_only")
+        case BoxError():
+            return Problem(422, "box", detail=str(error), quotes=True)
         case ImageError():
             return Problem(422, "no_image", detail=str(error), name=error.path)
         case CollectionFaultError() | MachineError():

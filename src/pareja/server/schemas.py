@@ -12,9 +12,9 @@ from pareja.data_urls import is_data_url
 from pareja.search.captions import CaptionMatch
 from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
-from pareja.server.engine import DEFAULT_HITS
+from pareja.server.asks import DEFAULT_HITS
 from pareja.server.fields import OnlyWords, Sent
-from pareja.server.parameters import AT_LEAST, LARGEST_ID, SHOWS
+from pareja.server.parameters import AT_LEAST, BOX, LARGEST_ID, SHOWS
 from pareja.server.problems import TOKENS
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY, MAX_TEXT
 
@@ -76,6 +76,9 @@ class SearchRequest(Sent):
     text: QueryText = ""
     image: str | None = Field(None, description="A data URL: data:image/jpeg;base64,...")
     like: Id | None = None
+    box: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        [], max_length=4, description=BOX
+    )
     minus: QueryText = ""
     category: QueryText = ""
     model: QueryText = ""

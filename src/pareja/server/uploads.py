@@ -9,14 +9,19 @@ from threading import Lock
 
 from PIL import Image
 
+from pareja.datasets.images import image_size
 from pareja.encoders.protocols import Embeddings, ImageEncoder
+from pareja.regions.parts import cut_out
 from pareja.server.decoding import NETWORK_SIDE, Decoder
 from pareja.server.thumbnails import to_webp
 
 PREVIEW_SIDE = 320
 """Longest side of the preview that a page shows, in pixels."""
 
+Box = tuple[float, ...]
+
 _KEPT = 64
+_VECTORS = 32
 
 
 @dataclass
@@ -29,22 +34,34 @@ class Upload:
         How URLs name it; it cannot be guessed.
     image
         Decoded, and reduced where it was a large JPEG.
+    size
+        Width and height of the upright picture before that.
     preview
         A small WebP of it.
     vectors
-        Its embeddings so far, ``(1, dim)`` each, by fingerprint.
+        Its embeddings so far and those of its parts, ``(1, dim)`` each, by fingerprint and box.
     """
 
     id: str
     image: Image.Image
+    size: tuple[int, int]
     preview: bytes
-    vectors: dict[str, Embeddings] = field(default_factory=dict)
+    vectors: dict[tuple[str, Box], Embeddings] = field(default_factory=dict)
 
-    def embedding(self, encoder: ImageEncoder) -> Embeddings:
-        """Return its embedding by an encoder, ``(1, dim)``."""
-        key = encoder.image_fingerprint.digest
+    def embedding(self, encoder: ImageEncoder, box: Box = ()) -> Embeddings:
+        """Return the embedding by an encoder, ``(1, dim)``, of all of it or of a part.
+
+        Raises
+        ------
+        BoxError
+            If it has no such part.
+        """
+        key = encoder.image_fingerprint.digest, box
         if key not in self.vectors:
-            self.vectors[key] = encoder.encode_images([self.image])
+            part = cut_out(self.image, box, self.size) if box else self.image
+            while len(self.vectors) >= _VECTORS:
+                self.vectors.pop(next(iter(self.vectors)), None)
+            self.vectors[key] = encoder.encode_images([part])
         return self.vectors[key]
 
 
@@ -79,7 +96,8 @@ class Uploads:
         """
         with self._decoder.upload(encoded, name) as image:
             image.thumbnail((2 * NETWORK_SIDE, 2 * NETWORK_SIDE), Image.Resampling.LANCZOS)
-        upload = Upload(secrets.token_urlsafe(9), image, to_webp(image.copy(), PREVIEW_SIDE))
+        preview = to_webp(image.copy(), PREVIEW_SIDE)
+        upload = Upload(secrets.token_urlsafe(9), image, image_size(encoded), preview)
         with self._lock:
             self._kept[upload.id] = upload
             while len(self._kept) > _KEPT:
