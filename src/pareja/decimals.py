@@ -1,4 +1,4 @@
-"""How a number is rounded for people, the same in tables, reports and pages."""
+"""How a number is written for people, the same in tables, reports and pages."""
 
 from __future__ import annotations
 
@@ -14,6 +14,27 @@ def decimals(value: float, digits: int = 2) -> str:
     # A share that should be 0.125 may lie on either side of it: both are to print as 0.13.
     text = f"{value * (1 + 1e-12):.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """Return a count with its noun, in English.
+
+    Parameters
+    ----------
+    n
+        How many there are.
+    noun
+        In the singular; words after it that change with the number go along, as in
+        ``"vector is"``.
+    plural
+        By default the noun with an s.
+
+    Examples
+    --------
+    >>> counted(1, "picture"), counted(0, "picture"), counted(2, "query", "queries")
+    ('1 picture', '0 pictures', '2 queries')
+    """
+    return f"{n} {noun if n == 1 else plural or f'{noun}s'}"
 
 
 def p_decimals(value: float) -> str:

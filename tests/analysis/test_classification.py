@@ -159,7 +159,7 @@ def test_mcnemar_is_exact() -> None:
     [
         ([[0.5, 1.5]], [0], ["a", "b"], r"must lie in \[0, 1\], got 0.5 to 1.5"),
         ([[0.5, 0.5]], [2], ["a", "b"], "truth from 2 to 2 do not fit 2 columns"),
-        ([[0.5, 0.5]], [0], ["a"], "1 labels"),
+        ([[0.5, 0.5]], [0], ["a"], "1 label and"),
         ([[0.5, 0.5]], [0.5], ["a", "b"], "index of a label"),
         ([[0.5, np.nan]], [0], ["a", "b"], "must be finite"),
     ],

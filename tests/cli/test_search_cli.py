@@ -300,7 +300,7 @@ def test_what_is_broken_and_cannot_be_rebuilt_is_said(
     run = pareja("index", "--verify")
     assert run.status == 1
     assert run.out.splitlines() == [
-        "1 pictures have no file",
+        "1 picture has no file",
         "Nothing was rebuilt: the collection may not be written to.",
     ]
 
@@ -446,8 +446,32 @@ def test_a_picture_that_moves_between_watched_folders_is_noticed(
     if as_json:
         first, then = run.out.split("}\n{")
         assert (json.loads(first + "}")["added"], json.loads("{" + then)["moved"]) == (3, 1)
+        assert json.loads("{" + then)["moves"] == [
+            {"from": str(left / "a.png"), "to": str(joined / "a.png")}
+        ]
     else:
-        assert run.out.splitlines()[1:] == ["1 moved"]
+        assert run.out.splitlines()[1:] == ["1 moved: left/a.png -> joined/a.png", "1 moved"]
+
+
+def test_moved_files_are_named_and_one_picture_is_no_plural(
+    pareja: Pareja, place: Path, tmp_path: Path
+) -> None:
+    album = tmp_path / "album"
+    (album / "b").mkdir(parents=True)
+    Image.new("RGB", (30, 30), (200, 1, 1)).save(album / "a.png")
+    assert pareja("index", album).out.startswith(f"1 picture in {place}: 1 added (")
+    assert f"{place} is sound: 1 picture, 1 vector." in pareja("index", "--verify").out
+    for n in range(7):
+        (album / f"copy{n}.png").write_bytes((album / "a.png").read_bytes())
+    pareja("index", album)
+    for path in album.glob("*.png"):
+        path.rename(album / "b" / path.name)
+    told, summary = pareja("index", album).out.splitlines()
+    assert told.startswith("8 moved: a.png -> b/a.png, copy0.png -> b/copy0.png, ")
+    assert told.endswith(" … (+3)")
+    assert summary.startswith(f"1 picture in {place}: 8 moved (")
+    left = pareja("index", "--forget", album).out
+    assert left == f"1 picture of {album} left {place}\n"
 
 
 def test_watching_goes_on_in_the_other_folder_while_one_is_away(

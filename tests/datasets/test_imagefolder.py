@@ -271,6 +271,8 @@ def test_what_is_not_there_or_no_dataset(tmp_path: Path) -> None:
         load_dataset("")
     with pytest.raises(DatasetError, match=r"pareja2 does not exist\. Did you mean 'pareja20'"):
         load_dataset("pareja2")
+    with pytest.raises(DatasetError, match=r"Did you mean 'shapes:2000'.*commons200, shapes:2000"):
+        load_dataset("shapes")
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(DatasetError, match=r"a\.jpg is no dataset"):
         load_dataset(tmp_path / "a.jpg")

@@ -160,7 +160,7 @@ def _remove(name: str) -> Callable[[Path], object]:
         (_write("tarea3.py", "if:"), "clip/script", "no valid Python"),
         (_remove("study.json"), "clip/numbers", "missing"),
         (_write("study.json", "{"), "pre_clip/numbers", "cannot be read"),
-        (_write("memoria/memoria.md", "# Mine\n\nShort.\n"), "memoria/length", "1 words"),
+        (_write("memoria/memoria.md", "# Mine\n\nShort.\n"), "memoria/length", "1 word;"),
         (_write("memoria/memoria.md", "word " * 3001), "memoria/length", "at most 3000"),
         (_write("memoria/memoria.md", "[por escribir]"), "memoria/unwritten", "in: 1."),
         (_write("memoria/memoria.md", "![x](no.png)"), "memoria/figures", "no.png"),

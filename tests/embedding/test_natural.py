@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_named(
     assert [Path(name).name for name, _ in found.skipped] == ["bad.png", "gone.jpg"]
     with pytest.raises(ImageError, match=r"bad\.png"):
         embed(tmp_path / "bad.png", colours)
-    with pytest.raises(DatasetError, match=r"none of 1 pictures could be decoded"):
+    with pytest.raises(DatasetError, match=r"none of 1 picture could be decoded"):
         embed([tmp_path / "bad.png"], colours)
 
 

@@ -46,7 +46,7 @@ def test_nothing_to_embed(tmp_path: Path, encoder: CountingEncoder) -> None:
     with pytest.raises(DatasetError, match="there are no pictures"):
         embed_paths([], encoder, tmp_path / "e.npz")
     (tmp_path / "a.jpg").write_text("no picture")
-    with pytest.raises(DatasetError, match=r"none of 1 pictures could be decoded.*a\.jpg"):
+    with pytest.raises(DatasetError, match=r"none of 1 picture could be decoded.*a\.jpg"):
         embed_paths([tmp_path / "a.jpg"], encoder, tmp_path / "e.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
 

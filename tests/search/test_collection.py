@@ -114,6 +114,7 @@ def test_moved_renamed_deleted_modified_and_copied_files_are_noticed(
     report = collection.index([album], colours)
     assert (report.moved, report.removed, report.duplicates, report.updated) == (1, 1, 1, 1)
     assert (report.added, report.unchanged) == (0, 5)
+    assert report.moves == ((str(album / "red.png"), str(album / "trip" / "año nuevo 紅.png")),)
 
     assert names(collection, colours, "red") == ["año nuevo 紅"]
     assert collection.search(Query(text="red"), colours).hits[0].picture.id == red
@@ -201,7 +202,7 @@ def test_a_place_that_is_gone_for_good_can_be_forgotten(
     Image.new("RGB", (30, 30), (1, 200, 200)).save(other / "teal.png")
     indexed.index([other], colours)
     shutil.rmtree(other)
-    with pytest.raises(DatasetError, match=r"keeps the 2 files .*let it forget"):
+    with pytest.raises(DatasetError, match=r"knows from there: 2 files.*let it forget"):
         indexed.index([other], colours)
     assert indexed.forget(other) == 1
     assert indexed.count() == 8

@@ -196,7 +196,7 @@ def test_a_damaged_vector_is_no_answer_and_is_made_again(
         with pytest.raises(CollectionError, match=r"is damaged: the vector of picture [89] is not"):
             collection.search(Query(text="red"), colours)
         report = collection.verify(repair=True)
-        assert any("1 vectors are damaged, of the pictures" in each for each in report.problems)
+        assert any("1 vector is damaged: pictures" in each for each in report.problems)
         assert report.repaired
         collection.index([colour_folder], colours)
         assert collection.verify().ok
@@ -206,10 +206,10 @@ def test_a_damaged_vector_is_no_answer_and_is_made_again(
 @pytest.mark.parametrize(
     ("table", "column", "problem"),
     [
-        ("picture", "caption", "what is known of 1 pictures is damaged: the numbers"),
-        ("picture", "digest", "what is known of 1 pictures is damaged: the numbers"),
-        ("file", "caption", "what is known of 1 files is damaged: "),
-        ("file", "name", "what is known of 1 files is damaged: "),
+        ("picture", "caption", "what is known of 1 picture is damaged: the numbers"),
+        ("picture", "digest", "what is known of 1 picture is damaged: the numbers"),
+        ("file", "caption", "what is known of 1 file is damaged: "),
+        ("file", "name", "what is known of 1 file is damaged: "),
     ],
 )
 def test_a_damaged_row_is_found_and_made_again(
@@ -243,8 +243,8 @@ def test_damaged_judgements_are_named(
         flip(place, "judgement", "relevant", 0)
         flip(place, "query_set", "query", 0)
         judged, queries = collection.verify(repair=True).problems
-        assert judged == "judgements of 1 queries are damaged: a wall; judge them again"
-        assert queries == "queries of 1 query sets are damaged: mine; make them anew"
+        assert judged == "judgements of 1 query are damaged: a wall; judge them again"
+        assert queries == "queries of 1 query set are damaged: mine; make them anew"
         collection.judge("a wall", collection.pictures()[0].id, True)
         assert len(collection.verify().problems) == 1
 
@@ -339,7 +339,7 @@ def test_what_cannot_be_written_cannot_be_repaired(
     seal(place)
     with Collection.open(place) as collection:
         report = collection.verify(repair=True)
-        assert report.problems == ("1 pictures have no file",)
+        assert report.problems == ("1 picture has no file",)
         assert not report.repaired
         assert collection.count() == 8
 

@@ -21,6 +21,7 @@ from pareja.analysis.significance import (
     share_interval,
 )
 from pareja.analysis.validation import checked_count, checked_rows
+from pareja.decimals import counted
 from pareja.errors import AnalysisError
 
 
@@ -353,7 +354,7 @@ def _checked(
         )
     if len(labels) != k or answers.min() < 0 or answers.max() >= k:
         raise AnalysisError(
-            f"{len(labels)} labels and truth from {answers.min()} to {answers.max()} do not fit "
-            f"{k} columns"
+            f"{counted(len(labels), 'label')} and truth from {answers.min()} to {answers.max()} do "
+            f"not fit {k} columns"
         )
     return scores, answers.astype(np.intp)

@@ -54,6 +54,8 @@ app = typer.Typer(
     epilog="Start with: pareja demo",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Rich takes "[default: 32]" in a help text for its own markup, and leaves it out.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
@@ -83,6 +85,8 @@ for registered in (*app.registered_commands, *models.models_app.registered_comma
     # Typer would keep the ends of the source's lines within a paragraph.
     paragraphs = (inspect.getdoc(registered.callback) or "").split("\n\n")
     registered.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    # Without it, the list of commands would break sentences off.
+    registered.short_help = registered.help.partition("\n\n")[0]
 
 
 def _print_version(wanted: bool) -> None:

@@ -33,7 +33,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
-from pareja.decimals import decimals
+from pareja.decimals import counted, decimals
 from pareja.errors import some_of
 
 if TYPE_CHECKING:
@@ -228,7 +228,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
         _print_scores(evaluation.scores)
     if evaluation.several is not None:
         several = evaluation.several
-        console.print(f"\n{several.n_images} pictures, {len(several.labels)} labels")
+        console.print(
+            f"\n{counted(several.n_images, 'picture')}, {counted(len(several.labels), 'label')}"
+        )
         console.print(
             f"mean average precision  {several.mean_average_precision}   "
             f"(chance {decimals(several.chance_map)})"
@@ -238,7 +240,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.rejection is not None:
         found = evaluation.rejection
         console.print(
-            f"none of these: {found.n_unknown} pictures have another label; AUROC "
+            f"none of these: {counted(found.n_unknown, 'picture has', 'pictures have')} "
+            "another label; AUROC "
             f"{found.auroc}; at certainty {decimals(found.threshold)} "
             f"{found.refused} of them are refused and {found.kept} of the "
             "others kept",
@@ -249,7 +252,7 @@ def _print_scores(scores: ClassificationScores) -> None:
     from rich.table import Table
 
     table = Table(
-        title=f"{scores.n_images} pictures, {len(scores.labels)} labels",
+        title=f"{counted(scores.n_images, 'picture')}, {counted(len(scores.labels), 'label')}",
         caption="95 % intervals. ECE: how far confidence is from accuracy.",
     )
     columns: dict[str, JustifyMethod] = {

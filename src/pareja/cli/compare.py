@@ -26,7 +26,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.reporting import print_reports, reporting
-from pareja.decimals import decimals
+from pareja.decimals import counted, decimals
 from pareja.errors import some_of
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def warn_of_left_out(comparison: ModelComparison, truth: Truth, *, chosen: bool)
             reason = f"for want of a {truth}"
             advice = f"Fill the column {truth!r} of its metadata to compare on all."
         print_warning(
-            f"{name}: {comparison.left_out} of {total} pictures left out, {reason}. {advice}"
+            f"{name}: {comparison.left_out} of {counted(total, 'picture')} left out, {reason}. "
+            f"{advice}"
         )
     shown = {comparison.labels[place] for place in comparison.truth}
     if empty := [label for label in comparison.labels if label not in shown]:
@@ -130,8 +131,8 @@ def print_comparison(comparison: ModelComparison) -> None:
     console = stdout()
     first = comparison.models[0].variants[0].scores
     table = Table(
-        title=f"{comparison.dataset.name}: {len(comparison.dataset)} pictures, "
-        f"{len(comparison.labels)} labels",
+        title=f"{comparison.dataset.name}: {counted(len(comparison.dataset), 'picture')}, "
+        f"{counted(len(comparison.labels), 'label')}",
         caption=f"Top-1 by chance {decimals(first.chance_top1)}, always the commonest "
         f"{decimals(first.majority)}; 95 % intervals.",
     )
@@ -170,4 +171,6 @@ def print_comparison(comparison: ModelComparison) -> None:
         )
     if len(comparison.models) > 1:
         pictures = len({found.image for found in comparison.disputes})
-        console.print(f"{pictures} pictures are taken for different things.")
+        console.print(
+            f"{counted(pictures, 'picture is', 'pictures are')} taken for different things."
+        )

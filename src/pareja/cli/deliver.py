@@ -18,6 +18,7 @@ from pareja.cli.console import (
     print_warning,
     stdout,
 )
+from pareja.decimals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +97,7 @@ def deliver(
     if as_json:
         print_json({"path": str(made.path), "files": list(made.files), "kept": list(made.kept)})
     else:
-        stdout().print(f"{made.path}  ({len(made.files)} files)", soft_wrap=True)
+        stdout().print(f"{made.path}  ({counted(len(made.files), 'file')})", soft_wrap=True)
 
 
 def print_review(review: DeliveryReview, lang: Language) -> None:

@@ -21,6 +21,7 @@ from pareja.cli.console import (
     stderr,
     stdout,
 )
+from pareja.decimals import counted
 
 
 def embed(
@@ -92,7 +93,7 @@ def embed(
     for path, reason in result.skipped:
         stderr().print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True)
     stdout().print(
-        f"{result.path}: {result.pictures} pictures ({result.cached} embedded before) "
+        f"{result.path}: {counted(result.pictures, 'picture')} ({result.cached} embedded before) "
         f"in {result.seconds:.1f} s",
         soft_wrap=True,
     )

@@ -10,6 +10,7 @@ import typer
 
 from pareja.cli.console import ForceOption, JsonOption, ModelOption, print_json, stdout
 from pareja.cli.index import IndexOption, default_index
+from pareja.decimals import counted
 
 
 def export(
@@ -42,7 +43,7 @@ def export(
         print_json({**asdict(report), "path": str(report.path)})
         return
     stdout().print(
-        f"{report.path}: {report.pictures} pictures, {report.vectors} vectors "
-        f"of {', '.join(report.models)}",
+        f"{report.path}: {counted(report.pictures, 'picture')}, "
+        f"{counted(report.vectors, 'vector')} of {', '.join(report.models)}",
         soft_wrap=True,
     )

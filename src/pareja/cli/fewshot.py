@@ -29,7 +29,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.output import refuse_own_files, staged_output
-from pareja.decimals import decimals
+from pareja.decimals import counted, decimals
 from pareja.errors import some_of
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def fewshot(
     if save is not None:
         file, label = shlex.quote(str(save)), shlex.quote(examples.labels[0])
         stderr().print(
-            f"{save}: {methods[0]} from {len(examples.answers)} pictures; use it with: "
+            f"{save}: {methods[0]} from {counted(len(examples.answers), 'picture')}; use it with: "
             f"pareja classify PICTURES --classifier {file}",
             f"and where {examples.encoder} indexed the pictures, with: "
             f"pareja search QUERY --classifier {file} --shows {label}",
@@ -170,14 +170,15 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
         box=None,
         pad_edge=False,
         collapse_padding=True,
-        title=f"Balanced accuracy, {curves.n_images} pictures, {k} labels",
-        caption=f"{curves.n_tests} tests in each of {curves.seeds} draws; by chance "
-        f"{decimals(1 / k)}. 95 % intervals over draws and pictures."
+        title=f"Balanced accuracy, {counted(curves.n_images, 'picture')}, {k} labels",
+        caption=f"{counted(curves.n_tests, 'test')} in each of "
+        f"{counted(curves.seeds, 'draw')}; by chance {decimals(1 / k)}. "
+        "95 % intervals over draws and pictures."
         + (" Second line: minus zero-shot; * above 0, ° below 0." if curves.zero_shot else ""),
     )
     table.add_column("method")
     for shots in curves.shots:
-        table.add_column(f"{shots} shot{'' if shots == 1 else 's'}", justify="right")
+        table.add_column(counted(shots, "shot"), justify="right")
     if curves.zero_shot is not None:
         table.add_row("zero-shot", *[_cell(curves.zero_shot)] * len(curves.shots))
     for method in dict.fromkeys(point.method for point in curves.points):
@@ -188,8 +189,8 @@ def print_curves(curves: LearningCurves, examples: Examples) -> None:
     if examples.left_out:
         named = some_of([f"{label} ({n})" for label, n in examples.left_out])
         console.print(
-            f"left out, for {curves.shots[-1]} shots and a test are more pictures than they have: "
-            f"{named}",
+            f"left out, for {counted(curves.shots[-1], 'shot')} and a test are more pictures than "
+            f"they have: {named}",
             soft_wrap=True,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,6 +26,8 @@ from pareja.cli.console import (
     stderr,
     stdout,
 )
+from pareja.decimals import counted
+from pareja.errors import some_of
 
 if TYPE_CHECKING:
     from pareja.search import Collection, IndexReport, VerifyReport
@@ -130,8 +133,6 @@ def default_index() -> Path:
     It is one for each user, so that a search works from any folder, and nothing is written among
     one's pictures.
     """
-    import os
-
     from platformdirs import user_data_path
 
     return Path(os.environ.get("PAREJA_INDEX") or user_data_path("pareja") / "index")
@@ -171,6 +172,7 @@ def follow(
             if changes and as_json:
                 print_json(index_to_json(report, collection))
             elif changes:
+                print_moves(report)
                 stdout().print(changes)
 
 
@@ -185,11 +187,27 @@ def changes_of(report: IndexReport) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
+def print_moves(report: IndexReport) -> None:
+    """Print which files were moved, and where to, if any were."""
+    if report.moves:
+        shown = (" -> ".join(_apart(before, now)) for before, now in report.moves)
+        stdout().print(f"{report.moved} moved: {some_of(shown)}", soft_wrap=True)
+
+
+def _apart(before: str, now: str) -> tuple[str, str]:
+    """Return two paths from the folder on that they have in common."""
+    folder = Path(os.path.commonpath([before, now]))
+    if folder == Path(folder.anchor):
+        return before, now
+    return str(Path(before).relative_to(folder)), str(Path(now).relative_to(folder))
+
+
 def index_to_json(report: IndexReport, collection: Collection) -> dict[str, Any]:
     """Return what indexing did, and every file that it skipped."""
     return {
         **asdict(report),
         "skipped": [{"path": path, "reason": reason} for path, reason in report.skipped],
+        "moves": [{"from": before, "to": now} for before, now in report.moves],
         "index": str(collection.path),
         "pictures": collection.count(),
     }
@@ -200,6 +218,7 @@ def print_index(report: IndexReport, collection: Collection) -> None:
     console = stdout()
     for path, reason in report.skipped:
         console.print(f"skipped {path}: {reason}", soft_wrap=True)
+    print_moves(report)
     done = changes_of(report) or "nothing new"
     further = {
         "unchanged": report.unchanged,
@@ -208,7 +227,7 @@ def print_index(report: IndexReport, collection: Collection) -> None:
     }
     done += "".join(f", {count} {what}" for what, count in further.items() if count)
     console.print(
-        f"{collection.count()} pictures in {collection.path}: {done} "
+        f"{counted(collection.count(), 'picture')} in {collection.path}: {done} "
         f"({report.seconds:.1f} s, {report.model})",
         soft_wrap=True,
     )
@@ -217,7 +236,9 @@ def print_index(report: IndexReport, collection: Collection) -> None:
 def print_forgotten(removed: dict[str, int], collection: Collection) -> None:
     """Print how many pictures went with each place."""
     for place, count in removed.items():
-        stdout().print(f"{count} pictures of {place} left {collection.path}", soft_wrap=True)
+        stdout().print(
+            f"{counted(count, 'picture')} of {place} left {collection.path}", soft_wrap=True
+        )
 
 
 def print_verify(report: VerifyReport, collection: Collection) -> None:
@@ -227,7 +248,8 @@ def print_verify(report: VerifyReport, collection: Collection) -> None:
         console.print(problem, soft_wrap=True)
     if report.ok:
         console.print(
-            f"{collection.path} is sound: {report.pictures} pictures, {report.vectors} vectors.",
+            f"{collection.path} is sound: {counted(report.pictures, 'picture')}, "
+            f"{counted(report.vectors, 'vector')}.",
             soft_wrap=True,
         )
     elif report.repaired:

@@ -157,13 +157,13 @@ def print_located(located: Located) -> None:
 
 def print_measured(scores: PlaceScores) -> None:
     """Print how well places were found, beside what needs no model."""
-    from pareja.decimals import decimals
+    from pareja.decimals import counted, decimals
 
     console = stdout()
     presence, threshold = scores.presence, scores.threshold
     console.print(
-        f"presence: AUROC {presence.auroc}; {presence.n_known} words are in a picture and "
-        f"{presence.n_unknown} are not"
+        f"presence: AUROC {presence.auroc}; {counted(presence.n_known, 'word is', 'words are')} "
+        f"in a picture and {presence.n_unknown} {'is' if presence.n_unknown == 1 else 'are'} not"
     )
     console.print(
         f"threshold: from {decimals(threshold.score)} on, {presence.kept} of what is there is kept "
@@ -175,9 +175,10 @@ def print_measured(scores: PlaceScores) -> None:
         return
     pointing = scores.pointing
     console.print(
-        f"pointing game: {pointing.hits} of {pointing.n_things} things in {pointing.n_pictures} "
-        f"pictures; the centre has {pointing.centre}, a random place {decimals(pointing.random)}; "
-        f"above the centre by {pointing.above_centre}",
+        f"pointing game: {pointing.hits} of {counted(pointing.n_things, 'thing')} in "
+        f"{counted(pointing.n_pictures, 'picture')}; the centre has {pointing.centre}, "
+        f"a random place {decimals(pointing.random)}; above the centre by "
+        f"{pointing.above_centre}",
         soft_wrap=True,
     )
     if scores.precision is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import JsonOption, Language, not_empty, print_json, print_warning, stdout
+from pareja.decimals import counted
 
 if TYPE_CHECKING:
     from pareja.delivery.memoria import Memoria
@@ -75,7 +76,7 @@ def print_memoria(built: Memoria) -> None:
     console, words = stdout(), built.words
     within = "within" if built.length_ok else "NOT within"
     console.print(
-        f"{words.body} words of running text, {within} {LEAST} to {MOST}; not counted: "
+        f"{counted(words.body, 'word')} of running text, {within} {LEAST} to {MOST}; not counted: "
         f"{words.tables} in tables, {words.captions} in captions, {words.headings} in headings, "
         f"{words.code} in code.",
         soft_wrap=True,
@@ -83,7 +84,7 @@ def print_memoria(built: Memoria) -> None:
     places = len(built.unwritten)
     if places:
         console.print(
-            f"{places} {'place is' if places == 1 else 'places are'} still to be written in.",
+            f"{counted(places, 'place is', 'places are')} still to be written in.",
             soft_wrap=True,
         )
     if built.started:

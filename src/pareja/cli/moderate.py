@@ -26,7 +26,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
-from pareja.decimals import decimals
+from pareja.decimals import counted, decimals
 
 if TYPE_CHECKING:
     from pareja.tasks.moderation import Review
@@ -95,6 +95,6 @@ def _print_review(review: Review) -> None:
         path = review.dataset.records[item.image].file_name
         console.print(f"{item.category:<20}{item.score:5.2f}  {path}", soft_wrap=True)
     console.print(
-        f"{len(review.flagged)} of {len(review.dataset)} pictures flagged by {review.model} from "
-        f"{decimals(review.threshold)} on. {NOTICE}",
+        f"{len(review.flagged)} of {counted(len(review.dataset), 'picture')} flagged by "
+        f"{review.model} from {decimals(review.threshold)} on. {NOTICE}",
     )

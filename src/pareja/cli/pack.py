@@ -18,6 +18,7 @@ from pareja.cli.console import (
     stdout,
 )
 from pareja.cli.output import refuse_own_files
+from pareja.decimals import counted
 
 
 def pack(
@@ -56,5 +57,6 @@ def pack(
         print_json({"path": str(result.path), "images": len(loaded), "bytes": result.size})
     else:
         stdout().print(
-            f"{result.path}: {len(loaded)} pictures, {result.size / 1e6:.1f} MB", soft_wrap=True
+            f"{result.path}: {counted(len(loaded), 'picture')}, {result.size / 1e6:.1f} MB",
+            soft_wrap=True,
         )

@@ -25,7 +25,7 @@ from pareja.cli.console import (
     stdout,
 )
 from pareja.cli.reporting import print_reports, reporting
-from pareja.decimals import decimals
+from pareja.decimals import counted, decimals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -139,7 +139,8 @@ def retrieval_table(result: StudyResult) -> Table:
     dataset = result.dataset
     compared = next((encoder.bridge for encoder in result.encoders if encoder.bridge), None)
     table = Table(
-        title=f"{dataset.name}: {len(dataset)} pictures, {len(dataset.captions)} captions",
+        title=f"{dataset.name}: {counted(len(dataset), 'picture')}, "
+        f"{counted(len(dataset.captions), 'caption')}",
         caption="R@k: share of queries with a right answer among the first k [95 % interval].\n"
         "AUC, p: is a picture closer to its own caption than to others?"
         + (f"\nA pair is compared with other encoders by {compared}." if compared else ""),

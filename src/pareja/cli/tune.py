@@ -26,7 +26,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.reporting import print_reports, reporting
-from pareja.decimals import decimals
+from pareja.decimals import counted, decimals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -293,11 +293,14 @@ def print_tuned(result: Tuned, base: str) -> None:
     from rich.table import Table
 
     console = stdout()
-    parts = ", ".join(f"{count} {name}" for name, count in result.parts.items())
+    *others, (last, tested) = result.parts.items()
+    parts = ", ".join(f"{count} {name}" for name, count in others)
+    parts += f", {counted(tested, f'{last} picture')}"
     best = f"epoch {result.best} of {len(result.history) - 1} kept"
     if not result.best:
-        best = f"none of {len(result.history) - 1} epochs was better than the start, which is kept"
-    console.print(f"{base}, {result.method}: {parts} pictures; {best}", soft_wrap=True)
+        epochs = counted(len(result.history) - 1, "epoch")
+        best = f"none of {epochs} was better than the start, which is kept"
+    console.print(f"{base}, {result.method}: {parts}; {best}", soft_wrap=True)
     if result.folds:
         console.print(
             f"tested by cross-validation: {result.folds} trainings, each measured on the pictures "

@@ -87,6 +87,9 @@ class Domain:
     relations: tuple[Relation, ...]
 
 
+DRAWN = ("shapes:2000", "shapes-new:100")
+"""Names that say how many pictures are drawn, as messages list them."""
+
 DOMAINS: Mapping[str, Domain] = {
     "shapes": Domain(
         (

@@ -187,7 +187,8 @@ def in_memoria(folder: Path, words: Wording, lang: Lang) -> tuple[int | None, li
     length = prose.words.body
     fits = LEAST <= length <= MOST
     key = "ok" if fits else "short" if length < LEAST else "long"
-    said = words.text(f"delivery.length_{key}", n=words.integer(length), least=LEAST, most=MOST)
+    told = words.count("word", length)
+    said = words.text(f"delivery.length_{key}", words=told, least=LEAST, most=MOST)
     criteria.append(Criterion("length", "memoria", fits, said))
     places = len(prose.unwritten)
     said = words.text(f"delivery.unwritten_{'some' if places else 'none'}", n=places)
@@ -209,7 +210,7 @@ def in_surroundings(folder: Path, words: Wording) -> list[Criterion]:
     text = readme.read_text(encoding="utf-8", errors="replace") if readme else ""
     says = len(text.split()) >= _LEAST_README
     key = "there" if says else "short" if readme else "missing"
-    found = words.text(f"delivery.readme_{key}", n=len(text.split()))
+    found = words.text(f"delivery.readme_{key}", words=words.count("word", len(text.split())))
     criteria.append(Criterion("readme", "reproducible", says, found))
     rules = {"dockerfile": r"^\s*FROM\s+\S+", "makefile": r"^[\w.-]+\s*:"}
     for code, rule in rules.items():

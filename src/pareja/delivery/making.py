@@ -17,6 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import jinja2
 
 from pareja.datasets.packing import PackResult
+from pareja.decimals import counted
 from pareja.delivery.layout import Layout, layout
 from pareja.delivery.memoria import SOURCE
 from pareja.delivery.memoria import memoria as build_memoria
@@ -104,9 +105,9 @@ def deliver(
     told = results["dataset"]
     if told["images"] != len(dataset):
         raise InputError(
-            f"{folder} is a study of {told['images']} pictures ({told['name']}), and the dataset "
-            f"{dataset.name} has {len(dataset)}. Give the dataset that was studied, or run the "
-            "study again."
+            f"{folder} is a study of {counted(told['images'], 'picture')} ({told['name']}), and "
+            f"the dataset {dataset.name} has {len(dataset)}. Give the dataset that was studied, or "
+            "run the study again."
         )
     document = Path(os.fspath(memoria))
     if not (document / SOURCE).is_file():

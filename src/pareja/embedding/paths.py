@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pareja.decimals import counted
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.export import Rows, beside, writer_for
 from pareja.embedding.pipeline import OnProgress, stream_images
@@ -141,5 +142,5 @@ def none_decoded(skipped: Sequence[tuple[str, str]]) -> DatasetError:
     """Return the error for pictures that all were skipped."""
     name, reason = skipped[0]
     return DatasetError(
-        f"none of {len(skipped)} pictures could be decoded; the first, {name}: {reason}."
+        f"none of {counted(len(skipped), 'picture')} could be decoded; the first, {name}: {reason}."
     )

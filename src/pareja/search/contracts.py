@@ -204,6 +204,8 @@ class IndexReport:
         How long it took.
     model
         Name of the encoder.
+    moves
+        ``(before, now)``, the paths of every file that was moved.
     """
 
     added: int = 0
@@ -215,6 +217,7 @@ class IndexReport:
     skipped: tuple[tuple[str, str], ...] = field(default=())
     seconds: float = 0.0
     model: str = ""
+    moves: tuple[tuple[str, str], ...] = field(default=())
 
 
 @dataclass(frozen=True)

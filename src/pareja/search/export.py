@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pareja.decimals import counted
 from pareja.embedding.export import Rows, beside, writer_for
 from pareja.errors import CollectionError, OutputError
 from pareja.files import staged_file
@@ -134,8 +135,8 @@ def _copy(catalogue: Catalogue, source: VectorStore, target: VectorStore) -> int
     """Copy the vectors of one space; return how many."""
     if held := target.count():
         raise CollectionError(
-            f"the store holds {held} vectors under that name already. Choose another name in its "
-            "address."
+            f"the store holds {counted(held, 'vector')} under that name already. Choose another "
+            "name in its address."
         )
     done: list[int] = []
     try:

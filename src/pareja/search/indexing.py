@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from pareja.embedding.pipeline import OnProgress, stream_images
 from pareja.embedding.stages import ImageBatch, stacked
 from pareja.encoders.protocols import Fingerprint, ImageEncoder
 from pareja.errors import CollectionError, DatasetError, ImageError
+from pareja.names import printable
 from pareja.search.catalogue import Catalogue, Filed, Found
 from pareja.search.contracts import IndexReport
 from pareja.search.database import Database
@@ -106,7 +108,8 @@ class Indexer(Remover):
     cache: Memory | None = None
     tally: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    _looked_at: set[int] = field(default_factory=set)
+    moves: list[tuple[str, str]] = field(default_factory=list)
+    _vanished: dict[int, list[bytes]] = field(default_factory=dict)
 
     def run(
         self,
@@ -139,6 +142,7 @@ class Indexer(Remover):
             skipped=tuple(self.skipped),
             seconds=time.perf_counter() - start,
             model=self.encoder.name,
+            moves=tuple(self.moves),
         )
 
     def _index(
@@ -235,13 +239,15 @@ class Indexer(Remover):
             return "added"
         if known is not None:
             return "unchanged"
-        if picture_id in self._looked_at:
+        if picture_id not in self._vanished:
             # Looking at all other copies for each copy would cost their number squared.
+            self._vanished[picture_id] = self.catalogue.vanished_files(picture_id)
+            self.catalogue.forget_files(self._vanished[picture_id])
+        if not self._vanished[picture_id]:
             return "duplicates"
-        self._looked_at.add(picture_id)
-        vanished = self.catalogue.vanished_files(picture_id)
-        self.catalogue.forget_files(vanished)
-        return "moved" if vanished else "duplicates"
+        before = self._vanished[picture_id].pop(0)
+        self.moves.append((printable(os.fsdecode(before)), printable(found.path)))
+        return "moved"
 
     def _retell(self, retold: Sequence[Found], filed: Mapping[bytes, Filed]) -> None:
         """Take over metadata that changed while the pictures did not."""

@@ -14,6 +14,7 @@ from pareja.datasets import load_dataset
 from pareja.datasets.formats import only_split, spelled_split
 from pareja.datasets.formats.folders import FileSource, is_picture
 from pareja.datasets.records import Dataset, Record
+from pareja.decimals import counted
 from pareja.embedding.cache import Stamp
 from pareja.errors import CollectionError, DatasetError, InputError
 from pareja.inputs import BytesSource, ImageSource, find_pictures
@@ -138,8 +139,8 @@ def _look_or_explain(
     except DatasetError as error:
         if known := len(catalogue.files_below(absolute(location))):
             raise DatasetError(
-                f"{error} The collection keeps the {known} files that it knows from there. If "
-                f"they are gone for good, let it forget {location}."
+                f"{error} The collection keeps what it knows from there: {counted(known, 'file')}. "
+                f"If that is gone for good, let it forget {location}."
             ) from error
         raise
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pareja.decimals import counted
 from pareja.errors import some_of
 from pareja.names import printable
 from pareja.search.catalogue import Catalogue
@@ -29,7 +30,7 @@ def verify(
     problems += _damaged_rows(database, catalogue, stores, repair=repair)
     lost = catalogue.orphans()
     if lost:
-        problems.append(f"{len(lost)} pictures have no file")
+        problems.append(f"{counted(len(lost), 'picture has', 'pictures have')} no file")
         if repair:
             with database.write():
                 remove_pictures(catalogue, stores, lost)
@@ -42,13 +43,16 @@ def verify(
         embedded = set(store.ids())
         stray = sorted(embedded - pictures)
         if stray:
-            problems.append(f"{len(stray)} vectors of {space.model} have no picture")
+            problems.append(f"{counted(len(stray), 'vector')} of {space.model} without a picture")
             if repair:
                 store.remove(stray)
         seen |= embedded
         vectors += store.count()
     if unseen := pictures - seen:
-        problems.append(f"{len(unseen)} pictures have no vector; index their folders again")
+        problems.append(
+            f"{counted(len(unseen), 'picture has', 'pictures have')} no vector; "
+            "index their folders again"
+        )
     return VerifyReport(tuple(problems), repair, len(pictures), vectors)
 
 
@@ -61,20 +65,20 @@ def _damaged_rows(
     if files:
         shown = some_of(printable(os.fsdecode(path)) for path in files)
         problems.append(
-            f"what is known of {len(files)} files is damaged: {shown}; index them again"
+            f"what is known of {counted(len(files), 'file')} is damaged: {shown}; index them again"
         )
     pictures = database.damaged("picture", "id")
     if pictures:
         problems.append(
-            f"what is known of {len(pictures)} pictures is damaged: the numbers "
+            f"what is known of {counted(len(pictures), 'picture')} is damaged: the numbers "
             f"{some_of(map(str, pictures))}; index their folders again"
         )
-    for table, key, what in (
-        ("judgement", "query", "judgements of {} queries are damaged: {}; judge them again"),
-        ("query_set", "name", "queries of {} query sets are damaged: {}; make them anew"),
-    ):
-        if names := database.damaged(table, key):
-            problems.append(what.format(len(names), some_of(names)))
+    if queries := database.damaged("judgement", "query"):
+        told = counted(len(queries), "query", "queries")
+        problems.append(f"judgements of {told} are damaged: {some_of(queries)}; judge them again")
+    if sets := database.damaged("query_set", "name"):
+        told = counted(len(sets), "query set")
+        problems.append(f"queries of {told} are damaged: {some_of(sets)}; make them anew")
     if repair and (files or pictures):
         with database.write():
             catalogue.look_again(files)

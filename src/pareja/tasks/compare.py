@@ -24,6 +24,7 @@ from pareja.classifiers.classification import Loss
 from pareja.classifiers.prompts import find_labels, read_templates
 from pareja.classifiers.zero_shot import activations, zero_shot
 from pareja.datasets.records import Dataset
+from pareja.decimals import counted
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.natural import Cache, Model, listed, loaded, opened
 from pareja.embedding.pipeline import Progress, embed_sources, text_vectors
@@ -278,7 +279,7 @@ def _compare(
             sources = [record.source for record in kept]
             if not sources:
                 raise DatasetError(
-                    f"{dataset.name}: none of {len(labelled)} pictures can be decoded."
+                    f"{dataset.name}: none of {counted(len(labelled), 'picture')} can be decoded."
                 )
         elif found.skipped:
             raise DatasetError("{}: {}; it could be read before.".format(*found.skipped[0]))

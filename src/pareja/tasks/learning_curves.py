@@ -11,6 +11,7 @@ import numpy as np
 from pareja.analysis.repeated import RepeatedAccuracy, repeated_accuracy
 from pareja.analysis.significance import Floats, Indices
 from pareja.classifiers.few_shot import Learned, Method, Settings, learn
+from pareja.decimals import counted
 from pareja.embedding.pipeline import OnProgress, Progress
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import LabelError
@@ -132,8 +133,9 @@ def usual_shots(counts: Indices) -> tuple[int, ...]:
     enough = counts[counts >= LEAST]
     if len(enough) < 2:
         raise LabelError(
-            f"{len(enough)} of {len(counts)} labels has at least {LEAST} pictures, and two are "
-            "needed: four examples and a test. Add pictures, or pass `shots=[1]` or `shots=[1, 2]`."
+            f"{len(enough)} of {counted(len(counts), 'label')} has at least {LEAST} pictures, and "
+            "two are needed: four examples and a test. Add pictures, or pass `shots=[1]` or "
+            "`shots=[1, 2]`."
         )
     return tuple(shots for shots in USUAL_SHOTS if shots < enough.min())
 
@@ -165,9 +167,9 @@ def taking_part(
         ranked = np.argsort(-counts, kind="stable")[:2]
         known = " and ".join(f"{labels[i]!r} with {counts[i]}" for i in ranked)
         raise LabelError(
-            f"more shots than pictures: {most} shots and a test need labels with at least "
-            f"{most + 1} pictures, and two such labels. The most have {known}. Pass fewer `shots`, "
-            "or add pictures."
+            f"more shots than pictures: {counted(most, 'shot')} and a test need labels with at "
+            f"least {most + 1} pictures, and two such labels. The most have {known}. "
+            "Pass fewer `shots`, or add pictures."
         )
     return inside, tuple(int(i) for i in np.flatnonzero(counts <= most))
 
@@ -268,8 +270,9 @@ def learning_curves(
     _, outside = taking_part(labels, counts, numbers)
     if outside:
         raise LabelError(
-            f"{labels[outside[0]]!r} has {counts[outside[0]]} pictures, and {numbers[-1]} shots "
-            "and a test need more. Leave it out, or pass fewer `shots`."
+            f"{labels[outside[0]]!r} has {counted(counts[outside[0]], 'picture')}, and "
+            f"{counted(numbers[-1], 'shot')} and a test need more. Leave it out, or pass "
+            "fewer `shots`."
         )
     words = np.zeros((len(answers), len(labels))) if prior is None else prior
     tested = np.zeros((seeds, len(answers)), dtype=bool)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pareja.analysis.verdicts import Outcome, of_agreement
-from pareja.decimals import decimals, p_decimals
+from pareja.decimals import counted, decimals, p_decimals
 from pareja.tasks.tuning_measures import Measured
 from pareja.tasks.tuning_recipe import cards_of, short_name
 
@@ -83,7 +83,9 @@ def _facts(result: Tuned) -> Iterator[str]:
     licences = " and ".join(dict.fromkeys(card.licence for card in cards))
     yield f"Licence of the base: {licences or 'not known here; look it up before you share this'}"
     purposes = {"train": "training", "validation": "validation", "test": "the test"}
-    parts = ", ".join(f"{n} pictures for {purposes[part]}" for part, n in result.parts.items())
+    parts = ", ".join(
+        f"{counted(n, 'picture')} for {purposes[part]}" for part, n in result.parts.items()
+    )
     split = "by the dataset's own splits" if recipe.by == "splits" else "near duplicates together"
     if result.folds:
         split += f"; the test is a cross-validation in {result.folds} parts"
@@ -99,8 +101,8 @@ def _facts(result: Tuned) -> Iterator[str]:
     kept = f"epoch {result.best} of {len(result.history) - 1}, {result.share:.0%} of the change"
     yield f"Kept: {kept if result.best else 'the state before training, which nothing improved on'}"
     yield (
-        f"Schedule: at most {schedule.epochs} epochs, batches of {schedule.batch_size}, learning "
-        f"rate {schedule.learning_rate:g}, seed {schedule.seed}"
+        f"Schedule: at most {counted(schedule.epochs, 'epoch')}, batches of {schedule.batch_size}, "
+        f"learning rate {schedule.learning_rate:g}, seed {schedule.seed}"
     )
 
 

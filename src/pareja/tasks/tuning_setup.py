@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pareja.classifiers.prompts import PLACE
 from pareja.datasets.records import Dataset
+from pareja.decimals import counted
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import embed_sources, text_vectors
 from pareja.encoders.catalogue import find_card
@@ -300,8 +301,9 @@ def halves(
     records = [record for record in home if record.captions]
     if len(records) < 4:
         raise DatasetError(
-            f"{home.name}: {len(records)} pictures have a caption, and at least 4 are needed to "
-            "hold on to some and measure on the others. Name another dataset as `keep`."
+            f"{home.name}: {counted(len(records), 'picture has', 'pictures have')} a caption, and "
+            "at least 4 are needed to hold on to some and measure on the others. Name another "
+            "dataset as `keep`."
         )
     held, measured = (tuple(records[start::2]) for start in (0, 1))
     return (

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pareja.datasets.images import decode_image
 from pareja.datasets.records import Dataset, Source
+from pareja.decimals import counted
 from pareja.embedding.pipeline import available_cores
 from pareja.encoders.protocols import ImageEncoder, Pixels
 from pareja.encoders.tokenisation import Tokeniser
@@ -101,7 +102,8 @@ def _texts(dataset: Dataset, said: Sequence[Sequence[str]], what: str) -> Texts:
     speaking = sum(len(own) > 0 for own in owned)
     if speaking < 2:
         raise DatasetError(
-            f"{dataset.name}: {speaking} pictures have a {what}, and at least 2 are needed."
+            f"{dataset.name}: {counted(speaking, 'picture has', 'pictures have')} a {what}, and "
+            "at least 2 are needed."
         )
     if len(texts) < 2:
         raise _all_the_same(dataset, what, texts[0])

@@ -12,6 +12,7 @@ from pareja.datasets.duplicates import Looks, looks, near_duplicates
 from pareja.datasets.formats.places import split_named
 from pareja.datasets.images import decode_image
 from pareja.datasets.records import Dataset, Record
+from pareja.decimals import counted
 from pareja.errors import DatasetError, ImageError
 
 Indices = NDArray[np.intp]
@@ -83,8 +84,8 @@ def refuse_few(dataset: Dataset) -> None:
     """Raise `DatasetError` where there are too few pictures to learn from some of them."""
     if len(dataset) < LEAST:
         raise DatasetError(
-            f"{dataset.name}: {len(dataset)} pictures are too few to learn from some and measure "
-            f"on others. At least {LEAST} are needed."
+            f"{dataset.name}: {counted(len(dataset), 'picture is', 'pictures are')} too few to "
+            f"learn from some and measure on others. At least {LEAST} are needed."
         )
 
 
@@ -201,7 +202,7 @@ def _by_column(dataset: Dataset, named: Sequence[str | None]) -> Split:
     for part in ("train", "validation"):
         if len(parts[part]) < 2:
             raise DatasetError(
-                f"{dataset.name}: its splits mark {len(parts[part])} pictures as {part}, and at "
-                "least 2 are needed. Add some, or leave the splits out."
+                f"{dataset.name}: its splits mark {counted(len(parts[part]), 'picture')} as "
+                f"{part}, and at least 2 are needed. Add some, or leave the splits out."
             )
     return Split(**parts, by="splits")

@@ -20,7 +20,7 @@ from pareja.datasets.formats.places import split_named
 from pareja.datasets.formats.reading import OnMissing, Reading
 from pareja.datasets.formats.webdataset import read_webdataset
 from pareja.datasets.records import Dataset
-from pareja.datasets.shapes import is_shapes, load_shapes
+from pareja.datasets.shapes import DRAWN, is_shapes, load_shapes
 from pareja.errors import DatasetError
 from pareja.names import printable
 
@@ -156,11 +156,11 @@ def _read(location: str | Path, reading: Reading, limit: int | None, split: str 
         raise DatasetError(f"{location} cannot be read: {error}.") from error
     if "{" in path.name:
         return read_webdataset(path, path.name.partition("{")[0].rstrip("-_"), reading, limit)
-    near = get_close_matches(str(location), BUNDLED, n=1)
+    near = get_close_matches(str(location), (*BUNDLED, *DRAWN), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise DatasetError(
         f"{location} does not exist.{hint} Give a folder, a zip, another file with a dataset, or "
-        f"one of the bundled ones: {', '.join(BUNDLED)}."
+        f"one that comes with pareja: {', '.join((*BUNDLED, *DRAWN))}."
     )
 
 

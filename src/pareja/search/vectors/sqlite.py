@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.decimals import counted
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import CollectionFaultError, some_of
 from pareja.search.database import Database
@@ -237,7 +238,9 @@ class SqliteVectors:
             self.optimise()
         if damaged:
             shown = some_of(map(str, damaged))
-            found.append(f"{len(damaged)} vectors are damaged, of the pictures {shown}")
+            found.append(
+                f"{counted(len(damaged), 'vector is', 'vectors are')} damaged: pictures {shown}"
+            )
         return found
 
     def _count(self, connection: sqlite3.Connection) -> int:
