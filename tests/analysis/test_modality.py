@@ -72,7 +72,7 @@ def test_captions_of_one_picture_act_together() -> None:
     shared = caption_calibration(logits, [0, 0, 1], loss="softmax", resamples=50)
     total = 2 + np.exp(0.5)
     # Both pictures lean to the first one's two captions together, and one of them is right.
-    assert shared.top1.value == pytest.approx(0.5)
+    assert shared.correct.mean() == pytest.approx(0.5)
     assert shared.ece.value == pytest.approx(abs(2 / total - 0.5))
     apart = caption_calibration(logits, [0, 0, 1], loss="sigmoid", resamples=50)
     assert apart.ece.value == pytest.approx(1 / (1 + np.exp(-0.5)) - 0.5)
@@ -81,5 +81,5 @@ def test_captions_of_one_picture_act_together() -> None:
 def test_pictures_without_captions_take_no_part() -> None:
     logits = np.array([[3.0, 0.0], [9.0, 9.0], [0.0, 3.0]])
     scores = caption_calibration(logits, [0, 2], loss="softmax", resamples=50)
-    assert scores.n_images == 2
-    assert scores.top1.value == 1
+    assert len(scores.correct) == 2
+    assert scores.correct.mean() == 1

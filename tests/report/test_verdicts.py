@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pareja.analysis.classification import Reliability, classification
+from pareja.analysis.calibration import Reliability
+from pareja.analysis.classification import classification
 from pareja.analysis.comparison import Agreement
 from pareja.analysis.modality import PromptScores
 from pareja.analysis.significance import Estimate, PermutationTest

@@ -20,10 +20,9 @@ from pareja.analysis.significance import (
     PermutationTest,
     centred_ranks,
     permutation_test,
-    permuted_products,
-    random_pairings,
 )
 from pareja.analysis.similarity import random_projection_similarity
+from pareja.analysis.turns import Turns
 from pareja.analysis.validation import checked_count, checked_pairs, levelled, required
 from pareja.arrays import unit
 from pareja.errors import AnalysisError
@@ -299,13 +298,13 @@ def geometry(
     spaces = unit(pictures)[captioned], _picture_means(unit(texts), slots)
     kernels = [levelled(space @ space.T) for space in spaces]
     cosines = [levelled(rows @ rows.T) for rows in map(unit, spaces)]
-    pairings = random_pairings(n, permutations, seed)
+    turns = Turns.of_pictures(n, permutations, seed)
 
     def mantel(matrices: list[Floats], scale: float) -> PermutationTest:
         a, b = matrices
         # A correlation with a constant is undefined; "no relation" is what it means here.
         factor = 1 / scale if scale > 0 else 0.0
-        null = permuted_products(a, b, pairings, pairings) * factor
+        null = turns.products(a, b) * factor
         return permutation_test(float(np.vdot(a, b)) * factor, null)
 
     def correlated(matrices: list[Floats]) -> PermutationTest:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pareja.analysis.calibration import Reliability, calibration, hits_among
 from pareja.analysis.comparison import Agreement, hit_agreement
 from pareja.analysis.label_means import mean_interval, ratio
 from pareja.analysis.significance import (
-    LEVEL,
     Estimate,
     Floats,
     Indices,
-    chunks,
     ratio_draws,
     resample_counts,
     share_interval,
@@ -48,26 +47,6 @@ class ClassScores:
     precision: Estimate | None
     recall: Estimate | None
     f1: Estimate | None
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """What a reliability diagram draws, bin by bin over the confidence in [0, 1].
-
-    Parameters
-    ----------
-    edges
-        Ends of the bins, ``(n_bins + 1,)``.
-    confidence, accuracy
-        Mean of each in the bin; NaN in an empty one.
-    count
-        How many pictures the bin holds.
-    """
-
-    edges: Floats
-    confidence: Floats
-    accuracy: Floats
-    count: Indices
 
 
 @dataclass(frozen=True)
@@ -180,7 +159,7 @@ def classification(
     n, k = scores.shape
     counts = resample_counts(n, resamples, seed)
     everyone = np.ones((1, n))
-    hits = {depth: _hits(scores, answers, depth) for depth in (1, 5)}
+    hits = {depth: hits_among(scores, answers, depth) for depth in (1, 5)}
     top1, top5 = (
         share_interval(float(hit.mean()), ratio_draws(counts, hit, everyone[0]), n)
         if depth < k
@@ -195,18 +174,7 @@ def classification(
         for weights in (everyone, counts)
     )
 
-    confidence = np.minimum(scores.max(axis=1), 1.0)
-    bin_hot = np.minimum((confidence * bins).astype(np.intp), bins - 1)[:, None] == np.arange(bins)
-    size = bin_hot.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        reliability = Reliability(
-            edges=np.linspace(0, 1, bins + 1),
-            confidence=confidence @ bin_hot / size,
-            accuracy=hits[1] @ bin_hot / size,
-            count=size.astype(np.intp),
-        )
-    honest = _honest_draws(confidence, bin_hot, resamples, seed)
-    gaps = bin_hot * (confidence - hits[1])[:, None]
+    calibrated = calibration(scores.max(axis=1), hits[1], bins=bins, resamples=resamples, seed=seed)
     return ClassificationScores(
         labels=tuple(labels),
         n_images=n,
@@ -220,15 +188,11 @@ def classification(
         ),
         # As many pictures as a label has, or as few as it has predictions.
         macro_f1=mean_interval(whole.f1[0], drawn.f1, (whole.members + whole.claims)[0] / 2),
-        ece=_ece_interval(
-            float(np.abs(everyone @ gaps).sum() / n),
-            np.abs(counts @ gaps).sum(axis=1) / n,
-            honest,
-        ),
-        honest_ece=float(honest.mean()),
+        ece=calibrated.ece,
+        honest_ece=calibrated.honest_ece,
         classes=tuple(_class_scores(label, c, whole, drawn) for c, label in enumerate(labels)),
         confusion=true_hot.T @ predicted,
-        reliability=reliability,
+        reliability=calibrated.reliability,
         correct=hits[1],
     )
 
@@ -308,32 +272,6 @@ def _class_scores(label: str, c: int, whole: _Tally, drawn: _Tally) -> ClassScor
         # Its numerator counts every right picture twice.
         f1=estimate("f1", (members + claims) / 2),
     )
-
-
-def _hits(scores: Floats, answers: Indices, depth: int) -> Floats:
-    """Return the probability that the answer is among the first ones, over orders of ties."""
-    own = scores[np.arange(len(scores)), answers][:, None]
-    above, tied = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
-    hits: Floats = np.clip(depth - above, 0, tied) / tied
-    return hits
-
-
-def _ece_interval(value: float, draws: Floats, honest: Floats) -> Estimate:
-    """Return the basic bootstrap interval of an ECE, down to 0 where 0 is not refuted."""
-    low, high = 2 * value - np.quantile(draws, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
-    if value <= np.quantile(honest, (1 + LEVEL) / 2):
-        low = 0.0
-    return Estimate(value, min(value, max(0.0, float(low))), min(1.0, max(value, float(high))))
-
-
-def _honest_draws(confidence: Floats, bin_hot: Indices, draws: int, seed: int) -> Floats:
-    """Draw the ECE when every picture is right with its own confidence, ``(draws,)``."""
-    generator = np.random.default_rng(seed)
-    errors = np.empty(draws)
-    for part in chunks(draws, len(confidence)):
-        right = generator.random((part.stop - part.start, len(confidence))) < confidence
-        errors[part] = np.abs((confidence - right) @ bin_hot).sum(axis=1)
-    return errors / len(confidence)
 
 
 def _checked(

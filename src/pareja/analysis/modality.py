@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 
-from pareja.analysis.classification import ClassificationScores, Reliability, classification
+from pareja.analysis.calibration import Calibration, Reliability, calibration, hits_among
 from pareja.analysis.retrieval import Direction
 from pareja.analysis.significance import (
     Estimate,
@@ -18,7 +19,12 @@ from pareja.analysis.significance import (
     chunks,
     permutation_test,
 )
-from pareja.analysis.validation import checked_count, checked_owner, checked_pairs, checked_rows
+from pareja.analysis.validation import (
+    checked_count,
+    checked_owner,
+    checked_pairs,
+    checked_scores,
+)
 from pareja.errors import AnalysisError
 
 
@@ -115,7 +121,7 @@ def caption_calibration(
     loss: Literal["softmax", "sigmoid"],
     resamples: int = 2000,
     seed: int = 0,
-) -> ClassificationScores:
+) -> Calibration:
     """Measure whether the probabilities of captions can be believed.
 
     Every picture is asked which picture's captions are its own. With a softmax the captions share
@@ -136,27 +142,28 @@ def caption_calibration(
 
     Returns
     -------
-    ClassificationScores
-        Pictures classified by picture: read its ``ece``, ``honest_ece`` and ``reliability``.
+    Calibration
+        Of the picture that each picture takes for its own captions'.
 
     Raises
     ------
     AnalysisError
         If the arrays are malformed.
     """
-    scores = checked_rows("logits", logits)
+    scores = checked_scores("logits", logits)
     indices = checked_owner(owner, *scores.shape)
     told, places = np.unique(indices, return_inverse=True)
-    if loss == "softmax":
-        shares = softmax(scores[told], axis=1)
-        probabilities = shares @ np.eye(len(told))[places]
-    else:
-        probabilities = np.zeros((len(told), len(told)))
-        np.maximum.at(probabilities.T, places, expit(scores[told]).T)
-    return classification(
-        probabilities,
-        np.arange(len(told)),
-        [str(picture) for picture in told],
-        resamples=resamples,
-        seed=seed,
-    )
+    n, n_captions = len(told), len(places)
+    by_picture = csr_array((np.ones(n_captions), (np.arange(n_captions), places)))
+    ordered = np.argsort(places, kind="stable")
+    first = np.searchsorted(places[ordered], np.arange(n))
+    confidence, correct = np.empty((2, n))
+    for part in chunks(n, n_captions):
+        rows = scores[told[part]].astype(np.float64)
+        if loss == "softmax":
+            probabilities = softmax(rows, axis=1) @ by_picture
+        else:
+            probabilities = np.maximum.reduceat(expit(rows)[:, ordered], first, axis=1)
+        confidence[part] = probabilities.max(axis=1)
+        correct[part] = hits_among(probabilities, np.arange(part.start, part.stop), 1)
+    return calibration(confidence, correct, resamples=resamples, seed=seed)

@@ -352,7 +352,7 @@ def grouped_pairings(
         order = generator.permuted(np.tile(np.arange(len(alike)), (permutations, 1)), axis=1)
         moved_groups[:, alike] = alike[order]
         shuffled = generator.permuted(members[order], axis=2) if size else members[order]
-        moved_members[:, members.ravel()] = shuffled.reshape(permutations, -1)
+        moved_members[:, members.ravel()] = shuffled.reshape(permutations, members.size)
     return moved_members, moved_groups
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,10 @@ from pareja.errors import AnalysisError
 _TIE = 1e-12
 _AT_ONCE = 1 << 20
 
+LARGE = 1 << 24
+"""Similarities with more entries may be float32, which halves their memory. Cosines that lie closer
+together than 6e-8 may then be equal, which embeddings in float32 do not tell apart either."""
+
 
 def checked_rows(name: str, array: ArrayLike) -> Floats:
     """Return a matrix of finite numbers with at least one row and one column, in float64.
@@ -23,8 +28,25 @@ def checked_rows(name: str, array: ArrayLike) -> Floats:
     AnalysisError
         If it is anything else.
     """
+    return _checked(name, array, np.dtype(np.float64))
+
+
+def checked_scores(name: str, array: ArrayLike) -> Floats:
+    """Return a matrix as `checked_rows` does, but leave a `LARGE` one of float32 as it is.
+
+    Raises
+    ------
+    AnalysisError
+        If it is anything else than a finite matrix.
+    """
+    found = np.asarray(array)
+    single = found.dtype == np.float32 and found.size > LARGE
+    return _checked(name, found, np.dtype(np.float32 if single else np.float64))
+
+
+def _checked(name: str, array: ArrayLike, dtype: np.dtype[Any]) -> Floats:
     try:
-        matrix = np.asarray(array, dtype=np.float64)
+        matrix = np.asarray(array, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise AnalysisError(f"{name} must be a matrix of numbers: {error}") from error
     if matrix.ndim != 2 or 0 in matrix.shape:
@@ -32,7 +54,8 @@ def checked_rows(name: str, array: ArrayLike) -> Floats:
             f"{name} must be a matrix with at least one row and one column, got shape "
             f"{matrix.shape}"
         )
-    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    # The extremes of a row with NaN are NaN; nothing as large as the matrix is made.
+    broken = np.flatnonzero(~(np.isfinite(matrix.max(axis=1)) & np.isfinite(matrix.min(axis=1))))
     if broken.size:
         raise AnalysisError(
             f"{name} of shape {matrix.shape} must be finite: row {broken[0]} is the first of "
@@ -72,8 +95,10 @@ def checked_similarity(similarity: ArrayLike, owner: ArrayLike) -> tuple[Floats,
     AnalysisError
         If either is malformed.
     """
-    matrix = checked_rows("similarity", similarity)
-    return levelled(matrix), checked_owner(owner, *matrix.shape)
+    matrix = checked_scores("similarity", similarity)
+    # Of numbers that are rounded to float32, those that differ by less are equal already.
+    level = matrix if matrix.dtype == np.float32 else levelled(matrix)
+    return level, checked_owner(owner, *matrix.shape)
 
 
 def levelled(matrix: Floats) -> Floats:

@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from pareja.analysis.classification import Reliability
+from pareja.analysis.calibration import Reliability
 from pareja.analysis.comparison import Agreement
 from pareja.analysis.significance import Estimate, PermutationTest
 from pareja.decimals import decimals

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pareja.analysis.classification import Reliability
+from pareja.analysis.calibration import Reliability
 from pareja.report.charts import draw_recalls, series
 from pareja.report.drawing import MUTED, Drawing, bare, finish, sheet, short
 from pareja.report.frame import Frame
