@@ -72,11 +72,9 @@ class ClassificationScores:
     macro_f1
         Mean F1 over the labels that have pictures or predictions, in [0, 1].
     ece
-        Expected calibration error over equally wide bins of confidence (Naeini et al. 2015; Guo
-        et al. 2017), in [0, 1].
+        Expected calibration error, in [0, 1].
     honest_ece
-        Mean ECE of as many pictures if the confidences were exactly right: what of `ece` is due
-        to the small number of pictures alone.
+        What it would be on average if the confidences were exactly right.
     classes
         Results by label.
     confusion

@@ -161,7 +161,7 @@ def caption_calibration(
     for part in chunks(n, n_captions):
         rows = scores[told[part]].astype(np.float64)
         if loss == "softmax":
-            probabilities = softmax(rows, axis=1) @ by_picture
+            probabilities = np.asarray(softmax(rows, axis=1) @ by_picture)
         else:
             probabilities = np.maximum.reduceat(expit(rows)[:, ordered], first, axis=1)
         confidence[part] = probabilities.max(axis=1)
