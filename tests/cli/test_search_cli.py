@@ -68,6 +68,11 @@ def test_search_as_json(pareja: Pareja, indexed: Path, colour_folder: Path) -> N
     assert best["category"] == "dark"
     assert best["score"] > 0.9
     assert set(best) == {"rank", "id", "path", "score", "caption", "category"}
+    page = json.loads(pareja("search", "red", "-k", "3", "--offset", "2", "--json").out)
+    assert page["hits"][0] == answer["hits"][2]
+    assert (page["offset"], page["more"]) == (2, True)
+    beyond = pareja("search", "red", "--offset", "8")
+    assert beyond.out == "no pictures from number 9 on: the search ends before.\n"
 
 
 def first(run_out: str) -> str:

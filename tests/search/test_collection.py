@@ -442,8 +442,27 @@ def test_queries_that_cannot_be_answered_say_why(
 
 
 def test_no_pictures_cannot_be_asked_for(indexed: Collection, colours: ColourEncoder) -> None:
-    with pytest.raises(CollectionError, match="at least 1"):
+    with pytest.raises(CollectionError, match="`k` must be 1 or more"):
         indexed.search(Query(text="red"), colours, k=0)
+    with pytest.raises(CollectionError, match="`offset` must be 0 or more, got -1"):
+        indexed.search(Query(text="red"), colours, offset=-1)
+    with pytest.raises(InputError, match="offset is of type float"):
+        indexed.search(Query(text="red"), colours, offset=1.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "query", [Query(text="red"), Query(like=1), Query(text="red", category="dark")], ids=repr
+)
+def test_the_pages_of_a_search_are_the_whole_search(
+    indexed: Collection, colours: ColourEncoder, query: Query
+) -> None:
+    whole = indexed.search(query, colours, k=99)
+    pages = [indexed.search(query, colours, k=3, offset=offset) for offset in (0, 3, 6, 9)]
+    assert [hit for page in pages for hit in page] == list(whole)
+    assert [hit.rank for hit in whole] == list(range(1, len(whole) + 1))
+    assert [page.more for page in pages] == [len(whole) > end for end in (3, 6, 9, 12)]
+    assert (whole.more, pages[-1].hits, pages[-1].offset) == (False, (), 9)
+    assert indexed.search(query, colours, offset=10**9).hits == ()
 
 
 def test_words_cannot_search_across_two_spaces(

@@ -46,6 +46,16 @@ def test_search_by_picture_by_neighbour_and_filtered(
     assert other["model"] == "hues"
 
 
+def test_a_search_goes_on_where_the_last_page_ended(client: TestClient) -> None:
+    whole = client.get("/v1/search", params={"q": "red", "k": 8}).json()["hits"]
+    second = client.get("/v1/search", params={"q": "red", "k": 3, "offset": 3}).json()
+    assert (second["hits"], second["offset"], second["more"]) == (whole[3:6], 3, True)
+    last = client.post("/v1/search", json={"text": "red", "k": 3, "offset": 6}).json()
+    assert (last["hits"], last["more"]) == (whole[6:], False)
+    beyond = client.get("/v1/search", params={"q": "red", "offset": 8}).json()
+    assert (beyond["hits"], beyond["more"]) == ([], False)
+
+
 @pytest.mark.parametrize(
     ("parameters", "status", "said"),
     [

@@ -72,6 +72,9 @@ def search(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many pictures.")] = 5,
+    offset: Annotated[
+        int, typer.Option(min=0, help="How many of the best to leave out: the next page.")
+    ] = 0,
     model: ModelOption = None,
     device: DeviceOption = None,
     index_folder: IndexOption = None,
@@ -102,7 +105,7 @@ def search(
             category=category,
             shows=conditions,
         )
-        result = collection.search(wanted, model, k=k, device=device)
+        result = collection.search(wanted, model, k=k, offset=offset, device=device)
         if open_sheet:
             page = _open_page(result, collection)
             stderr().print(f"the pictures are shown in {page}", soft_wrap=True, markup=False)
@@ -165,6 +168,8 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
         "model": result.model,
         "took_ms": round(result.took_ms, 3),
         "likely_relevant": result.likely_relevant,
+        "offset": result.offset,
+        "more": result.more,
         "hits": [
             {
                 "rank": hit.rank,
@@ -203,6 +208,8 @@ def print_search(result: SearchResult) -> None:
         )
     if result.hits:
         console.print(table)
+    elif result.offset:
+        console.print(f"no pictures from number {result.offset + 1} on: the search ends before.")
     else:
         console.print("no pictures")
     if result.likely_relevant is False:

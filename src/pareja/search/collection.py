@@ -235,6 +235,7 @@ class Collection(JudgedPictures):
         model: Model | None = None,
         *,
         k: int = 5,
+        offset: int = 0,
         image: GivenPicture | Embedded | None = None,
         like: int | Picture | Hit | None = None,
         box: GivenBox | None = None,
@@ -258,6 +259,10 @@ class Collection(JudgedPictures):
             the first, which is loaded when it is first needed.
         k
             How many pictures are wanted, at least 1.
+        offset
+            How many of the best are left out, at least 0: the next page of the same search. Equal
+            scores are in the order of the pictures' numbers, so that pages fit together; a graph,
+            which large collections are searched by, may repeat or miss a picture between them.
         image
             A picture besides words.
         like
@@ -278,7 +283,8 @@ class Collection(JudgedPictures):
         Returns
         -------
         SearchResult
-            At most `k` hits, the best first.
+            At most `k` hits, the best first, with their ranks in the whole search; none after the
+            last one.
 
         Raises
         ------
@@ -316,7 +322,7 @@ class Collection(JudgedPictures):
             category=category,
             shows=shows,
         )
-        return self._searcher.search(whole, self.encoder(model, device=device), k)
+        return self._searcher.search(whole, self.encoder(model, device=device), k, offset)
 
     def export(
         self,

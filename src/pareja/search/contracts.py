@@ -167,6 +167,10 @@ class SearchResult:
     likely_relevant
         False when the best score is what unrelated queries reach in this collection as well:
         "probably nothing relevant". None where it is not known.
+    offset
+        How many better pictures were left out.
+    more
+        Whether pictures follow after these.
     """
 
     query: Query
@@ -174,6 +178,8 @@ class SearchResult:
     hits: tuple[Hit, ...]
     took_ms: float
     likely_relevant: bool | None = None
+    offset: int = 0
+    more: bool = False
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

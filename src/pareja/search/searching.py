@@ -37,14 +37,14 @@ class Searcher:
     filters: LabelFilters
     read: Callable[[int], bytes]
 
-    def search(self, query: Query, encoder: ImageEncoder, k: int) -> SearchResult:
-        """Return at most `k` hits for a query, with the vectors of one encoder.
+    def search(self, query: Query, encoder: ImageEncoder, k: int, offset: int = 0) -> SearchResult:
+        """Return at most `k` hits after the first `offset`, with the vectors of one encoder.
 
         Raises
         ------
         CollectionError
-            If the query is empty, `k` is below 1, or the collection has no such category, picture
-            or encoder.
+            If the query is empty, `k` is below 1, `offset` below 0, or the collection has no
+            such category, picture or encoder.
         FingerprintMismatchError
             If words or a picture's embedding lie in another space, or the collection has no
             vectors of the one that a classifier reads.
@@ -54,24 +54,27 @@ class Searcher:
             If a classifier has no such label.
         """
         start = time.perf_counter()
-        if not isinstance(k, int | np.integer):
-            raise InputError(f"k is of type {type(k).__name__}. Give a whole number.")
-        if k < 1:
-            raise CollectionError(f"at least 1 picture must be asked for, not {k}.")
+        for name, number, least in (("k", k, 1), ("offset", offset, 0)):
+            if not isinstance(number, int | np.integer):
+                raise InputError(f"{name} is of type {type(number).__name__}. Give a whole number.")
+            if number < least:
+                raise CollectionError(f"`{name}` must be {least} or more, got {number}.")
         space = self.catalogue.space_of(encoder)
         self.catalogue.check_category(query.category)
         store = self.stores(space)
         if query.like is not None:
             self.catalogue.picture(query.like)
         vector = query_vector(query, encoder, store, self.read)
+        # One more tells whether there are any after these.
+        wanted = min(offset + k + 1, max(1, store.count())) if offset else k + 1
         exclude = [*query.without, *([] if query.like is None else [query.like])]
         while True:
             with self.database.read():
                 if query.shows:
                     ids = self.filters.showing(query.shows, query.category)
-                    found = self.filters.nearest(vector, k, ids, space, exclude)
+                    found = self.filters.nearest(vector, wanted, ids, space, exclude)
                 else:
-                    found = store.search(vector, k, category=query.category, exclude=exclude)
+                    found = store.search(vector, wanted, category=query.category, exclude=exclude)
                 pictures = self.catalogue.pictures_by_id([picture_id for picture_id, _ in found])
             # A server has a vector a moment before the collection has its picture.
             strangers = [picture_id for picture_id, _ in found if picture_id not in pictures]
@@ -83,8 +86,12 @@ class Searcher:
             model=encoder.name,
             hits=tuple(
                 Hit(rank, pictures[picture_id], score)
-                for rank, (picture_id, score) in enumerate(found, start=1)
+                for rank, (picture_id, score) in enumerate(
+                    found[offset : offset + k], start=offset + 1
+                )
             ),
             took_ms=1e3 * (time.perf_counter() - start),
             likely_relevant=likely_relevant(query, space, found),
+            offset=offset,
+            more=len(found) > offset + k,
         )

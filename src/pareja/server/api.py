@@ -15,6 +15,7 @@ from pareja.server.parameters import (
     EngineHere,
     LeastProbability,
     ModelName,
+    Offset,
     PictureId,
     ShownLabels,
 )
@@ -43,12 +44,13 @@ router = APIRouter(prefix="/v1", responses=errors(400, 404, 413, 415, 422, 503))
 
 
 @router.get("/search", tags=["search"])
-async def search(engine: EngineHere, ask: Asked) -> SearchBody:
+async def search(engine: EngineHere, ask: Asked, offset: Offset = 0) -> SearchBody:
     """Search by words, by a picture of the collection, or by one that was uploaded."""
     # A route that is not async would wait for a second thread to write its answer down, and under
     # load no answer would leave before every search is done.
     decodes = bool(ask.box) and ask.like is not None
-    return SearchBody.of(await engine.run(partial(engine.search, ask), decodes=decodes), ask.q)
+    search = partial(engine.search, ask, offset=offset)
+    return SearchBody.of(await engine.run(search, decodes=decodes), ask.q)
 
 
 @router.post("/search", tags=["search"])
@@ -65,7 +67,7 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
         shows=tuple(request.shows),
         at_least=request.at_least,
     )
-    search = partial(engine.search, ask, request.image)
+    search = partial(engine.search, ask, request.image, offset=request.offset)
     decodes = request.image is not None or bool(request.box)
     return SearchBody.of(await engine.run(search, decodes=decodes), ask.q)
 
@@ -76,7 +78,7 @@ def list_pictures(
     category: Annotated[str, Query(max_length=MAX_QUERY)] = "",
     shows: ShownLabels = [],  # noqa: B006  FastAPI copies defaults
     at_least: LeastProbability = 0.0,
-    offset: Annotated[int, Query(ge=0, le=2**40)] = 0,
+    offset: Offset = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_HITS)] = 50,
 ) -> PicturesBody:
     """List pictures of the collection."""

@@ -281,7 +281,7 @@ class Engine:
                 for language in queries[0].text:
                     self.collection.add_bundled_queries(queries, f"{name}-{language}", language)
 
-    def search(self, ask: Ask, image: str | None = None) -> SearchResult:
+    def search(self, ask: Ask, image: str | None = None, offset: int = 0) -> SearchResult:
         """Answer a search.
 
         Parameters
@@ -290,6 +290,8 @@ class Engine:
             What is looked for.
         image
             A picture that is looked for besides, as a data URL.
+        offset
+            How many of the best are left out.
 
         Raises
         ------
@@ -314,7 +316,7 @@ class Engine:
         if ask.box and ask.like is not None:
             query = replace(query, like=None, without=(ask.like,))
         try:
-            return self.collection.search(query, encoder, k=ask.k)
+            return self.collection.search(query, encoder, k=ask.k, offset=offset)
         except CollectionError:
             self._refuse_what_is_not_here(ask, encoder)
             raise

@@ -23,6 +23,7 @@ BOX = (
     "Only this part of the picture: left, top, width and height in pixels of the picture as it is "
     "shown; four numbers of at most 1 are fractions of its width and height."
 )
+OFFSET = "How many to leave out, from the first: the next page."
 AT_LEAST = "How probable such a label must be."
 ShownLabels = Annotated[
     list[Annotated[str, Field(max_length=MAX_QUERY)]],
@@ -87,6 +88,7 @@ async def ask_of(
 
 EngineHere = Annotated[Engine, Depends(_engine)]
 Asked = Annotated[Ask, Depends(ask_of)]
+Offset = Annotated[int, Query(ge=0, le=LARGEST_ID, description=OFFSET)]
 PictureId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A picture of the collection.")]
 ModelName = Annotated[
     str, Query(max_length=MAX_QUERY, description="The encoder; by default the first.")

@@ -14,7 +14,7 @@ from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
 from pareja.server.asks import DEFAULT_HITS
 from pareja.server.fields import OnlyWords, Sent
-from pareja.server.parameters import AT_LEAST, BOX, LARGEST_ID, SHOWS
+from pareja.server.parameters import AT_LEAST, BOX, LARGEST_ID, OFFSET, SHOWS
 from pareja.server.problems import TOKENS
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY, MAX_TEXT
 
@@ -44,6 +44,8 @@ class SearchBody(BaseModel):
     likely_relevant: bool | None = Field(
         description="False: unrelated queries score as high here. None: not known."
     )
+    offset: int = Field(description="How many better ones were left out.")
+    more: bool = Field(description="Whether others follow after these.")
     hits: list[HitBody]
 
     @classmethod
@@ -54,6 +56,8 @@ class SearchBody(BaseModel):
             model=result.model,
             took_ms=round(result.took_ms, 3),
             likely_relevant=result.likely_relevant,
+            offset=result.offset,
+            more=result.more,
             hits=[
                 HitBody(
                     rank=hit.rank,
@@ -83,6 +87,7 @@ class SearchRequest(Sent):
     category: QueryText = ""
     model: QueryText = ""
     k: int = Field(DEFAULT_HITS, ge=1, le=MAX_HITS)
+    offset: int = Field(0, ge=0, le=LARGEST_ID, description=OFFSET)
     shows: list[QueryText] = Field([], max_length=MAX_LABELS, description=SHOWS)
     at_least: float = Field(0.0, ge=0, le=1, description=AT_LEAST)
 
