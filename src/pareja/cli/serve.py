@@ -51,6 +51,13 @@ def serve(
             min=0, help="Seconds that a request waits for them; then it is answered with 503."
         ),
     ] = 60.0,
+    open_folders: Annotated[
+        bool,
+        typer.Option(
+            "--open-folders/--no-open-folders",
+            help="Let who sits at this machine open the folder of a picture from its page.",
+        ),
+    ] = True,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
@@ -87,6 +94,7 @@ def serve(
             proxy=proxy or [],
             lang=lang,
             limits=Limits(decoded_bytes=decode_memory * 2**20, patience=patience),
+            open_folders=open_folders,
             open_browser=open_browser,
             started=say,
         )

@@ -14,7 +14,7 @@ from typing import Any
 from pareja.datasets.records import Record
 from pareja.embedding.cache import Stamp
 from pareja.errors import CollectionError, NoSuchPictureError
-from pareja.search.contracts import Picture
+from pareja.search.contracts import Picture, PictureFile
 from pareja.search.spaces import Spaces
 from pareja.sqlite import in_parts
 
@@ -203,6 +203,18 @@ class Catalogue(Spaces):
         if row is None:
             raise NoSuchPictureError(picture_id, self._database.folder)
         return os.fsdecode(row[0]), row[1], str(row[2]), bool(row[3])
+
+    def files(self, picture_id: int) -> list[PictureFile]:
+        """Return the files that hold a picture, those that were found first at the front."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT path, location, member FROM file WHERE picture = ? ORDER BY id",
+                (picture_id,),
+            ).fetchall()
+        return [
+            PictureFile(Path(os.fsdecode(path)), Path(os.fsdecode(location)) if member else None)
+            for path, location, member in rows
+        ]
 
     def places(self) -> list[str]:
         """Return where pictures were indexed from."""

@@ -11,7 +11,7 @@ from pareja.datasets.images import read_file
 from pareja.encoders.protocols import Embeddings, Fingerprint, ImageEncoder
 from pareja.errors import CollectionError
 from pareja.search.catalogue import Catalogue
-from pareja.search.contracts import Picture, PictureClassifier, Shows
+from pareja.search.contracts import Picture, PictureClassifier, PictureFile, Shows
 from pareja.search.database import Database
 from pareja.search.labels import LabelFilters, PictureLabels
 from pareja.search.members import Members
@@ -74,6 +74,20 @@ class Contents:
             If there is none with that number.
         """
         return self._catalogue.picture(picture_id)
+
+    def files(self, picture_id: int) -> tuple[PictureFile, ...]:
+        """Return every file that holds a picture: its own, and copies of it.
+
+        They are where they were when they were indexed, the one found first at the front; pictures
+        are read from that one.
+
+        Raises
+        ------
+        NoSuchPictureError
+            If there is none with that number.
+        """
+        self.picture(picture_id)
+        return tuple(self._catalogue.files(picture_id))
 
     def encoder_of(self, classifier: PictureClassifier) -> str:
         """Return the name of the encoder whose vectors a classifier reads here.

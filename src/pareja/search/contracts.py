@@ -59,6 +59,32 @@ class Picture:
         return printable(self.path.name)
 
 
+@dataclass(frozen=True)
+class PictureFile:
+    """A file that holds a picture.
+
+    Parameters
+    ----------
+    path
+        Where it is; inside an archive, the archive's path and the name in it.
+    archive
+        The archive, table or folder of shards that it is in; None for a plain file.
+    """
+
+    path: Path
+    archive: Path | None = None
+
+    @property
+    def shown_path(self) -> str:
+        """The path as text, whatever bytes it has on the disk."""
+        return printable(str(self.path))
+
+    @property
+    def on_disk(self) -> Path:
+        """The file that the disk has: itself, or its archive."""
+        return self.archive or self.path
+
+
 class PictureClassifier(Protocol):
     """What tells from a picture's embedding which one of its labels the picture has.
 

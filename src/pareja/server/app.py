@@ -25,6 +25,7 @@ from pareja.server import (
     comparing,
     embeddings,
     evaluation,
+    folders,
     login,
     pages,
     reviewing,
@@ -103,6 +104,7 @@ def create_app(
         comparing,
         reviewing,
         showing,
+        folders,
     ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), "static")

@@ -16,6 +16,7 @@ from pareja.search.contracts import Picture, SearchResult
 from pareja.search.mapping import MapPoint
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
+from pareja.server.folders import is_gone, may_open
 from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, PictureId
 from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import (
@@ -148,11 +149,15 @@ def picture_page(
 ) -> Response:
     """Show a picture large, with what is known about it and its neighbours."""
     picture = engine.collection.picture(id)
+    files = engine.collection.files(id)
     address = urlsplit(picture.source_url or "")
     return render(
         request,
         "picture",
         picture=picture,
+        files=files,
+        gone={n for n, file in enumerate(files) if is_gone(file)},
+        openable=may_open(request),
         model=model,
         # Metadata is not trusted: a link may also be javascript:.
         source=address.geturl() if address.scheme in {"http", "https"} else "",

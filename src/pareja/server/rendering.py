@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pareja.names import printable
 from pareja.search.contracts import Picture
 from pareja.server.parameters import engine_of
 from pareja.server.security import local_path
@@ -16,6 +18,9 @@ from pareja.words.pages import PageWording, choose_language, wording
 from pareja.words.wording import Lang
 
 Theme = Literal["auto", "light", "dark"]
+
+# Of a picture's path, on its card.
+_FOLDERS = 2
 
 LANG_COOKIE, THEME_COOKIE = "pareja_lang", "pareja_theme"
 
@@ -63,6 +68,19 @@ def cookie_path(request: Request) -> str:
     return engine_of(request).settings.root_path or "/"
 
 
+def folder_of(picture: Picture) -> str:
+    """Return the last folders of a picture's path, as a card has room for.
+
+    Examples
+    --------
+    >>> folder_of(Picture(1, "", Path("/home/ana/photos/2019/Rome/a.jpg")))
+    '…/2019/Rome'
+    """
+    parts = picture.path.parent.parts
+    short = Path("…", *parts[-_FOLDERS:]) if len(parts) > _FOLDERS + 1 else picture.path.parent
+    return printable(str(short))
+
+
 def is_partial(request: Request) -> bool:
     """Tell whether htmx asks for a part of a page and not for the whole."""
     return request.headers.get("hx-request") == "true"
@@ -88,7 +106,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
 
     def caption_of(picture: Picture) -> str:
         translated = picture.caption_es if words.lang == "es" else None
-        return translated or picture.caption or words.text("picture.untitled", id=picture.id)
+        return translated or picture.caption or picture.shown_name
 
     html = (
         _environment(engine.settings.root_path)
@@ -101,6 +119,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
             path=request.url.path,
             here=local_path(f"{request.url.path}?{query}" if query else request.url.path),
             caption_of=caption_of,
+            folder_of=folder_of,
             max_bytes=engine.settings.limits.body_bytes,
             read_only=engine.collection.read_only,
             **values,

@@ -38,6 +38,7 @@ def serve(
     proxy: str | Sequence[str] = (),
     lang: Literal["es", "en"] | None = None,
     limits: Limits | None = None,
+    open_folders: bool = True,
     open_browser: bool = False,
     started: Callable[[str], object] | None = None,
 ) -> None:
@@ -72,6 +73,8 @@ def serve(
         Language for browsers that ask for neither Spanish nor English.
     limits
         How much a request, and a client, may ask for.
+    open_folders
+        Let visitors on this very machine have the folder of a picture opened in its file manager.
     open_browser
         Open the first page in the user's browser.
     started
@@ -111,6 +114,7 @@ def serve(
         root_path=root_path.rstrip("/"),
         proxies=(proxy,) if isinstance(proxy, str) else tuple(proxy),
         limits=limits or Limits(),
+        open_folders=open_folders,
     )
     if isinstance(classifiers, str | os.PathLike):
         classifiers = [classifiers]

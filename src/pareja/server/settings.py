@@ -95,6 +95,9 @@ class Settings:
         Language of the pages for browsers that ask for neither Spanish nor English, or None.
     allowed_hosts
         Further names under which browsers reach the server, as in ``pictures.example.org``.
+    open_folders
+        Whether visitors on this very machine may have the folder of a picture opened in its file
+        manager. Others never may, and nobody where there is no desktop.
     limits
         How much is taken at once.
 
@@ -113,6 +116,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     root_path: str = ""
     proxies: tuple[str, ...] = ()
+    open_folders: bool = True
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

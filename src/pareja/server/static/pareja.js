@@ -83,12 +83,28 @@
 
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
+    const copied = event.target.closest("[data-copy]");
+    if (copied) copy(copied);
     const back = event.target.closest("a[data-back]");
     if (back && document.referrer.startsWith(`${location.origin}/`) && history.length > 1) {
       event.preventDefault();
       history.back();
     }
   });
+
+  async function copy(button) {
+    const path = document.getElementById(button.dataset.copy);
+    try {
+      // Browsers offer it on this machine and over https alone.
+      await navigator.clipboard.writeText(path.textContent);
+    } catch {
+      getSelection().selectAllChildren(path);
+      if (!document.execCommand("copy")) return;
+    }
+    const words = (button.dataset.words ??= button.textContent);
+    button.textContent = button.dataset.copied;
+    setTimeout(() => (button.textContent = words), 2000);
+  }
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
