@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pareja.checksums import file_digest
 from pareja.search.vectors import walking
 from pareja.search.vectors.graph import build
 from pareja.search.vectors.walking import BEAMS, Graph, Walk, as_bytes
@@ -134,14 +137,41 @@ def test_rows_that_are_added_later_are_found(built: tuple[Path, Walk], tmp_path:
     assert 9 in graph.nearest(around(0, 1, ROWS)[9], 1)
 
 
-def test_reading_ahead_changes_no_answer(opened: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    query = around(0, 1, ROWS)[9]
-    before = opened.nearest(query, 3).tolist()
-    monkeypatch.setattr(walking, "READ_AHEAD", 100_000)
+def test_a_graph_in_memory_outlives_its_file(
+    built: tuple[Path, Walk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(built[0], tmp_path / "copy.usearch"))
+    graph, query = Graph(path, built[1]), around(0, 1, ROWS)[9]
+    before = graph.nearest(query, 3).tolist()
     monkeypatch.setattr(walking, "_PIECE", 8192)
-    opened.read_ahead()
-    assert opened.nearest(query, 3).tolist() == before
+    graph.load(file_digest(path))
+    os.truncate(path, 100)
+    assert graph.is_whole  # else the next line would end this process
+    assert graph.nearest(query, 3).tolist() == before
     assert before[0] == 9
+
+
+@pytest.mark.parametrize("change", ["cut", "flipped"])
+def test_a_file_that_changed_is_searched_no_more(
+    built: tuple[Path, Walk], tmp_path: Path, change: str
+) -> None:
+    path = Path(shutil.copy(built[0], tmp_path / "copy.usearch"))
+    graph = Graph(path, built[1])
+    if change == "cut":
+        os.truncate(path, 5000)
+    else:
+        with path.open("r+b") as file:
+            file.seek(5000)
+            file.write(bytes(300))
+    graph.load(file_digest(built[0]))
+    assert not graph.is_whole
+
+
+def test_a_large_file_stays_mapped(opened: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walking, "READ_AHEAD", 100_000)
+    opened.load("")
+    assert opened.is_whole
+    assert opened.nearest(around(0, 1, ROWS)[9], 1)[0] == 9
 
 
 def test_walks_at_the_same_time_and_one_after_the_other_do_not_meet(

@@ -81,8 +81,8 @@ def test_the_files_are_read_ahead_from_the_second_search_on(
     done = threading.Event()
     read: list[Graph] = []
 
-    def spy(self: GraphFiles, graph: Graph) -> None:
-        ahead(self, graph)
+    def spy(self: GraphFiles, graph: Graph, digest: str) -> None:
+        ahead(self, graph, digest)
         read.append(graph)
         done.set()
 
@@ -93,7 +93,9 @@ def test_the_files_are_read_ahead_from_the_second_search_on(
     assert not done.wait(0.1)
     reader.search(rows_of(0, ROWS)[17], 3)
     assert done.wait(10)
-    reader.search(rows_of(0, ROWS)[17], 3)
+    os.truncate(graphs(database)[0], 100)
+    assert reader.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+    assert read[0].is_whole
     assert len(read) == 1
 
 

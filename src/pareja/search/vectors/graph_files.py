@@ -91,7 +91,7 @@ class GraphFiles:
         if again and graph is not self._read_ahead_of:
             # Who searches twice will search more.
             self._read_ahead_of = graph
-            threading.Thread(target=self._read_ahead, args=(graph,), daemon=True).start()
+            threading.Thread(target=self._read_ahead, args=(graph, row.digest), daemon=True).start()
         return graph, row.last
 
     def opened(self, row: GraphRow | None) -> Graph | None:
@@ -213,9 +213,10 @@ class GraphFiles:
     def _path(self, name: str) -> Path:
         return self._database.folder / name
 
-    def _read_ahead(self, graph: Graph) -> None:
+    def _read_ahead(self, graph: Graph, digest: str) -> None:
         """Bring into memory what searches read here and there: the graph, and the vectors."""
-        graph.read_ahead()
+        with suppress(OSError):
+            graph.load(digest)
         piece = bytearray(1 << 20)
         with suppress(OSError), self._path(FILE_NAME).open("rb", 0) as file:
             while file.tell() < READ_AHEAD and file.readinto(piece):

@@ -11,6 +11,7 @@ collection, all compared with the query, find several.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import struct
@@ -45,7 +46,7 @@ _OVERSAMPLING = 1.5
 # Numbers of visits begin anew before they outgrow 32 bits.
 _LAST_VISIT = 1 << 30
 READ_AHEAD = 1 << 32
-"""How many bytes of a file are brought into memory before a search asks for them."""
+"""How many bytes of a file are brought into memory at most before a search asks for them."""
 _PIECE = 1 << 26
 
 # What `usearch` writes, all little endian: how many vectors of how many bytes, the vectors, a head
@@ -78,7 +79,10 @@ class Walk:
 
 
 class Graph:
-    """The graph in a file, read through memory mapping.
+    """The graph in a file: mapped into memory, until it was read into it.
+
+    A mapping answers at once, and reading ends the process where another program has cut the file
+    short meanwhile. Who searches more than once reads it all, by `load`.
 
     Parameters
     ----------
@@ -98,7 +102,8 @@ class Graph:
         self._walk = walk
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self._descriptor)
-        self._file = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+        self._file: mmap.mmap | memoryview = mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
+        self._is_damaged = False
         try:
             self._rows, self._places = _laid_out(self._file)
         except struct.error as error:
@@ -112,8 +117,42 @@ class Graph:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the file still has all its bytes: reading beyond its end ends the process."""
-        return os.fstat(self._descriptor).st_size >= len(self._file)
+        """Whether it may be searched: a mapped file still has all its bytes."""
+        if isinstance(self._file, memoryview):
+            return True
+        return not self._is_damaged and os.fstat(self._descriptor).st_size >= len(self._file)
+
+    def load(self, digest: str) -> None:
+        """Read the file into memory, and search there from now on.
+
+        One that is not what was written is not whole any more. One that is larger than
+        `READ_AHEAD`, or than what is free, stays mapped.
+
+        Parameters
+        ----------
+        digest
+            SHA-256 of what was written.
+        """
+        if isinstance(self._file, memoryview) or len(self._file) > READ_AHEAD:
+            return
+        try:
+            content = memoryview(np.empty(len(self._file), np.uint8))
+        except MemoryError:
+            return
+        found, filled = hashlib.sha256(), 0
+        with open(self._descriptor, "rb", buffering=0, closefd=False) as file:
+            file.seek(0)
+            while filled < len(content) and (
+                read := file.readinto(content[filled : filled + _PIECE])
+            ):
+                found.update(content[filled : filled + read])
+                filled += read
+        if found.hexdigest() != digest:
+            self._is_damaged = True
+            return
+        # Walks that go on meanwhile may see one in memory and another still mapped: all are alike.
+        self._rows, self._places = _laid_out(content)
+        self._file = content
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> Keys:
         """Return keys of rows, in no order, with about the `count` nearest ones among them."""
@@ -145,14 +184,6 @@ class Graph:
                     break
         keys = [self._key(slot) for slot in slots[:wanted].tolist()]
         return np.array(keys, np.int64), 1 - distances[:wanted]
-
-    def read_ahead(self) -> None:
-        """Touch every page, so that no search waits for the disk or for the system's tables."""
-        pages = np.frombuffer(self._file, np.uint8)[: READ_AHEAD : mmap.PAGESIZE]
-        for start in range(0, len(pages), _PIECE // mmap.PAGESIZE):
-            if not self.is_whole:
-                return
-            pages[start : start + _PIECE // mmap.PAGESIZE].max()
 
     def _key(self, slot: int) -> int:
         (key,) = _KEY.unpack_from(self._file, self._places.item(slot))
@@ -229,7 +260,7 @@ def _distances(query: Bytes, rows: Bytes) -> NDArray[np.floating]:
     return distances
 
 
-def _laid_out(file: mmap.mmap) -> tuple[Bytes, Slots]:
+def _laid_out(file: mmap.mmap | memoryview) -> tuple[Bytes, Slots]:
     """Return the vectors of a file, and where the neighbours of each stand."""
     rows, dim = struct.unpack_from("<2I", file)
     head = 8 + rows * dim
