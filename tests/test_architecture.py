@@ -38,6 +38,7 @@ LAYERS = (
     "listening",
     "shortages",
     "files",
+    "staging",
     "checksums",
     "sqlite",
     "errors",

@@ -4,20 +4,22 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pareja import staging
 from pareja.checksums import MARKER
 from pareja.errors import OutputError
 from pareja.files import (
-    _staging_path,
     add_to_directory,
     atomic_write,
     replace_own,
     staged_directory,
     staged_file,
 )
+from pareja.staging import locked, staging_path, unnamed_file
 
 
 def entries(folder: Path) -> list[str]:
@@ -70,6 +72,7 @@ with staged_file(sys.argv[1]) as stream:
     print("open", flush=True)
     time.sleep(60)
 """
+NAMED_WRITER = f"import pareja.files\npareja.files.unnamed_file = lambda _: None\n{FILE_WRITER}"
 FOLDER_WRITER = """
 import sys, time
 from pareja.files import staged_directory
@@ -81,49 +84,108 @@ with staged_directory(sys.argv[1]) as staging:
 """
 
 
+def killed(writer: str, target: Path) -> None:
+    stop(writing(writer, target))
+
+
+def writing(writer: str, target: Path) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", writer, str(target)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "open\n"
+    return child
+
+
+def stop(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.communicate()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="needs files without a name")
+def test_a_killed_run_leaves_no_file(tmp_path: Path) -> None:
+    killed(FILE_WRITER, tmp_path / "a")
+    assert entries(tmp_path) == []
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that end with a process")
-@pytest.mark.parametrize("writer", [FILE_WRITER, FOLDER_WRITER], ids=["file", "folder"])
+@pytest.mark.parametrize("writer", [NAMED_WRITER, FOLDER_WRITER], ids=["file", "folder"])
 def test_what_a_killed_run_left_is_removed_and_what_another_run_writes_is_not(
     tmp_path: Path, writer: str
 ) -> None:
-    finish = atomic_write if writer == FILE_WRITER else write_run
-
-    def run(name: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", writer, str(tmp_path / name)], stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout is not None
-        assert child.stdout.readline() == "open\n"
-        return child
-
-    def stop(child: subprocess.Popen[str]) -> None:
-        child.kill()
-        child.communicate()
-
-    stop(run("b"))
+    finish = atomic_write if writer == NAMED_WRITER else write_run
+    killed(writer, tmp_path / "b")
     (of_another_target,) = tmp_path.iterdir()
-    stop(run("a"))
-    (left,) = set(tmp_path.iterdir()) - {of_another_target}
-    running = run("a")
-    (written,) = set(tmp_path.iterdir()) - {of_another_target, left}
+    killed(writer, tmp_path / "a")
+    running = writing(writer, tmp_path / "a")
     try:
+        (written,) = set(tmp_path.iterdir()) - {of_another_target} - unlocked(tmp_path)
         finish(tmp_path / "a", "new")
-        assert left.exists()
-        for path in (of_another_target, left, written):
-            os.utime(path, (0, 0))
-        finish(tmp_path / "a", "newer", force=True)
         assert set(tmp_path.iterdir()) == {tmp_path / "a", of_another_target, written}
     finally:
         stop(running)
+
+
+def unlocked(folder: Path) -> set[Path]:
+    found = set()
+    for path in folder.iterdir():
+        with locked(path) as ours:
+            if ours:
+                found.add(path)
+    return found
+
+
+@pytest.mark.parametrize("opened", [unnamed_file, lambda target: None], ids=["unnamed", "named"])
+def test_every_way_of_writing_a_file_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[Path], object]
+) -> None:
+    monkeypatch.setattr("pareja.files.unnamed_file", opened)
+    with staged_file(tmp_path / "deep" / "a") as stream:
+        stream.write(b"one")
+        stream.seek(0)
+        assert stream.read() == b"one"
+    atomic_write(tmp_path / "deep" / "a", "two", force=True)
+    assert (tmp_path / "deep" / "a").read_text() == "two"
+    assert entries(tmp_path) == ["deep", "deep/a"]
+
+
+def test_a_file_that_cannot_be_given_a_name_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert atomic_write(tmp_path / "a", "one").read_text() == "one"
+    assert entries(tmp_path) == ["a"]
+
+
+def test_what_another_run_takes_for_abandoned_at_once_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, taken = staging._lock, []
+
+    def beaten(descriptor: int) -> bool | None:
+        for path in set(tmp_path.iterdir()) if not taken else ():
+            taken.append(path)
+            path.rmdir() if path.is_dir() else path.unlink()
+        return lock(descriptor)
+
+    monkeypatch.setattr(staging, "_lock", beaten)
+    with staging.locked_file(tmp_path / "a") as stream:
+        assert Path(stream.name).exists()
+    taken.clear()
+    with staging.locked_folder(tmp_path / "b") as made:
+        assert made.is_dir()
+    assert taken
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no locks that end with a process")
 def test_an_earlier_result_outlives_a_run_that_fails(tmp_path: Path) -> None:
     # As after a kill between the two renames that put one folder in the place of another.
     write_run(tmp_path / "out", "one")
-    aside = _staging_path((tmp_path / "out").resolve())
+    aside = staging_path((tmp_path / "out").resolve())
     (tmp_path / "out").rename(aside)
-    os.utime(aside, (0, 0))
 
     def fail() -> None:
         with staged_directory(tmp_path / "out"):

@@ -1,7 +1,7 @@
 """Writing results so that a run that fails leaves nothing half-written, and nothing of yours gone.
 
-Everything is written beside its destination under a hidden name and renamed at the end. A rename
-within one file system happens entirely or not at all.
+Everything is written beside its destination, without a name or under a hidden one, and renamed at
+the end. A rename within one file system happens entirely or not at all.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ import errno
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from uuid import uuid4
 
 from pareja.checksums import MARKER, checksum_lines, contents, holds, read_marker, write_marker
 from pareja.errors import OutputError, some_of
+from pareja.staging import (
+    give_name,
+    locked,
+    locked_file,
+    locked_folder,
+    remove_abandoned,
+    staging_path,
+    unnamed_file,
+)
 
 DESKTOP_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What file browsers leave behind in folders that they show."""
 
-_QUIET_SECONDS = 60.0
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -88,17 +94,27 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRa
 
     with _explained(path):
         refuse_occupied()
-    with scratch_file(path) as stream:
-        staging = Path(stream.name)
-        with _explained(path, staging):
-            yield stream
-        with _explained(path):
-            stream.flush()
-            os.fsync(stream.fileno())
-            stream.close()
-            refuse_occupied()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staging.replace(target)
+        remove_abandoned(target)
+        stream = unnamed_file(target) or locked_file(target)
+    has_name = isinstance(stream.name, str)
+    staging = Path(stream.name) if has_name else staging_path(target)
+    try:
+        with stream:
+            with _explained(path, staging):
+                yield stream
+            with _explained(path):
+                stream.flush()
+                os.fsync(stream.fileno())
+                refuse_occupied()
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if has_name:
+                    close_to_rename(stream)
+                else:
+                    give_name(stream, staging)
+                staging.replace(target)
+    finally:
+        with suppress(OSError):
+            staging.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -122,12 +138,13 @@ def scratch_file(path: Path | str) -> Iterator[BufferedRandom]:
     OutputError
         If it cannot be made.
     """
+    target = Path(path).resolve()
     with _explained(path):
-        staging = _staging_path(Path(path).resolve())
-        _remove_abandoned(staging)
+        remove_abandoned(target)
+        stream = locked_file(target)
+    staging = Path(stream.name)
     try:
-        with _explained(path, staging), staging.open("x+b") as stream:
-            _lock(stream)
+        with _explained(path, staging), stream:
             yield stream
     finally:
         with suppress(OSError):
@@ -166,22 +183,19 @@ def staged_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
     target = Path(out).resolve()
     with _explained(out):
         _refuse_foreign_content(target, out, force)
-        staging = _staging_path(target)
-    try:
+    with ExitStack() as ends:
+        with _explained(out):
+            staging = ends.enter_context(locked_folder(target))
+        ends.callback(shutil.rmtree, staging, ignore_errors=True)
         with _explained(out, staging):
-            staging.mkdir()
-        with _held(staging):
-            with _explained(out, staging):
-                yield staging
-            with _explained(out):
-                write_marker(staging)
-                _refuse_foreign_content(target, out, force)
-                _swap(staging, target)
-        # Not before: a run that was killed in the middle of that may have left the only copy of
-        # an earlier result.
-        _remove_abandoned(staging)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            yield staging
+        with _explained(out):
+            write_marker(staging)
+            _refuse_foreign_content(target, out, force)
+            _swap(staging, target)
+    # Not before: a run that was killed in the middle of that may have left the only copy of an
+    # earlier result.
+    remove_abandoned(target)
 
 
 def add_to_directory(folder: Path | str, name: str, content: str) -> Path:
@@ -276,50 +290,10 @@ def open_regular(path: Path | str) -> BufferedReader:
     return Path(path).open("rb")
 
 
-def _staging_path(target: Path) -> Path:
-    """Return a new hidden path on the file system that the target will be on."""
-    # The nearest folder that exists, so that a failed run leaves no empty parents behind.
-    anchor = next(parent for parent in target.parents if parent.exists())
-    # The same beginning for the same target, by which a later run finds what a killed one left.
-    name = hashlib.sha256(os.fsencode(target)).hexdigest()[:12]
-    return anchor / f".pareja-{name}-{uuid4().hex[:12]}.part"
-
-
-def _remove_abandoned(staging: Path) -> None:
-    """Delete what runs to the same target left that were killed."""
-    for path in staging.parent.glob(f"{staging.name.rpartition('-')[0]}-*.part"):
-        with suppress(OSError):
-            # What another run has just made, or is just renaming, is not locked either.
-            if time.time() - path.stat().st_mtime > _QUIET_SECONDS:
-                with _held(path) as ours:
-                    if ours and path.is_dir():
-                        shutil.rmtree(path)
-                    elif ours:
-                        path.unlink()
-
-
-@contextmanager
-def _held(path: Path) -> Iterator[bool]:
-    """Lock a file or folder for as long as the block runs, and tell whether that worked."""
-    descriptor = None
-    with suppress(OSError):  # Windows opens no folders
-        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        yield descriptor is not None and _lock(descriptor)
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _lock(file: BufferedRandom | int) -> bool:
-    """Lock a file for as long as it is open, unless another process did or the system cannot."""
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (ImportError, OSError):
-        return False
-    return True
+def close_to_rename(stream: BufferedRandom) -> None:
+    """Close a file where its system renames none that is open; elsewhere its lock stays."""
+    if os.name == "nt":
+        stream.close()
 
 
 def _swap(staging: Path, target: Path) -> None:
@@ -328,8 +302,8 @@ def _swap(staging: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         staging.rename(target)
         return
-    old = _staging_path(target)
-    with _held(target):
+    old = staging_path(target)
+    with locked(target):
         target.rename(old)
         try:
             staging.rename(target)

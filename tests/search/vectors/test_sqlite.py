@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pareja.files import _staging_path
 from pareja.search.database import Database
 from pareja.search.vectors import sqlite as vectors
 from pareja.search.vectors import walking
@@ -21,6 +20,7 @@ from pareja.search.vectors.exact import Scan
 from pareja.search.vectors.graph_files import GraphFiles
 from pareja.search.vectors.sqlite import SqliteVectors
 from pareja.search.vectors.walking import Graph, Walk
+from pareja.staging import staging_path
 
 DIM = 32
 ROWS = 400
@@ -221,7 +221,7 @@ def test_graphs_that_are_built_at_the_same_time(
 def test_what_a_killed_build_left_is_deleted_by_the_next(
     database: Database, store: SqliteVectors
 ) -> None:
-    left = _staging_path(database.folder.resolve() / "graph-1")
+    left = staging_path(database.folder.resolve() / "graph-1")
     left.write_bytes(b"half a graph")
     os.utime(left, (1, 1))
     store.upsert(range(1000, 1200), rows_of(1, 200), [{}] * 200)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pareja.checksums import file_digest
-from pareja.files import scratch_file
+from pareja.files import close_to_rename, scratch_file
 from pareja.search.database import FILE_NAME, Database
 from pareja.search.vectors.exact import Half, Keys
 from pareja.search.vectors.graph import build, identity
@@ -148,7 +148,7 @@ class GraphFiles:
                 if start is None or self._path(start.name).exists():
                     raise
                 rows, walk = self._built(written, dim, batches, None)
-            stream.close()  # Windows renames no open file
+            close_to_rename(stream)
             name = f"graph-{self._space}-{uuid.uuid4().hex[:12]}.usearch"
             row = GraphRow(name, file_digest(written), "", newest, rows, walk)
             yield lambda: self._adopt(written, row, known)
