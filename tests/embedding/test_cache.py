@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -119,6 +120,18 @@ def test_a_file_with_new_content_and_old_dates_is_noticed(
         result = embed_sources([first], encoder, cache=cache)
     fresh = embed_sources([second], CountingEncoder())
     np.testing.assert_array_equal(result.vectors, fresh.vectors)
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_file_from_before_the_clock_was_set_is_known_again(
+    paint: Paint, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
+    (file,) = paint(1)
+    stamp = Stamp.of(file)
+    assert stamp is not None
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + jump * 10**9)
+    assert stamp.settled
 
 
 def test_a_file_that_was_written_just_now_is_read_again(

@@ -86,9 +86,11 @@ class Stamp:
         """Whether a later write would show.
 
         File systems keep time in steps, of up to two seconds: a file written twice within one
-        step has the same stamp before and after.
+        step has the same stamp before and after. A time in the future, as a clock that was wrong
+        leaves it, is as good as one in the past: a later write has another.
         """
-        return time.time_ns() - max(self.modified, self.changed) > _SETTLED_NS
+        now = time.time_ns()
+        return min(abs(now - self.modified), abs(now - self.changed)) > _SETTLED_NS
 
 
 class Memory(Protocol):

@@ -72,7 +72,9 @@ class ParquetSource:
         """Return the cell's bytes, or raise `ImageError`."""
         try:
             with naming_shortages(self), _reading:
-                cells = _row_group(self.path, self.column, self.group, self.path.stat().st_mtime_ns)
+                status = self.path.stat()
+                written = status.st_mtime_ns, status.st_size
+                cells = _row_group(self.path, self.column, self.group, written)
             content = cells[self.row].as_py()
         except (DatasetError, OSError, ValueError, IndexError) as error:
             raise ImageError(self, f"cannot be read: {error}") from error
@@ -272,7 +274,7 @@ def _beside(folder: Path, name: str) -> Path | None:
 
 
 @lru_cache(maxsize=2)
-def _row_group(path: Path, column: str, group: int, modified_ns: int) -> Any:
-    """Return the cells of one column in one row group."""
+def _row_group(path: Path, column: str, group: int, written: tuple[int, int]) -> Any:
+    """Return the cells of one column in one row group, of the file that was `written` then."""
     with open_parquet(path) as table:
         return table.read_row_group(group, columns=[column]).column(column)
