@@ -4,11 +4,13 @@ The photographs are those of data/commons200, each ten times with small changes,
 captions. CleanVision is asked for everything that it looks for by default; pareja also judges the
 captions, the rights and signs of generation. Every run is a process of its own; the two take turns,
 and medians are compared. The zips hold different pictures of 64 x 64 pixels with captions. All are
-made anew and the same ones for a seed. A run is ended after half an hour.
+made anew and the same ones for a seed. A run is ended after half an hour. Near duplicates are
+looked for by comparing all hashes, which is timed alone too: of drawn hashes that all differ, and
+of one and the same.
 
     python benchmarks/check.py > docs/benchmarks/check.md
     python benchmarks/check.py --cleanvision /path/to/a/python/that/has/it
-    python benchmarks/check.py --photographs 0 --zips 1000 4000
+    python benchmarks/check.py --photographs 0 --zips 1000 4000 --hashes
 """
 
 from __future__ import annotations
@@ -29,11 +31,14 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import numpy as np
 from PIL import Image
 
+from pareja.arrays import unit
+from pareja.datasets.duplicates import Looks, near_duplicates
 from pareja.datasets.formats import load_dataset
 from pareja.datasets.images import decode_image
 
 PHOTOGRAPHS = 2_200
 ZIPS = (1_000, 10_000, 70_000)
+HASHES = (1_000, 4_000, 16_000, 64_000)
 TURNS = 3
 SIDE = 64
 _LONGEST = 1_800.0
@@ -158,15 +163,31 @@ def compare(folder: Path, pictures: int, cleanvision: str) -> None:
         print(f"| {name} | {statistics.median(rates):.0f} | {rates[0]:.0f} | {rates[-1]:.0f} |")
 
 
+def seconds_to_compare(hashes: int, seed: int, *, alike: bool) -> float:
+    """Return how long it takes to find the near duplicates among drawn hashes."""
+    generator = np.random.default_rng(seed)
+    drawn = [
+        Looks(
+            generator.integers(0, 2**64, 4, np.uint64),
+            unit(generator.standard_normal(128).astype(np.float32)),
+        )
+        for _ in range(1 if alike else hashes)
+    ]
+    start = time.perf_counter()
+    near_duplicates(drawn * hashes if alike else drawn)
+    return time.perf_counter() - start
+
+
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photographs", type=int, default=PHOTOGRAPHS)
     parser.add_argument("--zips", type=int, nargs="*", default=ZIPS, metavar="PICTURES")
+    parser.add_argument("--hashes", type=int, nargs="*", default=HASHES, metavar="PICTURES")
     parser.add_argument("--cleanvision", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    if max(given.photographs, *given.zips, 0) > _MOST:
+    if max(given.photographs, *given.zips, *given.hashes, 0) > _MOST:
         parser.error(f"at most {_MOST} pictures")
     print("# How fast a dataset is checked")
     print(
@@ -195,6 +216,13 @@ def main() -> None:
                 flush=True,
             )
             archive.unlink()
+    if given.hashes:
+        print("\nComparing the hashes alone, which grows with the square of their number:\n")
+        print("| pictures | s, all differ | s, all alike |")
+        print("| ---: | ---: | ---: |", flush=True)
+    for hashes in given.hashes:
+        times = [seconds_to_compare(hashes, given.seed, alike=alike) for alike in (False, True)]
+        print(f"| {hashes:,} | {times[0]:.2f} | {times[1]:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ from pareja.analysis.matching import matching
 from pareja.analysis.retrieval import retrieval
 from pareja.analysis.significance import Estimate
 from pareja.analysis.similarity import cosine_similarity, random_projection_similarity
+from pareja.arrays import available_cores
 from pareja.datasets import Record, load_dataset
 from pareja.datasets.images import decode_image
-from pareja.embedding.pipeline import available_cores
 from pareja.encoders.efficientnet_lite import PREPROCESSING, read_weights
 from pareja.encoders.efficientnet_lite_network import EfficientNetLiteNetwork
 from pareja.encoders.preprocessing import Preprocessing

@@ -1,7 +1,8 @@
-"""Rules about arrays that every layer keeps: unit vectors, even samples, the threads of BLAS."""
+"""Rules that every layer keeps: unit vectors, even samples, how many cores, the threads of BLAS."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -74,6 +75,13 @@ def evenly(total: int, most: int) -> NDArray[np.intp]:
     ([0, 4, 8], [0, 1])
     """
     return np.linspace(0, total - 1, min(total, most)).astype(np.intp)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use (a container or ``taskset`` may allow few)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pareja.arrays import available_cores
 from pareja.datasets.records import Dataset, Source
 from pareja.embedding.cache import Memory, Vector, text_digest
 from pareja.embedding.embedded import Embedded
@@ -89,13 +89,6 @@ class DatasetEmbeddings:
     dataset: Dataset
     skipped: tuple[tuple[str, str], ...]
     seconds: float
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use (a container or ``taskset`` may allow few)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def stream_images(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anyio import to_thread
 
+from pareja.arrays import available_cores
 from pareja.classifiers.learned import Classifier
 from pareja.embedding import Embedded
-from pareja.embedding.pipeline import available_cores
 from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
 from pareja.errors import CollectionError, ParejaError, some_of

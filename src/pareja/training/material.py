@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.arrays import available_cores
 from pareja.datasets.images import decode_image
 from pareja.datasets.records import Dataset, Source
 from pareja.decimals import counted
-from pareja.embedding.pipeline import available_cores
 from pareja.encoders.protocols import ImageEncoder, Pixels
 from pareja.encoders.tokenisation import Tokeniser
 from pareja.errors import DatasetError, ImageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -69,15 +70,25 @@ def groups_of(dataset: Dataset) -> Indices:
         if look is not None:
             found.append(look)
             seen.append(i)
-    groups = np.arange(len(dataset))
-    for first, second, _ in near_duplicates(found):
-        a, b = groups[seen[first]], groups[seen[second]]
-        groups[groups == max(a, b)] = min(a, b)
+    pairs = [(seen[first], seen[second]) for first, second, _ in near_duplicates(found)]
+    groups = _connected(len(dataset), pairs)
     if len(groups) and np.bincount(groups).max() > len(groups) / 2:
-        contents = [record.source.read() for record in dataset]
-        places = {content: i for i, content in reversed(list(enumerate(contents)))}
-        groups = np.array([places[content] for content in contents])
+        digests = [hashlib.sha256(record.source.read()).digest() for record in dataset]
+        places = {digest: i for i, digest in reversed(list(enumerate(digests)))}
+        groups = np.array([places[digest] for digest in digests])
     return groups
+
+
+def _connected(count: int, pairs: Sequence[tuple[int, int]]) -> Indices:
+    """Return for each of `count` things the first that it is connected with by pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    first, second = np.array(pairs, np.intp).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs), np.int8), (first, second)), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    _, firsts = np.unique(labels, return_index=True)
+    return np.asarray(firsts[labels], np.intp)
 
 
 def refuse_few(dataset: Dataset) -> None:
