@@ -163,7 +163,7 @@ def test_a_file_that_cannot_be_given_a_name_is_copied(
 def test_what_another_run_takes_for_abandoned_at_once_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, taken = staging._lock, []
+    lock, taken = staging._lock, list[Path]()
 
     def beaten(descriptor: int) -> bool | None:
         for path in set(tmp_path.iterdir()) if not taken else ():

@@ -162,4 +162,5 @@ def _alike(
 ) -> NDArray[np.bool_]:
     """Tell which pictures have the colours of one, or may be a grey copy of it or it of them."""
     theirs, its = colours[others], colours[picture]
-    return (theirs @ its >= SAME_COLOURS) | ~theirs.any(axis=1) | (not its.any())
+    alike: NDArray[np.bool_] = theirs @ its >= SAME_COLOURS
+    return alike | ~theirs.any(axis=1) | (not its.any())

@@ -136,7 +136,7 @@ class Graph:
         if isinstance(self._file, memoryview) or len(self._file) > READ_AHEAD:
             return
         try:
-            content = memoryview(np.empty(len(self._file), np.uint8))
+            content = np.empty(len(self._file), np.uint8).data
         except MemoryError:
             return
         found, filled = hashlib.sha256(), 0
