@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -100,16 +101,27 @@ def colours() -> ColourEncoder:
     return ColourEncoder()
 
 
+@functools.cache  # compressing noise takes longer than most tests
+def _walls() -> dict[str, bytes]:
+    """Return a PNG for each colour."""
+    noise = np.random.default_rng(0)
+    walls = {}
+    for name, rgb in COLOURS.items():
+        pixels = np.clip(noise.normal(rgb, 6, (320, 400, 3)), 0, 255).astype(np.uint8)
+        png = io.BytesIO()
+        Image.fromarray(pixels).save(png, "PNG")
+        walls[name] = png.getvalue()
+    return walls
+
+
 @pytest.fixture
 def colour_folder(tmp_path: Path) -> Path:
     """An imagefolder of eight coloured pictures in two categories, captioned by their colour."""
     root = tmp_path / "colours"
     (root / "images").mkdir(parents=True)
     rows = ["file_name,caption,category,author,license"]
-    noise = np.random.default_rng(0)
-    for n, (name, rgb) in enumerate(COLOURS.items()):
-        pixels = np.clip(noise.normal(rgb, 6, (320, 400, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(root / "images" / f"{name}.png")
+    for n, (name, png) in enumerate(_walls().items()):
+        (root / "images" / f"{name}.png").write_bytes(png)
         category = "bright" if n % 2 else "dark"
         rows.append(f"images/{name}.png,A wall painted {name},{category},Ana,CC0-1.0")
     (root / "metadata.csv").write_text("\n".join(rows), encoding="utf-8")
