@@ -91,6 +91,9 @@ def test_the_code_of_a_delivery_runs_and_gives_the_numbers_of_the_study(
         "colours": replace(colours, name="colours"),
     }
     monkeypatch.chdir(delivery)
+    # A container mounts this folder, which nothing can replace then.
+    Path("salida").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "salida")
     monkeypatch.setattr(pareja, "load", built.__getitem__, raising=False)
     monkeypatch.setattr("pareja.tasks.study.loaded", lambda model, device: built[model])
     for name in ("tarea2.py", "tarea3.py"):
@@ -100,7 +103,7 @@ def test_the_code_of_a_delivery_runs_and_gives_the_numbers_of_the_study(
     assert "correlación de rangos" in said
     before, after = (
         json.loads(path.read_text(encoding="utf-8"))["encoders"]["colours"]["image_to_text"]
-        for path in (Path("study.json"), Path("salida/study.json"))
+        for path in (Path("study.json"), Path("salida/informe/study.json"))
     )
     assert before == after
 
@@ -227,6 +230,11 @@ def test_a_delivery_is_run_from_a_fresh_copy(
     found = unmet(delivery, run=True)
     assert list(found) == ["reproducible/numbers"]
     assert not (delivery / "here").exists()
+    (delivery / "tarea3.py").write_text("print('no report')\n")
+    assert unmet(delivery, run=True) == {}
+    review = pareja.check_delivery(delivery, profile="general", run=True)
+    (numbers,) = (c for c in review.part("reproducible") if c.code == "numbers")
+    assert (numbers.ok, numbers.details) == (None, ())
     (delivery / "tarea3.py").write_text("raise SystemExit('no network here')\n")
     review = pareja.check_delivery(delivery, profile="general", run=True)
     ran = {c.found: c for c in review.criteria if c.code == "run"}

@@ -271,6 +271,9 @@ def in_git(
     return criteria
 
 
+_SAME = {True: "same", False: "differ", None: "none"}
+
+
 def in_run(folder: Path, words: Wording) -> list[Criterion]:
     """Run the delivery from a fresh copy."""
     scripts: Sequence[Path] = [path for task in (2, 3) if (path := script_of(folder, task))]
@@ -285,8 +288,7 @@ def in_run(folder: Path, words: Wording) -> list[Criterion]:
         said = words.text("delivery.run_nothing")
         criteria.append(Criterion("run", "reproducible", False, said))
     elif all(one.ok is not False for one in ran):
-        said = words.text(f"delivery.numbers_{'differ' if differences else 'same'}")
-        criteria.append(
-            Criterion("numbers", "reproducible", not differences, said, tuple(differences))
-        )
+        same = None if differences is None else not differences
+        said = words.text(f"delivery.numbers_{_SAME[same]}")
+        criteria.append(Criterion("numbers", "reproducible", same, said, tuple(differences or ())))
     return criteria

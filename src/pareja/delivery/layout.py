@@ -50,6 +50,9 @@ _LAYOUTS: dict[Lang, Layout] = {
     "en": Layout("task2.py", "task3.py", "notebook.ipynb", "annex", "output"),
 }
 
+OUTPUTS = frozenset(each.output for each in _LAYOUTS.values())
+"""The folders that scripts write to, in any language."""
+
 
 def layout(lang: Lang) -> Layout:
     """Return the names in a language."""

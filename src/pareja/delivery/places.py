@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import BadZipFile, ZipFile
 
-from pareja.delivery.layout import layout
+from pareja.delivery.layout import OUTPUTS
 from pareja.delivery.memoria import SOURCE
 from pareja.errors import InputError
 
@@ -24,13 +24,12 @@ _MARKS = {"readme.md", "makefile", "dockerfile", "dataset.zip", "study.json", SO
 
 def paths_of(folder: Path) -> Iterator[Path]:
     """Yield the files of a delivery, those of environments and of git left out, by depth."""
-    outputs = {layout("es").output, layout("en").output}
     found = [
         path
         for path in folder.rglob("*")
         if path.is_file()
         and _LEFT_OUT.isdisjoint(path.relative_to(folder).parts)
-        and path.relative_to(folder).parts[0] not in outputs
+        and path.relative_to(folder).parts[0] not in OUTPUTS
     ]
     yield from sorted(found, key=lambda path: (len(path.parts), path))
 

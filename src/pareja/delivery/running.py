@@ -6,14 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pareja.delivery.layout import layout
+from pareja.delivery.layout import OUTPUTS
 
 _LIMIT_SECONDS = 1800
 _LAST_LINES = 3
@@ -41,7 +41,7 @@ class Ran:
 
 def run_delivery(
     folder: Path, scripts: Sequence[Path], notebook: Path | None
-) -> tuple[list[Ran], list[str]]:
+) -> tuple[list[Ran], list[str] | None]:
     """Copy a delivery, run its scripts and its notebook there, and compare the numbers.
 
     Parameters
@@ -55,12 +55,13 @@ def run_delivery(
     -------
     list of Ran
         How each file ended.
-    list of str
-        Measures that came out otherwise than in ``study.json``, by more than one picture.
+    list of str or None
+        Measures that came out otherwise than in ``study.json``, by more than one picture; None
+        where the scripts left no ``study.json`` to compare with.
     """
     with TemporaryDirectory(prefix="pareja-run-") as temporary:
         copy = Path(temporary) / "delivery"
-        left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", "salida", "output")
+        left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", *OUTPUTS)
         shutil.copytree(folder, copy, ignore=left_out)
         ran = [_run(copy, path.relative_to(folder), [sys.executable]) for path in scripts]
         if notebook is not None:
@@ -69,7 +70,7 @@ def run_delivery(
                 ran.append(Ran(name.as_posix(), None))
             else:
                 ran.append(_run(copy, name, _NOTEBOOKS))
-        return ran, list(_differences(copy))
+        return ran, _differences(copy)
 
 
 def _run(copy: Path, name: Path, with_: Sequence[str]) -> Ran:
@@ -91,23 +92,17 @@ def _run(copy: Path, name: Path, with_: Sequence[str]) -> Ran:
     return Ran(name.as_posix(), done.returncode == 0, said)
 
 
-def _differences(copy: Path) -> Iterator[str]:
-    made = next(
-        (
-            copy / layout(lang).output / "study.json"
-            for lang in ("es", "en")
-            if (copy / layout(lang).output / "study.json").is_file()
-        ),
-        None,
-    )
-    if made is None or not (copy / "study.json").is_file():
-        return
-    before, after = (_measures(path) for path in (copy / "study.json", made))
-    for name, (value, queries) in before.items():
-        if name not in after:
-            yield f"{name}: -"
-        elif abs(after[name][0] - value) > 1 / queries + 1e-9:
-            yield f"{name}: {value:.2f} → {after[name][0]:.2f}"
+def _differences(copy: Path) -> list[str] | None:
+    made = [path for name in OUTPUTS for path in (copy / name).rglob("study.json")]
+    if not made or not (copy / "study.json").is_file():
+        return None
+    before = _measures(copy / "study.json")
+    after = _measures(max(made, key=lambda path: path.stat().st_mtime_ns))
+    return [
+        f"{name}: -" if name not in after else f"{name}: {value:.2f} → {after[name][0]:.2f}"
+        for name, (value, queries) in before.items()
+        if name not in after or abs(after[name][0] - value) > 1 / queries + 1e-9
+    ]
 
 
 def _measures(path: Path) -> Mapping[str, tuple[float, int]]:
