@@ -23,6 +23,22 @@ def png(colour: Colour) -> bytes:
     return stream.getvalue()
 
 
+def two_colours() -> bytes:
+    """A pink wall whose lower right quarter is blue, 400 x 200."""
+    picture = Image.new("RGB", (400, 200), (250, 150, 190))
+    picture.paste((30, 60, 210), (200, 100, 400, 200))
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def index_two_colours(collection: Collection, encoder: ColourEncoder, folder: Path) -> int:
+    """Add that wall to a collection, and return its id."""
+    (folder / "two.png").write_bytes(two_colours())
+    collection.index(folder / "two.png", encoder)
+    return collection.pictures()[-1].id
+
+
 def data_url(colour: Colour) -> str:
     return "data:image/png;base64," + base64.b64encode(png(colour)).decode()
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import base64
-import io
+import re
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
+from tests.server.pictures import index_two_colours, two_colours
 
 from pareja.search import Collection
 
@@ -14,23 +15,10 @@ if TYPE_CHECKING:
     from fastapi.testclient import TestClient
     from tests.conftest import ColourEncoder
 
-PINK, BLUE = (250, 150, 190), (30, 60, 210)
-
-
-def two_colours() -> bytes:
-    """A pink wall whose lower right quarter is blue, 400 x 200."""
-    picture = Image.new("RGB", (400, 200), PINK)
-    picture.paste(BLUE, (200, 100, 400, 200))
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
-
 
 @pytest.fixture
 def stored(collection: Collection, tmp_path: Path, colours: ColourEncoder) -> int:
-    (tmp_path / "two.png").write_bytes(two_colours())
-    collection.index(tmp_path / "two.png", colours)
-    return collection.pictures()[-1].id
+    return index_two_colours(collection, colours, tmp_path)
 
 
 def test_a_part_of_a_picture_that_is_sent(client: TestClient, ids: dict[str, int]) -> None:
@@ -85,3 +73,25 @@ def test_what_is_no_part_is_refused(client: TestClient, sent: dict[str, Any], sa
     if "like" in sent and "image" not in sent:
         page = client.get("/", params=sent, headers={"accept-language": "es"})
         assert page.status_code == answer.status_code
+
+
+def test_without_a_script_the_part_is_typed(
+    client: TestClient, ids: dict[str, int], stored: int
+) -> None:
+    page = client.get(f"/pictures/{stored}").text
+    assert re.findall(r'name="box" value="(\d+)"', page) == ["100", "50", "200", "100"]
+    where = client.post("/search-by-picture", files={"picture": two_colours()}).headers["location"]
+    upload = where.partition("image=")[2]
+    found = unescape(client.get(where).text)
+    assert f"/uploads/{upload}/part#part" in found
+    page = client.get(f"/uploads/{upload}/part", params={"box": [0.5, 0.5, 0.25, 0.5]}).text
+    assert re.findall(r'name="box" value="(\d+)"', page) == ["200", "100", "100", "100"]
+    large = client.get(f"/uploads/{upload}?large=1")
+    assert (large.status_code, large.headers["content-type"]) == (200, "image/webp")
+    for picture in ({"image": upload}, {"like": stored}):
+        found = unescape(client.get("/", params={**picture, "box": [200, 100, 200, 100]}).text)
+        assert re.search(r"part that is marked: bottom right, 25\s%", found)
+        assert "box=200&box=100&box=200&box=100#part" in found
+        assert f"/pictures/{ids['blue']}" in found
+    assert client.get(f"/pictures/{stored}", params={"box": [390, 0, 20, 20]}).status_code == 422
+    assert client.get("/uploads/gone/part").status_code == 404

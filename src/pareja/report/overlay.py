@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from pareja.datasets.images import decode_image
+from pareja.encoders.protocols import Rectangle
 from pareja.regions.maps import Box, Map, relative
 from pareja.report.drawing import short
 from pareja.report.pictures import Thumbnail
@@ -148,8 +149,30 @@ def _scaled(picture: LocatedPicture, side: int) -> tuple[Image.Image, float]:
     return image, image.width / picture.width
 
 
+def part_in_words(part: Rectangle, size: tuple[int, int], words: Wording) -> str:
+    """Return where a part of a picture is: ``top left, 12 % of the picture``.
+
+    Parameters
+    ----------
+    part
+        Left, top, width and height in pixels.
+    size
+        The picture's width and height.
+    words
+        The language.
+    """
+    left, top, width, height = part
+    third = [("top", "middle", "bottom")[min(2, int(3 * (top + height / 2) / size[1]))]]
+    third.append(("left", "centre", "right")[min(2, int(3 * (left + width / 2) / size[0]))])
+    return words.text(
+        "locate.part",
+        place=words.text(f"locate.place.{'_'.join(third)}"),
+        share=words.percent(width * height / (size[0] * size[1])),
+    )
+
+
 def in_words(box: Box, size: tuple[int, int], words: Wording) -> str:
-    """Return where a box is, for those who do not see it: ``top left, 12 % of the picture``.
+    """Return where a box is, for those who do not see it, and its score.
 
     Parameters
     ----------
@@ -160,14 +183,5 @@ def in_words(box: Box, size: tuple[int, int], words: Wording) -> str:
     words
         The language.
     """
-    across = (box.left + box.width / 2) / size[0]
-    down = (box.top + box.height / 2) / size[1]
-    third = [("top", "middle", "bottom")[min(2, int(3 * down))]]
-    third.append(("left", "centre", "right")[min(2, int(3 * across))])
-    share = box.width * box.height / (size[0] * size[1])
-    return words.text(
-        "locate.box",
-        place=words.text(f"locate.place.{'_'.join(third)}"),
-        share=words.percent(share),
-        score=words.number(box.score),
-    )
+    part = part_in_words(box.rectangle, size, words)
+    return words.text("locate.box", part=part, score=words.number(box.score))

@@ -27,6 +27,7 @@ from pareja.server import (
     evaluation,
     folders,
     login,
+    marking,
     pages,
     reviewing,
     showing,
@@ -105,6 +106,7 @@ def create_app(
         reviewing,
         showing,
         folders,
+        marking,
     ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=_STATIC), "static")

@@ -17,7 +17,16 @@ from pareja.search.mapping import MapPoint
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
 from pareja.server.folders import is_gone, may_open
-from pareja.server.parameters import LARGEST_ID, Asked, EngineHere, ModelName, PictureId
+from pareja.server.marking import Marked
+from pareja.server.parameters import (
+    LARGEST_ID,
+    Asked,
+    BoxParameter,
+    EngineHere,
+    ModelName,
+    PictureId,
+    box_of,
+)
 from pareja.server.problems import Problem, problem_of
 from pareja.server.rendering import (
     LANG_COOKIE,
@@ -60,6 +69,8 @@ def search_page(
             offset=(page - 1) * _BROWSED,
             limit=_BROWSED + 1,
         )
+    upload = engine.uploads.get(ask.image)
+    liked = collection.picture(ask.like) if ask.like else None
     entries = entries_of(result) if result else [(p, None) for p in pictures[:_BROWSED]]
     results: dict[str, Any] = {
         "ask": ask,
@@ -67,8 +78,12 @@ def search_page(
         "entries": entries,
         "more": len(pictures) > _BROWSED,
         "judgements": collection.judgements(ask.q) if ask.q else {},
-        "upload": engine.uploads.get(ask.image),
-        "liked": collection.picture(ask.like) if ask.like else None,
+        "upload": upload,
+        "liked": liked,
+        "marked": _marked(upload or liked, ask),
+        "mark_at": Ask(box=ask.box, model=ask.model).url(
+            f"/uploads/{ask.image}/part" if upload else f"/pictures/{ask.like}"
+        ),
         # Of words alone can be said where they are, and by an encoder that connects the two.
         "places": bool(ask.q and result) and engine.encoder(ask.model).kind == "dual",
         "places_by": ask.model,
@@ -90,6 +105,14 @@ def search_page(
         facets=engine.learned.facets(ask.shows),
         sure_choices=sorted({*SURE_CHOICES, ask.at_least}),
     )
+
+
+def _marked(shown: Upload | Picture | None, ask: Ask) -> Marked | None:
+    """Return the picture that is searched by, with the part of it that is meant."""
+    if shown is None:
+        return None
+    size = shown.size if isinstance(shown, Upload) else (shown.width, shown.height)
+    return Marked.of(size, ask.box)
 
 
 def entries_of(result: SearchResult) -> list[tuple[Picture, float]]:
@@ -128,13 +151,13 @@ async def search_by_picture(upload: KeptUpload) -> RedirectResponse:
 
 
 @router.get("/uploads/{upload}")
-def upload_preview(engine: EngineHere, upload: str) -> Response:
+def upload_preview(engine: EngineHere, upload: str, large: bool = False) -> Response:
     """Show a picture that is searched by."""
     kept = engine.uploads.get(upload)
     if kept is None:
         raise Problem(404, "upload_gone")
     return Response(
-        kept.preview,
+        kept.large() if large else kept.preview,
         media_type="image/webp",
         headers={"cache-control": f"private, max-age={_YEAR}"},
     )
@@ -146,6 +169,7 @@ def picture_page(
     engine: EngineHere,
     id: PictureId,  # noqa: A002  what its URL calls it
     model: ModelName = "",
+    box: BoxParameter = [],  # noqa: B006  FastAPI copies defaults
 ) -> Response:
     """Show a picture large, with what is known about it and its neighbours."""
     picture = engine.collection.picture(id)
@@ -159,6 +183,7 @@ def picture_page(
         gone={n for n, file in enumerate(files) if is_gone(file)},
         openable=may_open(request),
         model=model,
+        marked=Marked.of((picture.width, picture.height), box_of(box)) if picture.width else None,
         # Metadata is not trusted: a link may also be javascript:.
         source=address.geturl() if address.scheme in {"http", "https"} else "",
         source_host=address.netloc,

@@ -25,11 +25,19 @@ BOX = (
 )
 OFFSET = "How many to leave out, from the first: the next page."
 AT_LEAST = "How probable such a label must be."
+BoxParameter = Annotated[
+    list[Annotated[float, Field(allow_inf_nan=False)]], Query(max_length=4, description=BOX)
+]
 ShownLabels = Annotated[
     list[Annotated[str, Field(max_length=MAX_QUERY)]],
     Query(max_length=MAX_LABELS, description=SHOWS),
 ]
 LeastProbability = Annotated[float, Query(ge=0, le=1, description=AT_LEAST)]
+
+
+def box_of(numbers: list[float]) -> tuple[float, ...]:
+    """Return the box that a URL says, with 12 where a URL would have 12.0."""
+    return tuple(int(number) if number == int(number) else number for number in numbers)
 
 
 def engine_of(request: Request) -> Engine:
@@ -61,9 +69,7 @@ async def ask_of(
     image: Annotated[
         str, Query(max_length=40, description="A picture that was uploaded to search by.")
     ] = "",
-    box: Annotated[
-        list[Annotated[float, Field(allow_inf_nan=False)]], Query(max_length=4, description=BOX)
-    ] = [],  # noqa: B006  FastAPI copies defaults
+    box: BoxParameter = [],  # noqa: B006  FastAPI copies defaults
     k: Annotated[int, Query(ge=1, le=MAX_HITS, description="How many hits.")] = DEFAULT_HITS,
     shows: ShownLabels = [],  # noqa: B006  FastAPI copies defaults
     at_least: LeastProbability = 0.0,
@@ -78,8 +84,7 @@ async def ask_of(
         model=model,
         like=like,
         image=image,
-        # In a URL 12 and not 12.0.
-        box=tuple(int(number) if number == int(number) else number for number in box),
+        box=box_of(box),
         k=k,
         shows=labels,
         at_least=at_least,

@@ -48,6 +48,10 @@ class Upload:
     preview: bytes
     vectors: dict[tuple[str, Box], Embeddings] = field(default_factory=dict)
 
+    def large(self) -> bytes:
+        """Return a WebP of it in which a part can be marked."""
+        return to_webp(self.image.copy(), 2 * NETWORK_SIDE)
+
     def embedding(self, encoder: ImageEncoder, box: Box = ()) -> Embeddings:
         """Return the embedding by an encoder, ``(1, dim)``, of all of it or of a part.
 
