@@ -171,7 +171,7 @@ def test_weighted_median_is_that_of_the_repeated_sample() -> None:
     weights = rng.integers(0, 3, size=(40, 11))
     weights[:, 0] += 1
     expected = [np.median(np.repeat(ranks, row)) for row in weights]
-    assert _median_draws(ranks, weights.astype(np.float64)).tolist() == expected
+    assert _median_draws(ranks, weights.astype(np.float64), np.arange(11)).tolist() == expected
 
 
 @pytest.mark.parametrize(

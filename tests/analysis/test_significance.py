@@ -11,12 +11,9 @@ from pareja.analysis.significance import (
     percentile_interval,
     permutation_p_value,
     permutation_test,
-    permuted_products,
-    random_pairings,
     ratio_draws,
     resample_counts,
     share_interval,
-    spearman,
 )
 
 
@@ -113,13 +110,6 @@ def test_permutation_test_reports_its_null() -> None:
     assert found.p_value == 12 / 42
 
 
-def test_pairings_are_permutations_of_which_all_are_likely() -> None:
-    drawn = random_pairings(3, 6000, seed=0)
-    _, counts = np.unique(drawn, axis=0, return_counts=True)
-    assert len(counts) == 6
-    assert counts.min() > 800
-
-
 def test_grouped_pairings_carry_groups_whole() -> None:
     groups = np.array([2, 0, 2, 0, 1, 4, 4])
     members, moved = grouped_pairings(groups, 6, 500, seed=3)
@@ -133,28 +123,7 @@ def test_grouped_pairings_carry_groups_whole() -> None:
     assert set(moved[:, 3].tolist()) == {3, 5}
 
 
-@pytest.mark.parametrize("zeros", [0, 22])
-def test_permuted_products_equal_the_plain_loop(zeros: int) -> None:
-    rng = np.random.default_rng(1)
-    a, b = rng.standard_normal((2, 4, 6))
-    a.flat[rng.permutation(a.size)[:zeros]] = 0
-    rows, columns = random_pairings(4, 30, seed=0), random_pairings(6, 30, seed=1)
-    expected = [(a * b[r][:, c]).sum() for r, c in zip(rows, columns, strict=True)]
-    assert permuted_products(a, b, rows, columns) == pytest.approx(np.array(expected), abs=1e-12)
-
-
 def test_chunks_cover_everything_once() -> None:
     parts = list(chunks(10, 1 << 19))
     assert [part.stop - part.start for part in parts] == [2] * 5
     assert parts[-1].stop == 10
-
-
-def test_weighted_spearman_is_that_of_the_repeated_sample() -> None:
-    rng = np.random.default_rng(4)
-    x, y = rng.integers(0, 6, size=(2, 30))
-    weights = rng.integers(0, 3, size=30)
-    expected = stats.spearmanr(np.repeat(x, weights), np.repeat(y, weights)).statistic
-    places = [np.unique(values, return_inverse=True)[1] for values in (x, y)]
-    found = spearman(places[0], places[1], weights.astype(np.float64))
-    assert found == pytest.approx(expected, abs=1e-12)
-    assert spearman(np.zeros(30, dtype=np.intp), places[1], np.ones(30)) == 0

@@ -41,6 +41,16 @@ def test_products_are_those_of_each_pairing_by_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OWNERS)
+def test_products_of_vectors_are_those_of_each_pairing_by_itself(name: str) -> None:
+    owner = OWNERS[name]
+    n = 8 if name == "most have none" else int(owner.max()) + 1
+    fixed, moved = np.random.default_rng(3).standard_normal((2, len(owner)))
+    turns = Turns.of(owner, n, permutations=40, seed=4)
+    expected = [fixed @ moved[captions] for _, captions in explicit(turns)]
+    assert turns.vector_products(fixed, moved) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", OWNERS)
 def test_pairings_carry_captions_with_their_pictures(name: str) -> None:
     owner = OWNERS[name]
     n = 8 if name == "most have none" else int(owner.max()) + 1
@@ -50,13 +60,16 @@ def test_pairings_carry_captions_with_their_pictures(name: str) -> None:
         assert owner[captions].tolist() == images[owner].tolist()
 
 
-def test_hits_are_those_of_each_pairing_by_itself() -> None:
+def test_hits_and_sums_are_those_of_each_pairing_by_itself() -> None:
     rng = np.random.default_rng(1)
     asked, answered = rng.integers(0, 6, (2, 20))
     shares = rng.random(20)
     turns = Turns.of_pictures(6, permutations=30, seed=2)
     expected = [shares @ (images[asked] == answered) for images, _ in explicit(turns)]
     assert turns.hits(asked, answered, shares) == pytest.approx(expected)
+    matrix = rng.standard_normal((6, 6))
+    expected = [matrix[np.arange(6), images].sum() for images, _ in explicit(turns)]
+    assert turns.sums(matrix) == pytest.approx(expected)
 
 
 def test_every_pairing_is_equally_likely() -> None:

@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from pareja.analysis import crossfit
 from pareja.analysis.first_place import first_place
 from pareja.analysis.matching import MatchingScores, matching, mean_difference
+from pareja.analysis.ranks import Ranked
 from pareja.analysis.retrieval import Direction, RetrievalScores, retrieval
 from pareja.analysis.significance import (
     Floats,
     Indices,
     PermutationTest,
-    centred_ranks,
     permutation_test,
 )
 from pareja.analysis.similarity import random_projection_similarity
@@ -321,9 +321,8 @@ def geometry(
 def _pair_ranks(similarity: Floats) -> Floats:
     """Return centred ranks of the upper triangle, in both triangles, 0 on the diagonal."""
     upper = np.triu_indices(len(similarity), 1)
-    _, places = np.unique(similarity[upper], return_inverse=True)
     ranks = np.zeros_like(similarity)
-    ranks[upper] = centred_ranks(places, np.ones(len(places)))
+    ranks[upper] = Ranked.of(similarity[upper]).ranks()
     return ranks + ranks.T
 
 
@@ -344,7 +343,7 @@ def _neighbours(similarity: Floats, k: int) -> Floats:
     """Return each row's share of being among the k nearest, rows summing to k."""
     others = similarity.copy()
     np.fill_diagonal(others, -np.inf)
-    last = np.sort(others, axis=1)[:, -k][:, None]
+    last = np.partition(others, -k, axis=1)[:, -k][:, None]
     closer, tied = others > last, others == last
     open_places = k - closer.sum(axis=1, keepdims=True)
     shares: Floats = closer + tied * open_places / tied.sum(axis=1, keepdims=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pareja.analysis.retrieval import Direction, Placement, placement
+from pareja.analysis.first_place import nearest
+from pareja.analysis.retrieval import DIRECTIONS, Direction, Placement, placement
 from pareja.analysis.significance import (
     Estimate,
     Floats,
@@ -122,37 +124,56 @@ def by_category(
         )
     names = tuple(dict.fromkeys(name for name in categories if name is not None))
     group = np.array([names.index(name) if name is not None else -1 for name in categories])
-    own = owners[None, :] == np.arange(len(matrix))[:, None]
-    forward = placement(matrix, owners, "image_to_text")
-    backward = placement(matrix, owners, "text_to_image")
+    places = {direction: placement(matrix, owners, direction) for direction in DIRECTIONS}
+    captioned = group[owners]
+    own_sums = np.bincount(owners, matrix[owners, np.arange(len(owners))], minlength=len(matrix))
+    own_counts = np.bincount(owners, minlength=len(matrix))
+    row_sums = matrix.sum(axis=1, dtype=np.float64)
 
     def scores(index: int, name: str) -> CategoryScores:
-        rows, mask = matrix[group == index], own[group == index]
+        chosen = group == index
+        n_own = int(own_counts[chosen].sum())
+        n_others = int(chosen.sum()) * len(owners) - n_own
+        own = float(own_sums[chosen].sum())
         return CategoryScores(
             category=name,
-            n_images=len(rows),
-            image_to_text=_first_place(forward, group == index, resamples, seed),
-            text_to_image=_first_place(backward, group == index, resamples, seed),
-            matched_mean=float(rows[mask].mean()),
-            mismatched_mean=float(rows[~mask].mean()),
+            n_images=int(chosen.sum()),
+            image_to_text=_first_place(places["image_to_text"], chosen, resamples, seed),
+            text_to_image=_first_place(places["text_to_image"], chosen, resamples, seed),
+            matched_mean=own / n_own,
+            mismatched_mean=(float(row_sums[chosen].sum()) - own) / n_others if n_others else nan,
         )
 
-    present = set(group[owners].tolist())
+    confusions: dict[Direction, Floats] = {}
+    same: dict[Direction, Estimate] = {}
+    for direction in DIRECTIONS:
+        images, captions, shares = nearest(matrix, direction)
+        if direction == "image_to_text":
+            asked, of_queries, of_answers = images, group, captioned[captions]
+            pictures: Indices = np.arange(len(matrix))
+        else:
+            asked, of_queries, of_answers = captions, captioned, group[images]
+            pictures = owners
+        asking = of_queries[asked]
+        named = (asking >= 0) & (of_answers >= 0)
+        counts = np.zeros((len(names), len(names)))
+        np.add.at(counts, (asking[named], of_answers[named]), shares[named])
+        confusions[direction] = counts
+        hits = np.zeros(len(of_queries))
+        np.add.at(hits, asked, shares * (asking == of_answers))
+        chosen = of_queries >= 0
+        same[direction] = _share(hits[chosen], pictures[chosen], resamples, seed)
+    present = set(captioned.tolist())
     return (
         tuple(scores(index, name) for index, name in enumerate(names) if index in present),
         CategoryConfusion(
             categories=names,
-            image_to_text=_confusion(matrix, group, group[owners], len(names)),
-            text_to_image=_confusion(matrix.T, group[owners], group, len(names)),
-            same={
-                "image_to_text": _same(
-                    matrix, group, group[owners], np.arange(len(matrix)), resamples, seed
-                ),
-                "text_to_image": _same(matrix.T, group[owners], group, owners, resamples, seed),
-            },
+            image_to_text=confusions["image_to_text"],
+            text_to_image=confusions["text_to_image"],
+            same=same,
             chance={
-                "image_to_text": _same_by_chance(group, group[owners]),
-                "text_to_image": _same_by_chance(group[owners], group),
+                "image_to_text": _same_by_chance(group, captioned, len(names)),
+                "text_to_image": _same_by_chance(captioned, group, len(names)),
             },
         ),
     )
@@ -163,8 +184,12 @@ def _first_place(
 ) -> Estimate:
     """Return R@1 of the queries whose picture is chosen."""
     asked = chosen[found.pictures]
-    hits = found.hits(1)[asked]
-    captioned, units = np.unique(found.pictures[asked], return_inverse=True)
+    return _share(found.hits(1)[asked], found.pictures[asked], resamples, seed)
+
+
+def _share(hits: Floats, pictures: Indices, resamples: int, seed: int) -> Estimate:
+    """Return the share of hits among queries, resampled by picture."""
+    captioned, units = np.unique(pictures, return_inverse=True)
     draws = ratio_draws(
         resample_counts(len(captioned), resamples, seed),
         summed(units, hits),
@@ -173,43 +198,9 @@ def _first_place(
     return share_interval(float(hits.mean()), draws, len(captioned))
 
 
-def _confusion(scores: Floats, queries: Indices, candidates: Indices, size: int) -> Floats:
-    """Count the category of the closest candidate by category of the query, ``(size, size)``."""
-    closest = scores == scores.max(axis=1, keepdims=True)
-    share = closest / closest.sum(axis=1, keepdims=True)
-    counts: Floats = _indicator(queries, size).T @ share @ _indicator(candidates, size)
-    return counts
-
-
-def _same(
-    scores: Floats,
-    queries: Indices,
-    candidates: Indices,
-    pictures: Indices,
-    resamples: int,
-    seed: int,
-) -> Estimate:
-    """Return the share of queries whose closest candidate is of their category."""
-    asked = queries >= 0
-    closest = scores[asked] == scores[asked].max(axis=1, keepdims=True)
-    own = candidates == queries[asked][:, None]
-    hits = (closest & own).sum(axis=1) / closest.sum(axis=1)
-    kept, units = np.unique(pictures[asked], return_inverse=True)
-    draws = ratio_draws(
-        resample_counts(len(kept), resamples, seed),
-        summed(units, hits),
-        summed(units, np.ones(len(units))),
-    )
-    return share_interval(float(hits.mean()), draws, len(kept))
-
-
-def _same_by_chance(queries: Indices, candidates: Indices) -> float:
+def _same_by_chance(queries: Indices, candidates: Indices, names: int) -> float:
     """Return how often a candidate taken at random is of the query's category."""
-    asked = queries[queries >= 0]
-    return float(np.mean(asked[:, None] == candidates))
-
-
-def _indicator(group: Indices, size: int) -> Floats:
-    """Return one row per item with 1 at its category; none for items without category."""
-    indicator: Floats = (group[:, None] == np.arange(size)).astype(np.float64)
-    return indicator
+    asked, offered = (
+        np.bincount(side[side >= 0], minlength=names) for side in (queries, candidates)
+    )
+    return float(asked @ offered / (asked.sum() * len(candidates)))

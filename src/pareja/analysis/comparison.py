@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc
 
-from pareja.analysis.retrieval import Direction, Placement, placement
+from pareja.analysis.ranks import Ranked, matrix_correlation, spearman
+from pareja.analysis.retrieval import DIRECTIONS, Direction, Placement, placement
 from pareja.analysis.significance import (
     Estimate,
     Floats,
     Indices,
-    centred_ranks,
-    grouped_pairings,
     paired_difference,
     percentile_interval,
     permutation_p_value,
-    permuted_products,
     resample_counts,
-    spearman,
     summed,
 )
-from pareja.analysis.validation import checked_categories, checked_count, checked_similarity
+from pareja.analysis.turns import Turns
+from pareja.analysis.validation import LARGE, checked_categories, checked_count, checked_similarity
 from pareja.errors import AnalysisError
+
+_FEW = 64
+"""Up to this many pictures, every bootstrap sample of the matrices is ranked anew."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,9 @@ def compare(
 
     Notes
     -----
-    Spearman (1904) with mid-ranks, ranked anew in every bootstrap sample; expanded percentile
+    Spearman (1904) with mid-ranks, ranked anew in every bootstrap sample; beyond 64 pictures the
+    matrices' correlation in a sample is the sum of its pictures' influence, which differs by terms
+    of the order 1 / n (`pareja.analysis.ranks.matrix_correlation`). Expanded percentile
     intervals, pulled towards 0 at small n as the bootstrap of any correlation is. Two-sided p:
     twice the smaller tail. The matrices' test moves pictures and captions together (Mantel 1967),
     so own captions stay own: two encoders that both see the diagonal and nothing else agree to
@@ -168,20 +170,14 @@ def compare(
     n_images, n_captions = a.shape
     categories = checked_categories(image_categories, n_images) if image_categories else ()
     counts = resample_counts(n_images, resamples, seed)
-    captions_moved, images_moved = grouped_pairings(owners, n_images, permutations, seed)
+    turns = Turns.of(owners, n_images, permutations, seed)
 
     matched_a, matched_b = (side[owners, np.arange(n_captions)] for side in (a, b))
-    ranks_a, ranks_b = _ranks(matched_a), _ranks(matched_b)
-    rows, columns = np.indices(a.shape).reshape(2, -1)
-    # Where a sample holds a picture twice, its caption is no stranger to the copy.
-    strangers = owners[columns] != rows
-    entry_weights = (
-        count[rows] * np.where(strangers, count[owners[columns]], 1.0) for count in counts
-    )
-
+    ranks_a, ranks_b = (Ranked.of(side).ranks() for side in (matched_a, matched_b))
+    matrix_spearman, matrix_p = _of_matrices(a, b, owners, counts, turns)
     placed = {
         direction: (placement(a, owners, direction), placement(b, owners, direction))
-        for direction in get_args(Direction)
+        for direction in DIRECTIONS
     }
     return Comparison(
         a=a_name,
@@ -190,14 +186,10 @@ def compare(
             matched_a, matched_b, (count[owners] for count in counts), n_images
         ),
         matched_p=permutation_p_value(
-            float(ranks_a @ ranks_b), ranks_b[captions_moved] @ ranks_a, two_sided=True
+            float(ranks_a @ ranks_b), turns.vector_products(ranks_a, ranks_b), two_sided=True
         ),
-        matrix_spearman=_rank_correlation(a.ravel(), b.ravel(), entry_weights, n_images),
-        matrix_p=permutation_p_value(
-            float(np.vdot(_ranks(a), _ranks(b))),
-            permuted_products(_ranks(a), _ranks(b), images_moved, captions_moved),
-            two_sided=True,
-        ),
+        matrix_spearman=matrix_spearman,
+        matrix_p=matrix_p,
         agreement={
             direction: hit_agreement(one.hits(1), other.hits(1), one.pictures, resamples, seed)
             for direction, (one, other) in placed.items()
@@ -209,21 +201,39 @@ def compare(
     )
 
 
-def _dense(values: Floats) -> Indices:
-    """Return dense ranks from 0, equal for equal values."""
-    places: Indices = np.unique(values, return_inverse=True)[1]
-    return places
-
-
-def _ranks(values: Floats) -> Floats:
-    """Return centred mid-ranks in the shape of the values."""
-    places = _dense(values).ravel()
-    return centred_ranks(places, np.ones(len(places))).reshape(values.shape)
+def _of_matrices(
+    a: Floats, b: Floats, owner: Indices, counts: Floats, turns: Turns
+) -> tuple[Estimate, float]:
+    """Return the rank correlation of two similarity matrices, and its p."""
+    x, y = Ranked.of(a), Ranked.of(b)
+    found = matrix_correlation(x, y, owner)
+    if len(a) > _FEW:
+        draws = found.value + (counts - 1) @ found.influence
+        estimate = percentile_interval(found.value, np.clip(draws, -1, 1), len(a))
+    else:
+        rows, columns = np.indices(a.shape).reshape(2, -1)
+        # Where a sample holds a picture twice, its caption is no stranger to the copy.
+        strangers = owner[columns] != rows
+        weights = (
+            count[rows] * np.where(strangers, count[owner[columns]], 1.0) for count in counts
+        )
+        estimate = _rank_correlation(a.ravel(), b.ravel(), weights, len(a))
+    # Their scale is no matter, and half of the memory is enough where there are very many.
+    dtype = np.float32 if a.size > LARGE else np.float64
+    ranks_a, ranks_b = x.ranks(dtype), y.ranks(dtype)
+    del x, y
+    norm = float(np.linalg.norm(ranks_a) * np.linalg.norm(ranks_b)) or 1.0
+    p_value = permutation_p_value(
+        float(np.vdot(ranks_a, ranks_b)) / norm,
+        turns.products(ranks_a, ranks_b) / norm,
+        two_sided=True,
+    )
+    return estimate, p_value
 
 
 def _rank_correlation(a: Floats, b: Floats, weights: Iterable[Floats], units: int) -> Estimate:
     """Return Spearman's correlation with the interval of its weighted repetitions."""
-    x, y = _dense(a), _dense(b)
+    x, y = Ranked.of(a).places, Ranked.of(b).places
     value = spearman(x, y, np.ones(len(x)))
     # A sample may miss all pictures that have captions.
     draws = np.array([spearman(x, y, weight) if weight.any() else np.nan for weight in weights])

@@ -12,11 +12,11 @@ from pareja.analysis.significance import (
     Floats,
     Indices,
     PermutationTest,
+    chunks,
     permutation_test,
 )
+from pareja.analysis.turns import Turns
 from pareja.analysis.validation import checked_count, checked_similarity
-
-_AT_ONCE = 1 << 22
 
 
 def first_place(
@@ -61,35 +61,46 @@ def first_place(
     """
     matrix, owners = checked_similarity(similarity, owner)
     checked_count("permutations", permutations)
-    captioned = np.unique(owners)
-    to_text = matrix[captioned]
-    query, answer, share = _nearest(to_text)
-    draws = (len(matrix), permutations, seed)
-    query_t, answer_t, share_t = _nearest(matrix.T)
+    turns = Turns.of_pictures(len(matrix), permutations, seed)
+
+    def test(asked: Indices, answered: Indices, shares: Floats) -> PermutationTest:
+        shares = shares / shares.sum()
+        null = turns.hits(asked, answered, shares)
+        return permutation_test(float((asked == answered) @ shares), null)
+
+    rows, columns, shares = nearest(matrix, "image_to_text")
+    captioned = np.isin(rows, owners)
+    rows_back, columns_back, shares_back = nearest(matrix, "text_to_image")
     return {
         # A query is right where its own picture, after pairing anew, owns the answer.
-        "image_to_text": _test(captioned[query], owners[answer], share, len(captioned), draws),
-        "text_to_image": _test(owners[query_t], answer_t, share_t, len(owners), draws),
+        "image_to_text": test(rows[captioned], owners[columns[captioned]], shares[captioned]),
+        "text_to_image": test(owners[columns_back], rows_back, shares_back),
     }
 
 
-def _nearest(scores: Floats) -> tuple[Indices, Indices, Floats]:
-    """Return each query with its nearest answers, and the share that each has of first place."""
-    level = scores == scores.max(axis=1, keepdims=True)
-    query, answer = np.nonzero(level)
-    return query, answer, 1.0 / level.sum(axis=1)[query]
+def nearest(similarity: Floats, direction: Direction) -> tuple[Indices, Indices, Floats]:
+    """Find what is nearest to each query.
 
+    Parameters
+    ----------
+    similarity
+        ``(n_images, n_captions)``, finite, higher is closer.
+    direction
+        Whether pictures are queries, or captions.
 
-def _test(
-    asked: Indices, answered: Indices, share: Floats, queries: int, draws: tuple[int, int, int]
-) -> PermutationTest:
-    """Compare the share of queries whose picture is the answer's with that under each pairing."""
-    pictures, permutations, seed = draws
-    rng = np.random.default_rng(seed)
-    null = np.empty(permutations)
-    stretch = max(1, _AT_ONCE // len(share))
-    for start in range(0, permutations, stretch):
-        count = min(stretch, permutations - start)
-        pairings = rng.permuted(np.tile(np.arange(pictures), (count, 1)), axis=1)
-        null[start : start + count] = (pairings[:, asked] == answered) @ share / queries
-    return permutation_test(float((asked == answered) @ share) / queries, null)
+    Returns
+    -------
+    images, captions, shares : tuple[Indices, Indices, Floats]
+        Pairs of a query with one of its nearest answers, and the share that this one has of first
+        place: the shares of a query sum to 1. All of the same length.
+    """
+    axis = 1 if direction == "image_to_text" else 0
+    best = similarity.max(axis=axis, keepdims=True)
+    found = []
+    for part in chunks(*similarity.shape):
+        level = similarity[part] == (best[part] if axis else best)
+        rows, columns = np.nonzero(level)
+        found.append((rows + part.start, columns))
+    images, captions = (np.concatenate(side) for side in zip(*found, strict=True))
+    queries = images if axis else captions
+    return images, captions, 1.0 / np.bincount(queries)[queries]

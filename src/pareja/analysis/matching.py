@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csr_array
 
 from pareja.analysis.significance import (
     Estimate,
@@ -16,15 +15,18 @@ from pareja.analysis.significance import (
     chunks,
     percentile_interval,
     permutation_test,
-    random_pairings,
     resample_counts,
     share_interval,
 )
+from pareja.analysis.turns import Turns
 from pareja.analysis.validation import checked_count, checked_similarity
 from pareja.errors import AnalysisError
 
 _FEW = 64
 """Up to this many pictures, bootstrap samples of the AUC are computed pair by pair."""
+
+_MOST_MISMATCHED = 1_000_000
+_CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class MatchingScores:
     matched
         Similarity of each caption with its own picture, ``(n_captions,)``.
     mismatched
-        Similarity of every other combination, flat.
+        Similarity of every other combination, flat; of more than a million, a million that are
+        drawn at random.
     matched_mean, mismatched_mean
         Their means.
     difference
@@ -110,25 +113,26 @@ def matching(
             f"matching needs at least 2 pictures, got similarity of shape {matrix.shape}: with "
             "one picture no pair is mismatched"
         )
-    own = matrix[owners, np.arange(n_captions)]
-    mismatched = matrix[owners[None, :] != np.arange(n_images)[:, None]]
+    own = matrix[owners, np.arange(n_captions)].astype(np.float64)
     sums = _sums_by_picture(matrix, owners)
-    difference = float(own.mean() - mismatched.mean())
+    own_sum, total = float(own.sum()), float(sums.sum())
+    mismatched_mean = (total - own_sum) / (n_captions * (n_images - 1))
+    difference = float(own.mean()) - mismatched_mean
     counts = resample_counts(n_images, resamples, seed)
     auc_value, auc_draws = (_few if n_images <= _FEW else _many)(matrix, owners, counts)
-    pairings = random_pairings(n_images, permutations, seed)
+    paired_anew = Turns.of_pictures(n_images, permutations, seed).sums(sums)
     return MatchingScores(
         matched=own,
-        mismatched=mismatched,
+        mismatched=_mismatched(matrix, owners, seed),
         matched_mean=float(own.mean()),
-        mismatched_mean=float(mismatched.mean()),
+        mismatched_mean=mismatched_mean,
         difference=percentile_interval(
             difference, _difference_draws(sums, owners, counts), n_images
         ),
         auc=share_interval(auc_value, auc_draws, n_images),
         test=permutation_test(
             difference,
-            _paired_anew(sums, n_captions, pairings),
+            mean_difference(paired_anew, total, n_images, n_captions),
             two_sided=True,
             scale=float(np.abs(matrix).max()),
         ),
@@ -137,11 +141,28 @@ def matching(
 
 def _sums_by_picture(similarity: Floats, owner: Indices) -> Floats:
     """Return each picture's summed similarity with the captions of each, ``(n, n)``."""
-    n_images, n_captions = similarity.shape
-    captions = csr_array(
-        (np.ones(n_captions), (np.arange(n_captions), owner)), shape=(n_captions, n_images)
-    )
-    return np.asarray(similarity @ captions, np.float64)
+    sums = np.zeros((len(similarity), len(similarity)))
+    order = np.argsort(owner, kind="stable")
+    captioned, first = np.unique(owner[order], return_index=True)
+    for part in chunks(*similarity.shape):
+        sums[part, captioned] = np.add.reduceat(
+            similarity[part].take(order, axis=1), first, axis=1, dtype=np.float64
+        )
+    return sums
+
+
+def _mismatched(similarity: Floats, owner: Indices, seed: int) -> Floats:
+    """Return the similarities of strangers, or a million of them."""
+    if similarity.size - len(owner) <= _MOST_MISMATCHED:
+        strangers = owner[None, :] != np.arange(len(similarity))[:, None]
+        every: Floats = similarity[strangers]
+        return every
+    generator = np.random.default_rng(seed)
+    columns = generator.integers(len(owner), size=_MOST_MISMATCHED)
+    # Any picture but the caption's own.
+    rows = (owner[columns] + generator.integers(1, len(similarity), len(columns))) % len(similarity)
+    drawn: Floats = similarity[rows, columns].astype(np.float64)
+    return drawn
 
 
 def _difference_draws(sums: Floats, owner: Indices, counts: Floats) -> Floats:
@@ -164,7 +185,7 @@ def _few(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Flo
     rows, columns = np.nonzero(owner[None, :] != np.arange(len(similarity))[:, None])
     mismatched = similarity[rows, columns]
     levels, matched_level = np.unique(matched, return_inverse=True)
-    place = _places(levels, mismatched)
+    place = _Levels(levels).places(mismatched)
 
     def win_rate(matched_weights: Floats, mismatched_weights: Floats) -> float:
         mass = np.bincount(place, mismatched_weights, minlength=2 * len(levels) + 1)
@@ -188,16 +209,16 @@ def _many(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Fl
     """
     n_images, n_captions = similarity.shape
     matched = similarity[owner, np.arange(n_captions)]
-    levels = np.sort(matched)
+    levels = _Levels(np.sort(matched))
     places = np.zeros(2 * n_captions + 1)
     # Over all pairs first; own pairs are taken out below.
     lost_by_row, lost_by_column = np.zeros(n_images), np.zeros(n_captions)
     for part in chunks(n_images, n_captions):
-        place = _places(levels, similarity[part])
+        place = levels.places(similarity[part])
         places += np.bincount(place.ravel(), minlength=len(places))
         lost_by_row[part] = n_captions - place.mean(axis=1) / 2
         lost_by_column += len(place) - place.sum(axis=0) / (2 * n_captions)
-    own_place = _places(levels, matched)
+    own_place = levels.places(matched)
     own_lost = n_captions - own_place / 2
     places -= np.bincount(own_place, minlength=len(places))
     beaten = (np.cumsum(places) - places / 2)[own_place]
@@ -219,23 +240,39 @@ def _many(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Fl
     return value, value + counts @ influence
 
 
-def _places(levels: Floats, values: Floats) -> Indices:
-    """Return how many of the sorted levels lie below each value, twice, ties counting once."""
-    left = np.searchsorted(levels, values, "left")
-    tied = np.append(levels, np.nan)[left] == values
-    if not tied.any():
-        return 2 * left
-    right = left.copy()
-    right[tied] = np.searchsorted(levels, values[tied], "right")
-    return left + right
+class _Levels:
+    """Sorted numbers that others are compared with.
 
+    Even cells over their range say at once how many lie below a number, but in those few cells that
+    hold some of them: only there is searched.
+    """
 
-def _paired_anew(sums: Floats, n_captions: int, pairings: Indices) -> Floats:
-    """Return the difference of means when picture i gets the captions of ``pairing[i]``."""
-    own = np.empty(len(pairings))
-    for part in chunks(len(pairings), len(sums)):
-        own[part] = sums[np.arange(len(sums)), pairings[part]].sum(axis=1)
-    return mean_difference(own, float(sums.sum()), len(sums), n_captions)
+    def __init__(self, levels: Floats) -> None:
+        self._levels = levels
+        self._cells = min(_CELLS, 40 * len(levels))
+        spread = float(levels[-1]) - float(levels[0])
+        self._scale = levels.dtype.type(self._cells / spread if spread > 0 else 0.0)
+        cell = self._cell(levels)
+        self._below = 2 * np.searchsorted(cell, np.arange(self._cells + 2)).astype(np.intp)
+        self._searched = np.bincount(cell, minlength=self._cells + 2) > 0
+
+    def _cell(self, values: Floats) -> Indices:
+        """Return the cell of each value: rising with it, whatever is rounded."""
+        with np.errstate(over="ignore"):
+            place = (values - self._levels[0]) * self._scale + 1
+        np.clip(place, 0, self._cells + 1, out=place)
+        cells: Indices = place.astype(np.intp)
+        return cells
+
+    def places(self, values: Floats) -> Indices:
+        """Return how many levels lie below each value, twice, those that equal it once."""
+        cell = self._cell(values)
+        places = self._below[cell]
+        inside = self._searched[cell]
+        looked = values[inside]
+        places[inside] = np.searchsorted(self._levels, looked, "left")
+        places[inside] += np.searchsorted(self._levels, looked, "right")
+        return places
 
 
 def mean_difference(own: Floats, total: Floats | float, n_images: int, n_captions: int) -> Floats:

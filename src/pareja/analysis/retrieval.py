@@ -24,6 +24,7 @@ from pareja.analysis.significance import (
 from pareja.analysis.validation import checked_count, checked_similarity, required
 
 Direction = Literal["image_to_text", "text_to_image"]
+DIRECTIONS: tuple[Direction, ...] = ("image_to_text", "text_to_image")
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,7 @@ def _scores(
         },
         mrr=share(found.reciprocal_ranks()),
         median_rank=percentile_interval(
-            float(np.median(ranks)), _median_draws(ranks, counts[:, units]), len(captioned)
+            float(np.median(ranks)), _median_draws(ranks, counts, units), len(captioned)
         ),
         chance_recall={k: float(chance.hits(k).mean()) for k in ks},
         chance_mrr=float(chance.reciprocal_ranks().mean()),
@@ -272,14 +273,21 @@ def _scores(
     )
 
 
-def _median_draws(ranks: Floats, weights: Floats) -> Floats:
-    """Return the median of ranks for each row of weights, ``(resamples, n_queries)``."""
+def _median_draws(ranks: Floats, counts: Floats, units: Indices) -> Floats:
+    """Return the median rank in each sample, ``(resamples,)``.
+
+    ``counts`` says how often a sample holds each picture, ``(resamples, n_pictures)``, and
+    ``units`` whose each query is, ``(n_queries,)``.
+    """
     order = np.argsort(ranks, kind="stable")
-    reached = np.cumsum(weights[:, order], axis=1)
-    total = reached[:, -1:]
-    lower = np.argmax(reached > np.floor((total - 1) / 2), axis=1)
-    upper = np.argmax(reached > np.floor(total / 2), axis=1)
-    middle: Floats = (ranks[order][lower] + ranks[order][upper]) / 2
+    ordered, units = ranks[order], units[order]
+    middle = np.empty(len(counts))
+    for part in chunks(len(counts), len(units)):
+        reached = np.cumsum(counts[part].take(units, axis=1), axis=1)
+        total = reached[:, -1:]
+        lower = np.argmax(reached > np.floor((total - 1) / 2), axis=1)
+        upper = np.argmax(reached > np.floor(total / 2), axis=1)
+        middle[part] = (ordered[lower] + ordered[upper]) / 2
     return middle
 
 

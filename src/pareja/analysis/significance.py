@@ -308,12 +308,6 @@ def permutation_test(
     )
 
 
-def random_pairings(units: int, permutations: int, seed: int) -> Indices:
-    """Draw permutations of ``range(units)``, shape ``(permutations, units)``."""
-    tiled = np.tile(np.arange(units), (permutations, 1))
-    return np.random.default_rng(seed).permuted(tiled, axis=1)
-
-
 def grouped_pairings(
     groups: Indices, n_groups: int, permutations: int, seed: int
 ) -> tuple[Indices, Indices]:
@@ -356,73 +350,8 @@ def grouped_pairings(
     return moved_members, moved_groups
 
 
-def permuted_products(fixed: Floats, moved: Floats, rows: Indices, columns: Indices) -> Floats:
-    """Return ``sum(fixed * moved[rows[p]][:, columns[p]])`` for every permutation p.
-
-    Parameters
-    ----------
-    fixed, moved
-        Matrices of one shape, ``(n, m)``.
-    rows, columns
-        Permutations of their rows and columns, ``(permutations, n)`` and ``(permutations, m)``.
-
-    Returns
-    -------
-    Floats
-        Shape ``(permutations,)``. The statistic of Mantel's (1967) test and of every other one
-        that is an inner product of two matrices.
-    """
-    products = np.empty(len(rows))
-    i, j = np.nonzero(fixed)
-    if 8 * len(i) > fixed.size:
-        for draw, (row, column) in enumerate(zip(rows, columns, strict=True)):
-            products[draw] = np.vdot(fixed, moved.take(row, axis=0).take(column, axis=1))
-        return products
-    flat, width = moved.ravel(), moved.shape[1]
-    for part in chunks(len(rows), len(i)):
-        products[part] = flat[rows[part][:, i] * width + columns[part][:, j]] @ fixed[i, j]
-    return products
-
-
 def chunks(total: int, cost: int) -> Iterator[slice]:
     """Yield slices of ``range(total)`` whose arrays of ``cost`` numbers an item stay in cache."""
     step = max(1, _CHUNK // max(1, cost))
     for start in range(0, total, step):
         yield slice(start, min(total, start + step))
-
-
-def spearman(a: Indices, b: Indices, weights: Floats) -> float:
-    """Return the rank correlation of weighted observations.
-
-    Parameters
-    ----------
-    a, b
-        Dense ranks of the observations from 0, equal for equal values (the inverse of
-        `numpy.unique`), shape ``(n,)``.
-    weights
-        How often each observation is in the sample, shape ``(n,)``, not all 0.
-
-    Returns
-    -------
-    float
-        In [-1, 1]; 0 where either side has only one value. Spearman (1904), with mid-ranks.
-    """
-    x, y = centred_ranks(a, weights), centred_ranks(b, weights)
-    scale = np.sqrt((weights @ (x * x)) * (weights @ (y * y)))
-    return float(np.clip(weights @ (x * y) / scale, -1, 1)) if scale > 0 else 0.0
-
-
-def centred_ranks(places: Indices, weights: Floats) -> Floats:
-    """Return the mid-ranks of weighted observations, minus their mean.
-
-    Parameters
-    ----------
-    places
-        Dense ranks from 0, equal for equal values, shape ``(n,)``.
-    weights
-        How often each observation is in the sample, shape ``(n,)``.
-    """
-    mass = np.bincount(places, weights)
-    # The mean mid-rank of any weighted sample is half its total weight.
-    ranks: Floats = (np.cumsum(mass) - mass / 2 - weights.sum() / 2)[places]
-    return ranks

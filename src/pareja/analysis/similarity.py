@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pareja.analysis.significance import Floats
-from pareja.analysis.validation import checked_count, checked_rows
+from pareja.analysis.significance import Floats, chunks
+from pareja.analysis.validation import LARGE, checked_count, checked_rows
 from pareja.arrays import unit
 from pareja.errors import AnalysisError
 
@@ -50,7 +50,8 @@ def cosine_similarity(images: ArrayLike, captions: ArrayLike) -> Floats:
     -------
     Floats
         ``similarity[i, j]`` in [-1, 1], shape ``(n_images, n_captions)``. Under chance it is not
-        0: the embeddings of a network usually share a direction.
+        0: the embeddings of a network usually share a direction. Computed in float64; a `LARGE`
+        matrix is kept in float32.
 
     Raises
     ------
@@ -63,7 +64,24 @@ def cosine_similarity(images: ArrayLike, captions: ArrayLike) -> Floats:
             f"images of shape {rows.shape} and captions of shape {columns.shape} have no common "
             "axes: a cosine needs one dimension. Two spaces are compared by bridges() or geometry()"
         )
-    return np.clip(rows @ columns.T, -1.0, 1.0)
+    return products(rows, columns)
+
+
+def products(rows: Floats, columns: Floats) -> Floats:
+    """Return the inner products of unit vectors, in [-1, 1]; `LARGE` matrices in float32.
+
+    Parameters
+    ----------
+    rows, columns
+        Shapes ``(n, dim)`` and ``(m, dim)``.
+    """
+    shape = len(rows), len(columns)
+    found = np.empty(shape, np.float32 if np.prod(shape) > LARGE else np.float64)
+    # Larger parts than those that stay in cache: a product of a few rows is slow.
+    for part in chunks(len(rows), len(columns) // 16):
+        np.clip(rows[part] @ columns.T, -1.0, 1.0, out=found[part], casting="same_kind")
+    result: Floats = found
+    return result
 
 
 def random_projection_similarity(

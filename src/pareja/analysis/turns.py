@@ -128,6 +128,52 @@ class Turns:
         draws: Floats = sums.ravel()[self.kept].astype(np.float64)
         return draws
 
+    def sums(self, matrix: Floats) -> Floats:
+        """Return the sum over all pictures of ``matrix[picture, who takes its place]``.
+
+        Parameters
+        ----------
+        matrix
+            Shape ``(n, n)``; all pictures must have the same number of captions.
+
+        Returns
+        -------
+        Floats
+            One number a draw, ``(permutations,)``.
+        """
+        size = len(self.circle)
+        partners = self.images[:, self.circle]
+        found = np.zeros((len(partners), size))
+        for place, picture in enumerate(self.circle):
+            numbers = matrix[picture].take(partners)
+            found[:, : size - place] += numbers[:, place:]
+            found[:, size - place :] += numbers[:, :place]
+        draws: Floats = found.ravel()[self.kept]
+        return draws
+
+    def vector_products(self, fixed: Floats, moved: Floats) -> Floats:
+        """Return ``fixed @ moved`` with the second vector paired anew.
+
+        Parameters
+        ----------
+        fixed, moved
+            A number for each caption, ``(n_captions,)`` both.
+
+        Returns
+        -------
+        Floats
+            One number a draw, ``(permutations,)``.
+        """
+        size, others = len(self.circle), self.other_captions
+        still = rfft(fixed[self.slots.T], axis=-1).conj()
+        sums = np.empty((len(self.captions), size))
+        for part in chunks(len(self.captions), self.slots.size):
+            turning = rfft(moved[self.captions[part].take(self.slots.T, axis=1)], axis=-1)
+            sums[part] = irfft(np.einsum("lf,slf->sf", still, turning), size, axis=-1)
+            sums[part] += (moved[self.captions[part][:, others]] @ fixed[others])[:, None]
+        draws: Floats = sums.ravel()[self.kept]
+        return draws
+
     def hits(self, asked: Indices, answered: Indices, shares: Floats) -> Floats:
         """Return the sum of the shares of those pairs that a pairing brings together.
 

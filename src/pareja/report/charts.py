@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pareja.analysis.retrieval import Direction
+from pareja.analysis.retrieval import DIRECTIONS, Direction
 from pareja.analysis.significance import Estimate, Floats
 from pareja.report.drawing import (
     INK,
@@ -25,7 +25,6 @@ from pareja.report.drawing import (
     short,
 )
 from pareja.report.frame import MANY_POINTS, Frame
-from pareja.report.readings import DIRECTIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pareja.analysis.comparison import Comparison
+from pareja.analysis.retrieval import DIRECTIONS
 from pareja.report.document import (
     Block,
     Gallery,
@@ -17,7 +18,7 @@ from pareja.report.document import (
 )
 from pareja.report.findings import compare_sentence
 from pareja.report.frame import Frame, clipped
-from pareja.report.readings import DIRECTIONS, Reading, telling
+from pareja.report.readings import Reading, telling
 from pareja.report.verdicts import correlation_key
 from pareja.words.spans import Inline, Span
 

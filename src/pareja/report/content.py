@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from pareja.analysis.retrieval import DIRECTIONS
 from pareja.analysis.verdicts import ALPHA, corrected, expected_by_chance, smallest_p
 from pareja.report import results
 from pareja.report.document import (
@@ -23,7 +24,6 @@ from pareja.report.document import (
 )
 from pareja.report.findings import findings
 from pareja.report.frame import Frame, clipped
-from pareja.report.readings import DIRECTIONS
 from pareja.report.verdicts import p_values
 from pareja.words.spans import Inline, Span
 

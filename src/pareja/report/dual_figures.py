@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pareja.analysis.calibration import Reliability
+from pareja.analysis.retrieval import DIRECTIONS
 from pareja.report.charts import draw_recalls, series
 from pareja.report.drawing import MUTED, Drawing, bare, finish, sheet, short
 from pareja.report.frame import Frame
 from pareja.report.inside import template_label
-from pareja.report.readings import DIRECTIONS
 from pareja.words.wording import Wording
 
 

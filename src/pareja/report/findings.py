@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pareja.analysis.comparison import Comparison
-from pareja.analysis.retrieval import RetrievalScores
+from pareja.analysis.retrieval import DIRECTIONS, RetrievalScores
 from pareja.analysis.significance import Estimate
 from pareja.analysis.verdicts import apart, significant
 from pareja.report.frame import Frame
-from pareja.report.readings import DIRECTIONS, Reading, telling
+from pareja.report.readings import Reading, telling
 from pareja.report.verdicts import ending, extremes, found, geometry_tests, matches
 from pareja.words.spans import Inline
 

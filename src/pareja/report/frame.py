@@ -11,9 +11,10 @@ from itertools import count
 import numpy as np
 
 from pareja.analysis.modality import DualScores
+from pareja.analysis.retrieval import DIRECTIONS
 from pareja.report.document import StudentPlace
 from pareja.report.numbered import Numbered
-from pareja.report.readings import DIRECTIONS, Reading, caption_numbers, compared, readings
+from pareja.report.readings import Reading, caption_numbers, compared, readings
 from pareja.tasks.study import StudyResult
 from pareja.words.wording import Lang, Wording
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pareja.analysis.categories import CategoryConfusion
+from pareja.analysis.retrieval import DIRECTIONS
 from pareja.analysis.significance import Floats
 from pareja.report.drawing import (
     MAP,
@@ -23,7 +24,7 @@ from pareja.report.drawing import (
     short,
 )
 from pareja.report.frame import Frame
-from pareja.report.readings import DIRECTIONS, category_order
+from pareja.report.readings import category_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

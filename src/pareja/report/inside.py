@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pareja.analysis.modality import DualScores, PromptScores
-from pareja.analysis.retrieval import Direction
+from pareja.analysis.retrieval import DIRECTIONS, Direction
 from pareja.analysis.verdicts import calibrated, mean_confidence, significant
 from pareja.report.document import (
     Block,
@@ -18,7 +18,6 @@ from pareja.report.document import (
     plain,
 )
 from pareja.report.frame import Frame
-from pareja.report.readings import DIRECTIONS
 from pareja.report.verdicts import moved_by
 from pareja.words.spans import Inline
 

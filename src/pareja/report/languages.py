@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pareja.analysis.retrieval import DIRECTIONS
 from pareja.analysis.verdicts import of_agreement
 from pareja.report.document import Bullets, Paragraph, Section, plain
 from pareja.report.frame import Frame
-from pareja.report.readings import DIRECTIONS
 from pareja.tasks.encoder_measures import EncoderResult
 from pareja.tasks.study import OtherCaptions
 from pareja.words.spans import Inline

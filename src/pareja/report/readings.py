@@ -14,8 +14,6 @@ from pareja.tasks.encoder_measures import EncoderResult
 from pareja.tasks.study import StudyResult
 from pareja.words.wording import Wording
 
-DIRECTIONS: tuple[Direction, ...] = ("image_to_text", "text_to_image")
-
 
 @dataclass(frozen=True, eq=False)
 class Reading:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pareja.analysis.retrieval import DIRECTIONS
 from pareja.analysis.verdicts import Outcome, by_interval, significant
 from pareja.report.comparisons import comparison_section, pairs_section
 from pareja.report.document import Block, Bullets, Note, Paragraph, Section, joined, plain
@@ -13,7 +14,7 @@ from pareja.report.findings import hits
 from pareja.report.frame import Frame
 from pareja.report.inside import inside_section
 from pareja.report.languages import captions_section
-from pareja.report.readings import DIRECTIONS, Reading
+from pareja.report.readings import Reading
 from pareja.report.verdicts import found, geometry_tests, matches
 from pareja.words.spans import Inline
 

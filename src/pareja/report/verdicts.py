@@ -10,10 +10,10 @@ from pareja.analysis.categories import CategoryScores
 from pareja.analysis.classification import ClassificationScores
 from pareja.analysis.comparison import Comparison
 from pareja.analysis.modality import DualScores, PromptScores
-from pareja.analysis.retrieval import Direction
+from pareja.analysis.retrieval import DIRECTIONS, Direction
 from pareja.analysis.significance import PermutationTest
 from pareja.analysis.verdicts import Outcome, apart, by_interval, correlated, of_agreement, of_test
-from pareja.report.readings import DIRECTIONS, Reading
+from pareja.report.readings import Reading
 from pareja.tasks.encoder_measures import EncoderResult
 from pareja.tasks.study import StudyResult
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pareja.analysis.classification import classification
 from pareja.analysis.comparison import Agreement, hit_agreement
-from pareja.analysis.retrieval import Direction, placement, retrieval
+from pareja.analysis.retrieval import DIRECTIONS, placement, retrieval
 from pareja.analysis.significance import Estimate
 from pareja.analysis.similarity import cosine_similarity
 from pareja.classifiers.prompts import DEFAULT_TEMPLATES
@@ -31,8 +31,6 @@ Learned = Literal["caption", "label", "category"]
 """What pictures are paired with: their captions, or a prompt for their label or category."""
 
 Measure = Literal["image_to_text", "text_to_image", "accuracy"]
-
-DIRECTIONS: tuple[Direction, ...] = ("image_to_text", "text_to_image")
 
 
 @dataclass(frozen=True)
