@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pareja.analysis.levels import Levels
 from pareja.analysis.significance import (
     Estimate,
     Floats,
@@ -26,7 +27,6 @@ _FEW = 64
 """Up to this many pictures, bootstrap samples of the AUC are computed pair by pair."""
 
 _MOST_MISMATCHED = 1_000_000
-_CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _few(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Flo
     rows, columns = np.nonzero(owner[None, :] != np.arange(len(similarity))[:, None])
     mismatched = similarity[rows, columns]
     levels, matched_level = np.unique(matched, return_inverse=True)
-    place = _Levels(levels).places(mismatched)
+    place = Levels(levels).places(mismatched)
 
     def win_rate(matched_weights: Floats, mismatched_weights: Floats) -> float:
         mass = np.bincount(place, mismatched_weights, minlength=2 * len(levels) + 1)
@@ -209,7 +209,7 @@ def _many(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Fl
     """
     n_images, n_captions = similarity.shape
     matched = similarity[owner, np.arange(n_captions)]
-    levels = _Levels(np.sort(matched))
+    levels = Levels(np.sort(matched))
     places = np.zeros(2 * n_captions + 1)
     # Over all pairs first; own pairs are taken out below.
     lost_by_row, lost_by_column = np.zeros(n_images), np.zeros(n_captions)
@@ -238,41 +238,6 @@ def _many(similarity: Floats, owner: Indices, counts: Floats) -> tuple[float, Fl
     influence = (slope - won * shares) / (n_captions * pairs)
     value = float(won / (n_captions * pairs))
     return value, value + counts @ influence
-
-
-class _Levels:
-    """Sorted numbers that others are compared with.
-
-    Even cells over their range say at once how many lie below a number, but in those few cells that
-    hold some of them: only there is searched.
-    """
-
-    def __init__(self, levels: Floats) -> None:
-        self._levels = levels
-        self._cells = min(_CELLS, 40 * len(levels))
-        spread = float(levels[-1]) - float(levels[0])
-        self._scale = levels.dtype.type(self._cells / spread if spread > 0 else 0.0)
-        cell = self._cell(levels)
-        self._below = 2 * np.searchsorted(cell, np.arange(self._cells + 2)).astype(np.intp)
-        self._searched = np.bincount(cell, minlength=self._cells + 2) > 0
-
-    def _cell(self, values: Floats) -> Indices:
-        """Return the cell of each value: rising with it, whatever is rounded."""
-        with np.errstate(over="ignore"):
-            place = (values - self._levels[0]) * self._scale + 1
-        np.clip(place, 0, self._cells + 1, out=place)
-        cells: Indices = place.astype(np.intp)
-        return cells
-
-    def places(self, values: Floats) -> Indices:
-        """Return how many levels lie below each value, twice, those that equal it once."""
-        cell = self._cell(values)
-        places = self._below[cell]
-        inside = self._searched[cell]
-        looked = values[inside]
-        places[inside] = np.searchsorted(self._levels, looked, "left")
-        places[inside] += np.searchsorted(self._levels, looked, "right")
-        return places
 
 
 def mean_difference(own: Floats, total: Floats | float, n_images: int, n_captions: int) -> Floats:

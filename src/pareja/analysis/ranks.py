@@ -37,8 +37,8 @@ class Ranked:
     def of(cls, values: Floats) -> Ranked:
         """Rank numbers.
 
-        Of more than a million numbers, those within the same millionth of their range count as equal,
-        unless a thousandth of all would lie in one.
+        Of more than a million numbers, those within the same millionth of their range count as
+        equal, unless a thousandth of all would lie in one.
         """
         places = _fine_places(values) if values.size > _MOST_SORTED else None
         if places is None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pareja.analysis.significance import Floats, Indices
+from pareja.analysis.levels import Levels
+from pareja.analysis.significance import Floats, Indices, chunks
 from pareja.errors import AnalysisError
 
 # Equal captions have equal embeddings, yet a matrix product may add them up in another order.
@@ -120,8 +121,14 @@ def levelled(matrix: Floats) -> Floats:
     lower, upper = values[close], values[close + 1]
     begins = np.append(True, lower[1:] != upper[:-1])
     target = lower[np.maximum.accumulate(np.where(begins, np.arange(len(close)), 0))]
-    place = np.minimum(np.searchsorted(upper, matrix), len(upper) - 1)
-    return np.where(upper[place] == matrix, target[place], matrix)
+    level = matrix.copy()
+    steps_up = Levels(upper)
+    for part in chunks(len(matrix), matrix[0].size):
+        places = steps_up.places(matrix[part])
+        # Odd where an entry equals a step, and then twice its index and one more.
+        moved = places % 2 == 1
+        level[part][moved] = target[places[moved] // 2]
+    return level
 
 
 def checked_pairs(
