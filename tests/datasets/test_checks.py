@@ -19,6 +19,7 @@ from pareja.datasets.formats import load_dataset
 from pareja.datasets.profiles import CODES, SEVERITIES, Profile, find_profile, profiles
 from pareja.datasets.records import Dataset, Record
 from pareja.errors import DatasetError, ImageError
+from pareja.words.checks import problem_text
 
 COMMONS = Path(__file__).parents[2] / "data" / "commons200"
 
@@ -195,6 +196,8 @@ def test_each_problem_is_found_once_where_it_is(code: str, profile: str) -> None
     assert report.ok == (report.problems[0].severity != "error")
     # What is wrong, and then what to do about it.
     assert len(report.problems[0].message.split(". ")) >= 2
+    # In Spanish too, with all that was found filled in.
+    assert len(problem_text(report.problems[0], "es").split(". ")) >= 2
 
 
 def test_counts_are_held_to_the_course_and_to_nothing_else() -> None:
@@ -205,6 +208,11 @@ def test_counts_are_held_to_the_course_and_to_nothing_else() -> None:
     assert "has 13 pictures and should have 20. Add 7." in report.errors[0].message
     assert "3 categories (birds, castles, bridges) and should have 4" in report.errors[1].message
     assert "'bridges' has 3 pictures and should have 5. Add 2." in report.errors[2].message
+    assert [problem_text(problem, "es").split(". ")[0] for problem in report.errors] == [
+        "Imágenes: 13; se piden 20",
+        "Categorías: 3 (birds, castles, bridges); se piden 4",
+        "Imágenes de la categoría «bridges»: 3; se piden 5",
+    ]
 
 
 def test_too_many_pictures_are_to_be_removed() -> None:

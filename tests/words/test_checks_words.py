@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from pareja.datasets.checks import CheckReport, Problem
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pareja.datasets import Dataset, load_dataset
+from pareja.datasets.checks import CheckReport, Problem, check_dataset
 from pareja.datasets.profiles import CODES
 from pareja.words.checks import _spanish, problem_text, severity_text, summary_lines
 
@@ -8,14 +15,50 @@ from pareja.words.checks import _spanish, problem_text, severity_text, summary_l
 def test_every_problem_is_said_in_spanish() -> None:
     words = _spanish()
     assert words["problem"].keys() == CODES.keys()
-    assert set(words["detail"]) <= CODES.keys()
-    for code, severity in CODES.items():
-        problem = Problem(code, severity, "a.jpg", "What was found.")
-        assert problem_text(problem, "en") == "What was found."
-        told = problem_text(problem, "es")
-        assert told.startswith(words["problem"][code])
-        assert ("What was found." in told) == (code in words["detail"])
-        assert severity_text(problem, "es") in ("error", "aviso", "nota")
+    assert set(words["detail"]) | words["case"].keys() <= CODES.keys()
+    for severity in CODES.values():
+        assert severity_text(Problem("blurred", severity, "", ""), "es") in (
+            "error",
+            "aviso",
+            "nota",
+        )
+
+
+def test_what_another_program_says_follows_in_its_own_words() -> None:
+    problem = Problem("undecodable", "error", "a.jpg", "The file is cut off.")
+    assert problem_text(problem, "en") == "The file is cut off."
+    assert problem_text(problem, "es").endswith("como JPEG o PNG. (The file is cut off.)")
+
+
+def folder(path: Path, names: Sequence[str], pictures: Sequence[str]) -> Dataset:
+    path.mkdir()
+    for name in pictures:
+        Image.new("RGB", (8, 8)).save(path / name)
+    rows = [f"{name},A wall painted {n} times" for n, name in enumerate(names)]
+    text = "\n".join(["file_name,caption", *rows])
+    (path / "metadata.csv").write_text(text, encoding="utf-8")
+    return load_dataset(path, on_missing="keep")
+
+
+def test_a_case_has_a_sentence_of_its_own(tmp_path: Path) -> None:
+    names = [f"{n}.png" for n in range(6)]
+    swapped = np.eye(6)
+    swapped[[0, 1]] = swapped[[1, 0]]
+    reports = (
+        check_dataset(folder(tmp_path / "alone", ["a.png"], ["a.png"])),
+        check_dataset(folder(tmp_path / "several", names, names), similarity=swapped),
+        check_dataset(folder(tmp_path / "misspelt", ["elice.png"], ["helice.png"])),
+    )
+    said = {problem_text(problem, "es") for report in reports for problem in report.problems}
+    for start in (
+        "Hay una sola imagen",
+        "La imagen no existe, y ninguna fila nombra helice.png. ¿Es esa?",
+        "Ninguna imagen tiene la columna 'author'.",
+        "La columna 'author' está vacía.",
+        "La descripción 'A wall painted 0 times' encaja mejor con 1.png (similitud 1,000) que",
+    ):
+        assert [text for text in said if text.startswith(start)], start
+    assert [text for text in said if text.endswith("Puede que estén intercambiadas.")]
 
 
 def test_a_check_is_summed_up_in_both_languages() -> None:

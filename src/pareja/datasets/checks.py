@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
@@ -50,12 +50,16 @@ class Problem:
         The picture, as the dataset names it; empty where the dataset as a whole is meant.
     message
         What is wrong, what was found and what to do, as sentences.
+    values
+        What was found, by name, for the sentences of other languages: ``case`` is the sentence
+        that fits, where a code has several.
     """
 
     code: str
     severity: Severity
     path: str
     message: str
+    values: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,8 @@ def check_dataset(
 
 def _problem(finding: Finding, records: Sequence[Record], profile: Profile) -> Problem:
     path = finding.path if finding.index < 0 else records[finding.index].file_name
-    return Problem(finding.code, profile.severity(finding.code), path, finding.message)
+    severity = profile.severity(finding.code)
+    return Problem(finding.code, severity, path, finding.message, finding.values)
 
 
 def _summary(
@@ -250,41 +255,47 @@ def _counts(dataset: Dataset, profile: Profile, misspelt: int) -> Iterator[Findi
     if not pictures:
         yield Finding("no_pictures", -1, "The dataset has no pictures. Add some, with captions.")
         return
-    if profile.pictures not in {None, pictures}:
+    if profile.pictures is not None and profile.pictures != pictures:
         yield Finding(
             "picture_count",
             -1,
             f"The dataset has {count(pictures, 'picture')} and should have "
             f"{profile.pictures}. {_add_or_remove(pictures, profile.pictures)}.",
+            values={"pictures": pictures, "wanted": profile.pictures},
         )
     elif pictures == 1:
         yield Finding(
-            "picture_count", -1, "There is one picture, and nothing to compare it with. Add more."
+            "picture_count",
+            -1,
+            "There is one picture, and nothing to compare it with. Add more.",
+            values={"case": "one"},
         )
-    if profile.categories not in {None, len(sizes)}:
+    if profile.categories is not None and profile.categories != len(sizes):
         named = f" ({', '.join(sizes)})" if sizes else ""
         yield Finding(
             "category_count",
             -1,
             f"The dataset has {count(len(sizes), 'category')}{named} and should have "
             f"{profile.categories}. Change the column 'category' of the metadata.",
+            values={"categories": len(sizes), "named": named, "wanted": profile.categories},
         )
     lacking = sum(max(0, (profile.per_category or 0) - size) for size in sizes.values())
     explained = 0 < lacking <= misspelt
     for category, size in sizes.items():
-        if explained and size < (profile.per_category or 0):
+        wanted = profile.per_category
+        if wanted is None or wanted == size or (explained and size < wanted):
             continue
-        if profile.per_category not in {None, size}:
-            yield Finding(
-                "category_size",
-                -1,
-                f"Category {category!r} has {count(size, 'picture')} and should have "
-                f"{profile.per_category}. {_add_or_remove(size, profile.per_category)}.",
-            )
+        yield Finding(
+            "category_size",
+            -1,
+            f"Category {category!r} has {count(size, 'picture')} and should have {wanted}. "
+            f"{_add_or_remove(size, wanted)}.",
+            values={"category": category, "pictures": size, "wanted": wanted},
+        )
 
 
-def _add_or_remove(number: int, wanted: int | None) -> str:
-    difference = (wanted or 0) - number
+def _add_or_remove(number: int, wanted: int) -> str:
+    difference = wanted - number
     return f"{'Add' if difference > 0 else 'Remove'} {abs(difference)}"
 
 
@@ -297,6 +308,7 @@ def _files(dataset: Dataset, meant: Mapping[str, str]) -> Iterator[Finding]:
                 f"{at(where)}the picture does not exist, and no row names {meant[name]!r}. Did you "
                 "mean that one? Write its name as it is.",
                 name,
+                {"case": "meant", "other": meant[name]},
             )
             continue
         yield Finding(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,16 @@ class Finding:
         What is wrong, what was found and what to do.
     path
         The file that is meant where there is no record of it.
+    values
+        What was found, by name, for the sentences of other languages: ``case`` is the sentence
+        that fits, where a code has several.
     """
 
     code: str
     index: int
     message: str
     path: str = ""
+    values: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 def count(number: int, noun: str) -> str:
@@ -88,6 +92,7 @@ def in_pictures(inspections: Sequence[Inspection], profile: Profile) -> Iterator
                 index,
                 f"The picture has {width} x {height} pixels; its shorter side should have at least "
                 f"{profile.min_side}. Use a larger original; enlarging this one adds nothing.",
+                values={"width": width, "height": height, "wanted": profile.min_side},
             )
         if appearance.sharpness is not None and appearance.sharpness < SOFT:
             blurred = appearance.sharpness < BLURRED
@@ -117,6 +122,7 @@ def in_duplicates(
             "duplicate",
             index,
             f"The file is the same as {records[earlier].file_name!r}. Remove one of them.",
+            values={"other": records[earlier].file_name},
         )
     seen = [
         (index, appearance.looks)
@@ -125,11 +131,13 @@ def in_duplicates(
         and appearance.looks is not None
     ]
     for earlier, later, bits in near_duplicates([looks for _, looks in seen]):
+        other = records[seen[earlier][0]].file_name
         yield Finding(
             "near_duplicate",
             seen[later][0],
-            f"The picture looks the same as {records[seen[earlier][0]].file_name!r} ({bits} of "
-            f"{HASH_BITS} bits of their hashes differ). Keep the better one.",
+            f"The picture looks the same as {other!r} ({bits} of {HASH_BITS} bits of their hashes "
+            "differ). Keep the better one.",
+            values={"other": other, "bits": bits, "all_bits": HASH_BITS},
         )
 
 
@@ -139,24 +147,29 @@ def in_captions(records: Sequence[Record], profile: Profile) -> Iterator[Finding
     first: dict[str, int] = {}
     for index, record in enumerate(records):
         for caption in filter(str.strip, record.captions):
-            for code, message in _caption_problems(caption, record, profile):
-                yield Finding(code, index, f"{at(record.where)}{message}")
+            quoted = _quote(caption)
+            for code, message, values in _caption_problems(caption, quoted, record, profile):
+                said = f"{at(record.where)}{message}"
+                yield Finding(code, index, said, values={"caption": quoted, **values})
             earlier = first.setdefault(normalised(caption), index)
             if earlier != index:
                 yield Finding(
                     "caption_duplicate",
                     index,
-                    f"{at(record.where)}the caption {_quote(caption)} is also that of "
+                    f"{at(record.where)}the caption {quoted} is also that of "
                     f"{records[earlier].file_name!r}. Say what sets the two pictures apart.",
+                    values={"caption": quoted, "other": records[earlier].file_name},
                 )
 
 
-def _caption_problems(caption: str, record: Record, profile: Profile) -> Iterator[tuple[str, str]]:
-    quoted = _quote(caption)
+def _caption_problems(
+    caption: str, quoted: str, record: Record, profile: Profile
+) -> Iterator[tuple[str, str, Mapping[str, int]]]:
     if repeats_file_name(caption, record.file_name):
         yield (
             "caption_file_name",
             f"the caption {quoted} only repeats the file's name. Write what the picture shows.",
+            {},
         )
     words = word_count(caption)
     if words < profile.min_words:
@@ -164,23 +177,27 @@ def _caption_problems(caption: str, record: Record, profile: Profile) -> Iterato
             "caption_short",
             f"the caption {quoted} has {count(words, 'word')}; {profile.min_words} or more tell "
             "pictures apart. Say what is seen, where, and what it does.",
+            {"words": words, "wanted": profile.min_words},
         )
     if len(caption) > profile.max_characters:
         yield (
             "caption_long",
             f"the caption has {len(caption)} characters; encoders cut captions off after about "
             f"{profile.max_characters}. Shorten it, or put what matters first.",
+            {"characters": len(caption), "wanted": profile.max_characters},
         )
     odd = odd_characters(caption)
     if odd is not None:
         yield (
             "caption_characters",
             f"the caption {quoted} has {odd}. Type it again, and save the metadata as UTF-8.",
+            {},
         )
     if caption != " ".join(caption.split()):
         yield (
             "caption_whitespace",
             f"the caption {quoted} has stray spaces or line breaks. Remove them.",
+            {},
         )
 
 
@@ -198,11 +215,13 @@ def in_languages(dataset: Dataset) -> Iterator[Finding]:
         for caption in record.captions:
             language = foreign_language(caption)
             if language is not None:
+                quoted = _quote(caption)
                 yield Finding(
                     "caption_language",
                     index,
-                    f"{at(record.where)}the caption {_quote(caption)} seems to be in {language}. "
-                    "Write it in English, unless it is a name.",
+                    f"{at(record.where)}the caption {quoted} seems to be in {language}. Write it "
+                    "in English, unless it is a name.",
+                    values={"caption": quoted},
                 )
 
 
@@ -223,6 +242,7 @@ def in_provenance(records: Sequence[Record]) -> Iterator[Finding]:
                 index,
                 f"{at(record.where)}the licence {record.license!r} may not allow passing the "
                 "picture on. Ask its author, or use one under a free licence.",
+                values={"license": record.license},
             )
 
 
@@ -231,12 +251,18 @@ def _missing(records: Sequence[Record], column: str, code: str, advice: str) -> 
     lacking = [i for i, record in enumerate(records) if not (getattr(record, column) or "").strip()]
     if len(lacking) == len(records) > 1:
         yield Finding(
-            code, -1, f"None of the pictures has the column {column!r}. {advice}, for each."
+            code,
+            -1,
+            f"None of the pictures has the column {column!r}. {advice}, for each.",
+            values={"case": "all", "column": column},
         )
         return
     for index in lacking:
         yield Finding(
-            code, index, f"{at(records[index].where)}the column {column!r} is empty. {advice}."
+            code,
+            index,
+            f"{at(records[index].where)}the column {column!r} is empty. {advice}.",
+            values={"column": column},
         )
 
 
@@ -256,12 +282,19 @@ def in_similarity(dataset: Dataset, similarity: NDArray[np.floating] | None) -> 
             if found.swapped
             else "Check that it describes the right picture"
         )
+        quoted = _quote(dataset.captions[found.caption])
         yield Finding(
             "caption_mismatch",
             found.own,
-            f"{at(own.where)}the caption {_quote(dataset.captions[found.caption])} fits "
-            f"{other.file_name!r} better (similarity {found.other_score:.3f}) than its own picture "
-            f"({found.own_score:.3f}). {advice}.",
+            f"{at(own.where)}the caption {quoted} fits {other.file_name!r} better (similarity "
+            f"{found.other_score:.3f}) than its own picture ({found.own_score:.3f}). {advice}.",
+            values={
+                **({"case": "swapped"} if found.swapped else {}),
+                "caption": quoted,
+                "other": other.file_name,
+                "other_score": float(found.other_score),
+                "own_score": float(found.own_score),
+            },
         )
 
 
@@ -280,6 +313,7 @@ def in_flags(
             index,
             f"Moderation flags the picture: {reason} (score {score:.2f}). It is often wrong: look "
             "at the picture and decide.",
+            values={"reason": reason, "score": float(score)},
         )
 
 

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from pareja.datasets.checks import CheckReport, Problem
-from pareja.words.wording import Lang
+from pareja.words.wording import Lang, Wording
 
 
 @cache
@@ -19,14 +19,21 @@ def _spanish() -> Mapping[str, Any]:
 
 
 def problem_text(problem: Problem, lang: Lang) -> str:
-    """Return what is wrong and what to do.
+    """Return what is wrong, what was found and what to do.
 
-    In Spanish, what was found follows in the words that the check itself uses, where it is needed.
+    In Spanish, what another program or a format says follows in its own words.
     """
     if lang == "en":
         return problem.message
     words = _spanish()
-    said = str(words["problem"][problem.code])
+    wording = Wording(lang)
+    values = {
+        name: wording.number(value, 3) if isinstance(value, float) else value
+        for name, value in problem.values.items()
+    }
+    cases = words["case"].get(problem.code, {})
+    template = cases.get(values.get("case")) or words["problem"][problem.code]
+    said = str(template).format_map(values)
     return f"{said} ({problem.message})" if problem.code in words["detail"] else said
 
 
