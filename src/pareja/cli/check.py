@@ -21,6 +21,7 @@ from pareja.cli.console import (
     print_json,
     progress_bars,
     stdout,
+    system_language,
 )
 
 if TYPE_CHECKING:
@@ -44,8 +45,13 @@ def check(
     batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
     lang: Annotated[
-        Language, typer.Option("--lang", help="Language of what is found; JSON stays in English.")
-    ] = "en",
+        Language | None,
+        typer.Option(
+            "--lang",
+            help="Language of what is found; JSON stays in English.  [default: the system's]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Report everything that is wrong with a dataset, at once.
@@ -67,7 +73,7 @@ def check(
     if as_json:
         print_json(report.to_json())
     else:
-        print_report(report, lang)
+        print_report(report, lang or system_language())
     raise typer.Exit(0 if report.ok else 1)
 
 

@@ -30,6 +30,7 @@ from pareja.cli.console import (
     print_warning,
     progress_bars,
     stdout,
+    system_language,
     warn_of_skipped,
 )
 from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
@@ -108,7 +109,7 @@ def classify(
         ),
     ] = None,
     out: OutOption = None,
-    lang: LangOption = "en",
+    lang: LangOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = None,
     batch_size: BatchSizeOption = None,
@@ -177,7 +178,9 @@ def classify(
         if most is None and len(labelled.result.labels) > _MANY_LABELS:
             most = _FEW
         if out is not None and target is not None:
-            target.write(labelled_text(labelled, out, lang=lang, most=most).encode())
+            target.write(
+                labelled_text(labelled, out, lang=lang or system_language(), most=most).encode()
+            )
     warn_of_gaps(labelled)
     say_where(out)
     if as_json:

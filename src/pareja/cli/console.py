@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,22 @@ class Languages(StrEnum):
 
     es = "es"
     en = "en"
+
+
+def breaking(text: str) -> str:
+    """Return a text with spaces in place of those that hold it together on a page.
+
+    They look alike in a terminal, where only one of them is what a person searches for.
+    """
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def system_language() -> Language:
+    """Return the language of the terminal: Spanish where it is that, English everywhere else."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if locale := os.environ.get(name):
+            return "es" if locale.lower().startswith("es") else "en"
+    return "en"
 
 
 Given = TypeVar("Given")
@@ -135,12 +152,19 @@ CacheOption = Annotated[
     typer.Option("--cache/--no-cache", help="Look embeddings up, and keep them for the next time."),
 ]
 OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Where the result is written.")]
-LangOption = Annotated[Language, typer.Option("--lang", help="Language of a page or report.")]
+LangOption = Annotated[
+    Language | None,
+    typer.Option(
+        "--lang",
+        help="Language of a page or report.  [default: the system's]",
+        show_default=False,
+    ),
+]
 LangsOption = Annotated[
     list[Languages] | None,
     typer.Option(
         "--lang",
-        help="Language of the report; give it twice for both.  [default: en]",
+        help="Language of the report; give it twice for both.  [default: the system's]",
         show_default=False,
     ),
 ]

@@ -22,6 +22,7 @@ from pareja.cli.console import (
     print_json,
     progress_bars,
     stdout,
+    system_language,
     warn_of_skipped,
 )
 from pareja.cli.output import refuse_own_files, say_where, staged_output
@@ -72,7 +73,7 @@ def locate(
     split: SplitOption = None,
     seed: SeedOption = 0,
     out: OutOption = None,
-    lang: LangOption = "en",
+    lang: LangOption = None,
     device: DeviceOption = None,
     batch_size: BatchSizeOption = None,
     force: ForceOption = False,
@@ -114,7 +115,7 @@ def locate(
             progress=partial(progress, "locate"),
         )
         if out is not None and target is not None:
-            target.write(located_bytes(located, out, lang=lang))
+            target.write(located_bytes(located, out, lang=lang or system_language()))
     warn_of_skipped(located.skipped)
     say_where(out)
     if as_json:

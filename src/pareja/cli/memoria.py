@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pareja.cli.console import JsonOption, Language, not_empty, print_json, print_warning, stdout
-from pareja.decimals import counted
 
 if TYPE_CHECKING:
     from pareja.delivery.memoria import Memoria
@@ -42,11 +41,6 @@ def memoria(
     import pareja
 
     built = pareja.memoria(study, out, lang=lang)
-    if built.stale:
-        print_warning(
-            f"{built.source} was started from an earlier run of this study: its tables and figures "
-            "are of that run. Start a new one in another folder with --out, and move your text."
-        )
     if as_json:
         print_json(memoria_to_json(built))
     else:
@@ -59,6 +53,7 @@ def memoria_to_json(built: Memoria) -> dict[str, object]:
 
     return {
         "source": str(built.source),
+        "lang": built.lang,
         "html": str(built.html),
         "pdf": str(built.pdf),
         "started": built.started,
@@ -70,24 +65,28 @@ def memoria_to_json(built: Memoria) -> dict[str, object]:
 
 
 def print_memoria(built: Memoria) -> None:
-    """Print how long the document is, what is missing, and where it lies."""
+    """Print how long the document is, what is missing, and where it lies, in its language."""
     from pareja.delivery.memoria import LEAST, MOST
+    from pareja.words.wording import Wording
 
-    console, words = stdout(), built.words
-    within = "within" if built.length_ok else "NOT within"
-    console.print(
-        f"{counted(words.body, 'word')} of running text, {within} {LEAST} to {MOST}; not counted: "
-        f"{words.tables} in tables, {words.captions} in captions, {words.headings} in headings, "
-        f"{words.code} in code.",
-        soft_wrap=True,
-    )
-    places = len(built.unwritten)
-    if places:
-        console.print(
-            f"{counted(places, 'place is', 'places are')} still to be written in.",
-            soft_wrap=True,
+    console, words, counts = stdout(), Wording(built.lang), built.words
+    if built.stale:
+        print_warning(words.text("terminal.memoria.stale", path=built.source))
+    said = [
+        words.text(
+            f"terminal.memoria.length_{'ok' if built.length_ok else 'wrong'}",
+            words=words.count("word", counts.body),
+            least=LEAST,
+            most=MOST,
+            tables=counts.tables,
+            captions=counts.captions,
+            headings=counts.headings,
+            code=counts.code,
         )
+    ]
+    if built.unwritten:
+        said.append(words.text("terminal.memoria.unwritten", n=len(built.unwritten)))
     if built.started:
-        console.print(f"{built.source}  (edit this one)", soft_wrap=True)
-    for path in (built.html, built.pdf):
-        console.print(str(path), soft_wrap=True)
+        said.append(words.text("terminal.memoria.edit", path=built.source))
+    for line in (*said, str(built.html), str(built.pdf)):
+        console.print(line, soft_wrap=True)

@@ -23,6 +23,7 @@ from pareja.cli.console import (
     print_json,
     progress_bars,
     stdout,
+    system_language,
     warn_of_skipped,
 )
 from pareja.cli.output import check_suffix, refuse_own_files, say_where, staged_output
@@ -40,7 +41,7 @@ def moderate(
         float, typer.Option(min=0.0, max=1.0, help="Score from which a picture is listed.")
     ] = 0.5,
     out: OutOption = None,
-    lang: LangOption = "en",
+    lang: LangOption = None,
     device: DeviceOption = None,
     batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
@@ -77,7 +78,7 @@ def moderate(
         )
         review = replace(review, skipped=given.skipped + review.skipped)
         if out is not None and target is not None:
-            target.write(review_text(review, out, lang=lang).encode())
+            target.write(review_text(review, out, lang=lang or system_language()).encode())
     warn_of_skipped(review.skipped)
     say_where(out)
     if as_json:

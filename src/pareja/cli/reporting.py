@@ -15,6 +15,7 @@ from pareja.cli.console import (
     opened_cache,
     progress_bars,
     stdout,
+    system_language,
 )
 from pareja.files import staged_directory
 
@@ -52,7 +53,7 @@ def reporting(
     out: Path | None, lang: Sequence[Languages] | None, *, cache: bool, force: bool
 ) -> Iterator[Reporting]:
     """Open all of that before any work is done: what may not be written is told at once."""
-    langs: list[Language] = [each.value for each in lang or [Languages.en]]
+    langs: list[Language] = [each.value for each in lang or ()] or [system_language()]
     staging = nullcontext() if out is None else staged_directory(out, force=force)
     with progress_bars() as progress, opened_cache(cache) as kept, staging as folder:
         yield Reporting(progress, kept, folder, langs)

@@ -15,17 +15,18 @@ from pareja.cli.console import (
     ForceOption,
     JsonOption,
     LangsOption,
+    Language,
     ModelsOption,
     OutOption,
     SeedOption,
     SplitOption,
+    breaking,
     command_line,
     not_empty,
     print_json,
     stdout,
 )
 from pareja.cli.reporting import print_reports, reporting
-from pareja.decimals import counted, decimals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pareja.analysis.alignment import Bridge
     from pareja.tasks.encoder_measures import EncoderResult
     from pareja.tasks.study import StudyResult
+    from pareja.words.wording import Wording
 
 
 def study(
@@ -99,59 +101,75 @@ def study(
     if as_json:
         print_json(study_to_json(result, files))
         return
-    print_study(result)
+    print_study(result, run.langs[0])
     print_reports(folder, run.langs)
 
 
-def print_study(result: StudyResult) -> None:
+def print_study(result: StudyResult, lang: Language = "en") -> None:
     """Print the comparison as a table that fits a terminal of 80 columns."""
-    console = stdout()
-    console.print(retrieval_table(result))
-    for comparison in result.comparisons:
-        rho = comparison.matched_spearman
-        console.print(
-            f"{comparison.a} and {comparison.b}: rank correlation of the matched similarities "
-            f"{rho.value:+.2f} [{rho.low:+.2f}, {rho.high:+.2f}], p = {comparison.matched_p:.2g}",
-            soft_wrap=True,
+    from pareja.words.wording import Wording
+
+    console, words = stdout(), Wording(lang)
+    console.print(retrieval_table(result, words))
+    for found in result.comparisons:
+        told = words.text(
+            "terminal.study.correlation",
+            a=found.a,
+            b=found.b,
+            rho=words.interval(found.matched_spearman),
+            p=words.p(found.matched_p),
         )
+        console.print(breaking(told), soft_wrap=True)
     for other in result.others:
-        told = []
-        for direction, agreement in other.comparison.agreement.items():
-            d = agreement.difference
-            told.append(
-                f"{direction.replace('_to_', '→')} {d.value:+.2f} [{d.low:+.2f}, {d.high:+.2f}], "
-                f"p = {agreement.p_value:.2g}"
-            )
-        console.print(
-            f"{other.encoder.name}, R@1 with {result.captions} minus {other.column}: "
-            f"{'; '.join(told)}",
-            soft_wrap=True,
+        agreements = [
+            {
+                "direction": words.text(f"terminal.study.{direction}"),
+                "difference": words.interval(agreement.difference),
+                "p": words.p(agreement.p_value),
+            }
+            for direction, agreement in other.comparison.agreement.items()
+        ]
+        told = words.each(
+            "terminal.study.column",
+            agreements,
+            encoder=other.encoder.name,
+            captions=result.captions,
+            other=other.column,
         )
+        console.print(breaking(told), soft_wrap=True)
     for path, reason in result.skipped:
-        console.print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True)
+        told = words.text("terminal.study.skipped", path=path, reason=reason)
+        console.print(breaking(told), style="yellow", soft_wrap=True)
 
 
-def retrieval_table(result: StudyResult) -> Table:
+def retrieval_table(result: StudyResult, words: Wording) -> Table:
     """Tabulate retrieval and matching of every encoder, and of a pair's ways across."""
     from rich import box
     from rich.table import Table
 
     dataset = result.dataset
     compared = next((encoder.bridge for encoder in result.encoders if encoder.bridge), None)
+    caption = [words.text("terminal.study.recall"), words.text("terminal.study.matching")]
+    if compared:
+        caption.append(words.text("terminal.study.bridge", bridge=compared))
     table = Table(
-        title=f"{dataset.name}: {counted(len(dataset), 'picture')}, "
-        f"{counted(len(dataset.captions), 'caption')}",
-        caption="R@k: share of queries with a right answer among the first k [95 % interval].\n"
-        "AUC, p: is a picture closer to its own caption than to others?"
-        + (f"\nA pair is compared with other encoders by {compared}." if compared else ""),
+        title=words.text(
+            "terminal.study.title",
+            dataset=dataset.name,
+            pictures=words.count("picture", len(dataset)),
+            captions=words.count("caption", len(dataset.captions)),
+        ),
+        caption="\n".join(caption),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,
         pad_edge=False,
         show_edge=False,
     )
-    table.add_column("encoder", overflow="fold")
-    for heading in ("image→text\nR@1", "\nR@5", "text→image\nR@1", "\nR@5", "\nAUC", "\np"):
+    table.add_column(words.text("terminal.study.encoder"), overflow="fold")
+    to_text = words.text("terminal.study.image_to_text")
+    to_image = words.text("terminal.study.text_to_image")
+    for heading in (f"{to_text}\nR@1", "\nR@5", f"{to_image}\nR@1", "\nR@5", "\nAUC", "\np"):
         table.add_column(heading, justify="right", no_wrap=True)
     for encoder in result.encoders:
         rows: list[tuple[str, EncoderResult | Bridge]] = [(encoder.name, encoder)]
@@ -159,22 +177,21 @@ def retrieval_table(result: StudyResult) -> Table:
             table.add_row(encoder.name)
             rows = [(f"  {bridge.name}", bridge) for bridge in encoder.bridges]
         for name, scores in rows:
-            to_text, to_image = scores.image_to_text.recall, scores.text_to_image.recall
-            table.add_row(
-                name,
-                str(to_text[1]),
-                decimals(to_text[5].value),
-                str(to_image[1]),
-                decimals(to_image[5].value),
-                decimals(scores.matching.auc.value),
-                f"{scores.matching.test.p_value:.2g}",
-            )
+            recalls = (scores.image_to_text.recall, scores.text_to_image.recall)
+            cells = [
+                cell
+                for recall in recalls
+                for cell in (words.interval(recall[1]), words.number(recall[5].value))
+            ]
+            matching = scores.matching
+            auc, p = words.number(matching.auc.value), words.p_bare(matching.test.p_value)
+            table.add_row(name, *map(breaking, (*cells, auc, p)))
     first = result.encoders[0]
     by_luck = [
-        decimals(scores.chance_recall[k])
+        words.number(scores.chance_recall[k])
         for scores in (first.image_to_text, first.text_to_image)
         for k in (1, 5)
     ]
     table.add_section()
-    table.add_row("chance", *by_luck, "0.50", "")
+    table.add_row(words.text("terminal.study.chance"), *by_luck, words.number(0.5), "")
     return table

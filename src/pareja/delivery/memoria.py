@@ -38,6 +38,8 @@ class Memoria:
         The Markdown file, which is only ever read.
     html, pdf
         What was built from it.
+    lang
+        Its language.
     words
         How many words it has.
     unwritten
@@ -51,6 +53,7 @@ class Memoria:
     source: Path
     html: Path
     pdf: Path
+    lang: Lang
     words: Words
     unwritten: tuple[str, ...]
     started: bool
@@ -173,13 +176,15 @@ def _built(source: Path, lang: Lang | None, *, started: bool, stale: bool) -> Me
         text = source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{source} is not UTF-8: {error}. Save it as UTF-8.") from error
-    prose = Prose.read(source, text, lang or _guessed(source))
+    lang = lang or _guessed(source)
+    prose = Prose.read(source, text, lang)
     built = {f"{source.stem}.html": prose.html().encode(), f"{source.stem}.pdf": prose.pdf()}
     html, pdf = replace_own(source.parent, built)
     return Memoria(
         source=source.absolute(),
         html=html,
         pdf=pdf,
+        lang=lang,
         words=prose.words,
         unwritten=tuple(node.text for node in prose.unwritten),
         started=started,

@@ -17,7 +17,7 @@ from pareja.words.spans import Inline, Span, Style
 Lang = Literal["es", "en"]
 
 _MARKUP = re.compile(r"\*\*(?P<strong>.+?)\*\*|\*(?P<emphasis>.+?)\*|`(?P<code>.+?)`")
-_PARTS = ("words", "pages", "models", "tuning", "memoria")
+_PARTS = ("words", "pages", "models", "tuning", "memoria", "terminal")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
