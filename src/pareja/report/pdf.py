@@ -55,15 +55,18 @@ def typeset(template: str, files: Mapping[str, bytes]) -> bytes:
             (Path(folder) / name).write_bytes((sources / name).read_bytes())
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
-        return bytes(
-            typst.compile(
-                f"{folder}/{template}",
-                root=folder,
-                font_paths=[_figure_fonts()],
-                pdf_standards=["ua-1"],
-            )
+        pdf = typst.compile(
+            f"{folder}/{template}",
+            root=folder,
+            font_paths=[_figure_fonts()],
+            pdf_standards=["ua-1"],
         )
+    return bytes(pdf).replace(_SUSPECTS, b" " * len(_SUSPECTS))
 
+
+# The default, which Typst spells out and Poppler 22.12 (Debian 12) calls a syntax error. Spaces in
+# its stead leave every other object at its place.
+_SUSPECTS = b"/Suspects false"
 
 _NO_TEXT = frozenset({"href", "formulas", "kind", "name", "key", "with_"})
 
