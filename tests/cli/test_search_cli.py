@@ -75,6 +75,25 @@ def test_search_as_json(pareja: Pareja, indexed: Path, colour_folder: Path) -> N
     assert beyond.out == "no pictures from number 9 on: the search ends before.\n"
 
 
+def test_paths_alone_are_for_other_programs(
+    pareja: Pareja, place: Path, colour_folder: Path
+) -> None:
+    odd = colour_folder / "images" / "a\nred.png"
+    (colour_folder / "images" / "red.png").rename(odd)
+    (colour_folder / "metadata.csv").unlink()
+    assert pareja("index", colour_folder).status == 0
+    pink = colour_folder / "images" / "pink.png"
+    run = pareja("search", "red", "-k", "2", "-0")
+    assert (run.status, run.err) == (0, "")
+    assert run.out.split("\0")[0] == str(odd)
+    assert pareja("search", "pink", "-k", "1", "--paths").out == f"{pink}\n"
+    pink.unlink()
+    gone = pareja("search", "pink", "-k", "1", "--paths")
+    assert gone.out == f"{pink}\n"
+    assert "1 picture is no file of the disk" in gone.err
+    assert pareja("search", "pink", "--paths", "--json").status == 2
+
+
 def first(run_out: str) -> str:
     return str(Path(json.loads(run_out)["hits"][0]["path"]).stem)
 

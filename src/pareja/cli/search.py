@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import webbrowser
 from pathlib import Path
@@ -16,10 +18,12 @@ from pareja.cli.console import (
     ModelOption,
     fail,
     print_json,
+    print_warning,
     stderr,
     stdout,
 )
 from pareja.cli.index import IndexOption, default_index
+from pareja.decimals import counted
 
 if TYPE_CHECKING:
     from pareja.search import Collection, SearchResult, Shows
@@ -81,6 +85,13 @@ def search(
     open_sheet: Annotated[
         bool, typer.Option("--open", help="Show the pictures in a browser.")
     ] = False,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print the pictures' paths alone, one a line.")
+    ] = False,
+    null: Annotated[
+        bool,
+        typer.Option("-0", "--null", help="Print paths alone, each ended by NUL: for xargs -0."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find the pictures that are closest to some words, to a picture or a part of it, or to both.
@@ -91,6 +102,8 @@ def search(
 
     if query is None and image is None and like is None and box is None:
         raise typer.BadParameter("give words, --image FILE or --like NUMBER.")
+    if as_json and (paths or null):
+        fail("--json prints paths too: leave --paths and --null out.", status=2)
     conditions = _conditions(classifier, shows or [], at_least)
     with Collection.open(index_folder or default_index(), read_only=True) as collection:
         # What a classifier cannot read, or does not know, is said before a model is loaded.
@@ -111,6 +124,8 @@ def search(
             stderr().print(f"the pictures are shown in {page}", soft_wrap=True, markup=False)
     if as_json:
         print_json(search_to_json(result, image))
+    elif paths or null:
+        print_paths(result, b"\0" if null else b"\n")
     else:
         print_search(result)
 
@@ -184,6 +199,29 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
     }
 
 
+def print_paths(result: SearchResult, end: bytes) -> None:
+    """Print the paths of the hits for other programs, byte for byte; all else to standard error."""
+    found = [hit.picture for hit in result.hits]
+    if sys.stdout.isatty():
+        sys.stdout.writelines(f"{picture.shown_path}\n" for picture in found)
+    else:
+        sys.stdout.buffer.writelines(os.fsencode(picture.path) + end for picture in found)
+    inside = sum(not picture.path.is_file() for picture in found)
+    if inside:
+        print_warning(
+            f"{counted(inside, 'picture is', 'pictures are')} no file of the disk: in an archive, "
+            "in a table, or gone"
+        )
+    if result.likely_relevant is False:
+        print_warning(_NOTHING)
+
+
+_NOTHING = (
+    "Probably nothing relevant: words that have nothing to do with this collection come about as "
+    "close."
+)
+
+
 def print_search(result: SearchResult) -> None:
     """Print the hits as a table, and a line when they are probably not what was meant."""
     from rich.table import Table
@@ -213,7 +251,4 @@ def print_search(result: SearchResult) -> None:
     else:
         console.print("no pictures")
     if result.likely_relevant is False:
-        console.print(
-            "Probably nothing relevant: words that have nothing to do with this collection come "
-            "about as close."
-        )
+        console.print(_NOTHING)
