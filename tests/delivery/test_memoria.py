@@ -39,8 +39,7 @@ def test_the_first_call_starts_a_document_and_later_ones_leave_it_alone(
     assert again.html.read_text(encoding="utf-8").count("palabra") == 700
     read = pypdf.PdfReader(again.pdf)
     # Some readers print a syntax error where the default of this is spelt out.
-    marks = read.root_object["/MarkInfo"].get_object()
-    assert dict(marks) == {"/Marked": True}
+    assert str(read.root_object["/MarkInfo"]) == "{'/Marked': True}"
     # The standard for PDFs that screen readers can read; Typst checks what it can of it.
     assert "pdfuaid:part" in read.xmp_metadata.stream.get_data().decode()  # type: ignore[union-attr]
     pages = read.pages
