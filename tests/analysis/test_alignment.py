@@ -308,5 +308,5 @@ def test_bad_input() -> None:
     images[2, 3] = np.nan
     with pytest.raises(AnalysisError, match="row 2 is the first of 1 with NaN"):
         geometry(images, captions, np.arange(4))
-    with pytest.raises(AnalysisError, match="at most 2000 pictures, got 2001"):
-        bridges(np.ones((2001, 2)), np.ones((2001, 2)), np.arange(2001))
+    with pytest.raises(AnalysisError, match="at most 10000 pictures, got 10001"):
+        bridges(np.ones((10001, 2)), np.ones((10001, 2)), np.arange(10001))

@@ -8,7 +8,8 @@ the comparison to be even, an own pair leaves out a second picture as well, draw
 one training pair more its cosine would vary less, and be the largest of a row too rarely.
 
 Pictures are put into blocks, and there is one map for every two blocks that are left out. Up to 20
-pictures each is a block of its own.
+pictures each is a block of its own. Nothing is kept of a map but what the test needs: vectors of
+pictures and of captions are made fold by fold.
 
 The tests of these similarities pair the pictures anew *and fit again*. Shuffling the finished
 matrix would not do: picture i helps to place caption k and picture k to place caption i, so the
@@ -17,7 +18,7 @@ own pairs vary together, twice as much as shuffled ones, and small p-values come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,9 +33,12 @@ from pareja.analysis.significance import (
     grouped_pairings,
     permutation_test,
 )
+from pareja.analysis.validation import LARGE
 from pareja.arrays import unit
 
 _COMPONENTS = 32
+_MANY = 2000
+"""Beyond this many pictures there are fewer blocks, and vectors of pictures are float32."""
 
 
 def sample_axes(rows: Floats) -> Floats:
@@ -76,7 +80,7 @@ class Blocks:
         captioned, slots = np.unique(owner, return_inverse=True)
         n = len(captioned)
         # The work is quadratic in blocks and cubic in pictures.
-        n_blocks = min(n, 20 if n <= 100 else 10)
+        n_blocks = min(n, 20 if n <= 100 else 10 if n <= _MANY else 5)
         order = np.random.default_rng(seed).permutation(n)
         block = np.empty(n, dtype=np.intp)
         block[order] = np.arange(n) % n_blocks
@@ -99,6 +103,18 @@ class Blocks:
         own = np.arange(self.n_blocks)
         with_images[own, own] = with_captions[own, own] = (own + 1) % self.n_blocks
         return with_images, with_captions
+
+    def own(self, fold: tuple[int, int], place: int) -> bool:
+        """Whether the fold of two blocks compares pictures of one with their own captions."""
+        block, partner = fold[place], fold[1 - place]
+        return block < self.n_blocks and self.left_out[0][block, block] == partner
+
+    @cached_property
+    def slot(self) -> Indices:
+        """The position in ``captioned`` of every picture that has captions, ``(n_images,)``."""
+        slot = np.full(len(self.image_block), -1)
+        slot[self.captioned] = np.arange(len(self.captioned))
+        return slot
 
     @cached_property
     def smallest_training(self) -> int:
@@ -171,35 +187,22 @@ class Side:
                     test=self.rows[rows] - mean,
                 )
 
-    def empty(self, width: int) -> Floats:
-        """Return zeros for one vector per row and partner block, ``(n_rows, parts, width)``."""
-        return np.zeros((len(self.rows), self.blocks.parts, width))
-
-    def by_training_picture(self, place: Callable[[Fold], Floats]) -> Floats:
-        """Describe each row by one number per training picture; 0 for the left-out ones."""
-        placed = self.empty(len(self.training))
+    def unit_tests(self) -> Iterator[Floats]:
+        """Yield the directions of the left-out rows from the training mean, fold by fold."""
         for fold in self.folds():
-            placed[fold.rows[:, None], fold.partners[:, None], fold.train] = place(fold)
-        return placed
+            yield unit(fold.test)
 
-    def centred(self) -> Floats:
-        """Return every row minus the training mean, for each partner block."""
-        placed = self.empty(self.rows.shape[1])
-        for fold in self.folds():
-            placed[fold.rows, fold.partners] = fold.test
-        return placed
+    def components(self, count: int) -> tuple[list[Floats], Floats]:
+        """Return principal components of left-out rows and of training pictures.
 
-    def components(self, count: int) -> tuple[Floats, Floats]:
-        """Return principal components of rows and of training pictures.
-
-        Shapes ``(n_rows, parts, count)`` and ``(parts, parts, n, count)``, zero for left-out
-        training pictures.
+        Of the rows a list of ``(rows, count)`` by fold; of the training pictures ``(parts, parts,
+        n, count)``, zero for those that are left out.
         """
-        placed = self.empty(count)
+        placed = []
         trained = np.zeros((self.blocks.parts, self.blocks.parts, len(self.training), count))
         for fold in self.folds():
             _, _, axes = np.linalg.svd(fold.centred, full_matrices=False)
-            placed[fold.rows, fold.partners] = fold.test @ axes[:count].T
+            placed.append(unit(fold.test @ axes[:count].T))
             b, c = fold.blocks
             trained[b, c, fold.train] = trained[c, b, fold.train] = fold.centred @ axes[:count].T
         return placed, trained
@@ -213,16 +216,21 @@ def anchor_cosines(fold: Fold) -> Floats:
 
 def regularised_weights(fold: Fold) -> Floats:
     """Return ``k (K + kappa I)^-1``, kappa being the mean of K's eigenvalues."""
-    kernel = fold.centred @ fold.centred.T
-    kappa = np.trace(kernel) / (len(kernel) - 1)
+    scatter = fold.centred.T @ fold.centred
+    kappa = np.trace(scatter) / (len(fold.train) - 1)
     if kappa <= 0:
-        return np.zeros((len(fold.rows), len(kernel)))
-    np.fill_diagonal(kernel, kernel.diagonal() + kappa)
-    return np.linalg.solve(kernel, fold.centred @ fold.test.T).T.astype(np.float64)
+        return np.zeros((len(fold.rows), len(fold.train)))
+    np.fill_diagonal(scatter, scatter.diagonal() + kappa)
+    # Among axes, of which there are never more than pictures: (K + kappa I)^-1 X is
+    # X (X^T X + kappa I)^-1.
+    weights: Floats = np.linalg.solve(scatter, fold.test.T).T @ fold.centred.T
+    return weights
 
 
-def ridge_weights(fold: Fold, targets: Floats) -> Floats:
+def ridge_weights(fold: Fold, targets: Floats) -> tuple[Floats, ...]:
     """Return weights ``(rows, n_train)`` whose product with the targets is ridge's prediction.
+
+    Or two factors of them, where multiplying by one after the other is less work.
 
     Parameters
     ----------
@@ -231,13 +239,37 @@ def ridge_weights(fold: Fold, targets: Floats) -> Floats:
     targets
         Caption embeddings of all training pictures of the study, ``(n, dim)``.
     """
-    u, s, _ = np.linalg.svd(fold.centred, full_matrices=False)
+    u, s, v = np.linalg.svd(fold.centred, full_matrices=False)
     wanted = targets[fold.train] - targets[fold.train].mean(axis=0)
     chosen = ridge_penalty(u, s, wanted)
     if chosen is None:
-        return np.zeros((len(fold.rows), len(fold.train)))
-    weights: Floats = (fold.test @ fold.centred.T @ u / (s * s + chosen)) @ u.T
-    return weights
+        return (np.zeros((len(fold.rows), len(fold.train))),)
+    turned = fold.test @ v.T * (s / (s * s + chosen))
+    if turned.size + u.size < len(turned) * len(u):
+        return turned, u.T
+    return (turned @ u.T,)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which rows a fold leaves out: those of each of its two blocks."""
+
+    blocks: tuple[int, int]
+    train: Indices
+    rows: tuple[Indices, Indices]
+
+    @classmethod
+    def of(cls, fold: Fold) -> Cut:
+        """Keep of a fold what does not grow with the dimension."""
+        first = fold.partners == fold.blocks[1]
+        return cls(fold.blocks, fold.train, (fold.rows[first], fold.rows[~first]))
+
+    def halves(self, vectors: Floats) -> tuple[Floats, Floats]:
+        """Divide what was computed for the fold's rows by block."""
+        return vectors[: len(self.rows[0])], vectors[len(self.rows[0]) :]
+
+
+Vectors = Callable[[Indices, Indices], Floats]
 
 
 @dataclass(frozen=True)
@@ -247,65 +279,148 @@ class CrossFit:
     Parameters
     ----------
     left
-        Gives, for a pairing of pictures and of blocks, unit vectors of the pictures for each
-        partner block, ``(n_images, parts, width)``.
+        Unit vectors of the left-out pictures for a pairing of pictures and of blocks, fold after
+        fold, ``(all rows, width)``; None where they do not depend on the pairing.
+    own, sums
+        Those vectors for the observed pairing: of each picture that has captions in the fold that
+        compares it with its own, ``(n, width)``, and summed by block and the block that is out
+        beside it, ``(parts, parts, width)``.
     right
-        Unit vectors of the captions, ``(n_captions, parts, width)``.
-    aligned
-        Whether the vectors' axes are the training pictures, and so are paired anew with them.
+        Unit vectors of the captions in each fold that leaves them out, those of one picture added
+        up, ``(n, parts, width)``; the second axis is the other block that is out.
+    similarity
+        Of every picture and caption, ``(n_images, n_captions)``.
     """
 
     blocks: Blocks
-    left: Callable[[Indices, Indices], Floats]
+    cuts: list[Cut]
+    left: Vectors | None
+    own: Floats
+    sums: Floats
     right: Floats
-    aligned: bool
+    similarity: Floats
 
-    def similarity(self) -> Floats:
-        """Return the similarity of every picture and caption, ``(n_images, n_captions)``."""
-        blocks = self.blocks
-        left = self.left(np.arange(len(blocks.captioned)), np.arange(blocks.parts))
-        caption_block = blocks.block[blocks.caption_slot]
-        with_images, with_captions = blocks.left_out
-        result = np.empty((len(left), len(self.right)))
-        for b in range(blocks.parts):
-            rows = np.flatnonzero(blocks.image_block == b)
-            for c in range(blocks.n_blocks):
-                columns = np.flatnonzero(caption_block == c)
-                places = left[rows, with_images[b, c]]
-                result[np.ix_(rows, columns)] = places @ self.right[columns, with_captions[b, c]].T
-        return np.clip(result, -1.0, 1.0)
+    @classmethod
+    def of(
+        cls,
+        images: Side,
+        captions: Side,
+        lefts: Iterable[Floats],
+        rights: Iterable[Floats],
+        width: int,
+        left: Vectors | None = None,
+    ) -> CrossFit:
+        """Compare what every fold leaves out.
+
+        Parameters
+        ----------
+        images, captions
+            The two spaces.
+        lefts, rights
+            Unit vectors of left-out pictures and captions, fold by fold. Without ``left`` their
+            axes are the fold's training pictures, and are paired anew with them.
+        width
+            How many axes there are over all folds.
+        left
+            See `CrossFit`.
+        """
+        blocks = images.blocks
+        n, parts = len(blocks.captioned), blocks.parts
+        shape = len(images.rows), len(captions.rows)
+        similarity = np.empty(shape, np.float32 if np.prod(shape) > LARGE else np.float64)
+        right = np.zeros((n, parts, width), _dtype(blocks))
+        own = np.zeros((n, width), _dtype(blocks))
+        sums = np.zeros((parts, parts, width))
+        cuts = []
+        for fold, other, found, opposite in zip(
+            images.folds(), captions.folds(), lefts, rights, strict=True
+        ):
+            cut, answer = Cut.of(fold), Cut.of(other)
+            cuts.append(cut)
+            pictures, texts = cut.halves(found), answer.halves(opposite)
+            axes = slice(None) if left else cut.train
+            for i, j in ((0, 1), (1, 0), *((k, k) for k in (0, 1) if blocks.own(cut.blocks, k))):
+                cosines = np.clip(pictures[i] @ texts[j].T, -1.0, 1.0)
+                similarity[np.ix_(cut.rows[i], answer.rows[j])] = cosines
+            for k in (0, 1):
+                block, partner = cut.blocks[k], cut.blocks[1 - k]
+                sums[block, partner, axes] = pictures[k].sum(axis=0, dtype=np.float64)
+                if blocks.own(cut.blocks, k):
+                    own[_at(blocks.slot[cut.rows[k]], axes)] = pictures[k]
+                if answer.rows[k].size:
+                    slots, added = _sums_by_slot(blocks.caption_slot[answer.rows[k]], texts[k])
+                    right[_at(slots, partner, axes)] = added
+        return cls(blocks, cuts, left, own, sums, right, similarity)
 
     def test(self, statistic: float, permutations: int, seed: int) -> PermutationTest:
         """Pair the pictures anew, fit again, and compare the difference of means."""
-        blocks = self.blocks
-        n, parts = len(blocks.captioned), blocks.parts
+        blocks, right = self.blocks, self.right
+        parts = blocks.parts
         # Cosines are sums: captions of one picture, and pictures of one block, add up first.
-        right = np.zeros((n, *self.right.shape[1:]))
-        np.add.at(right, blocks.caption_slot, self.right)
         right_sums = np.zeros((blocks.n_blocks, *right.shape[1:]))
-        np.add.at(right_sums, blocks.block, right)
+        for block in range(blocks.n_blocks):
+            right_sums[block] = right[blocks.block == block].sum(axis=0, dtype=np.float64)
 
         members, groups = grouped_pairings(blocks.block, blocks.n_blocks, permutations, seed)
         uncaptioned = np.arange(blocks.n_blocks, parts)
         with_images, with_captions = blocks.left_out
         with_own = with_images[blocks.block, blocks.block]
         image_part, caption_part = np.indices(with_images.shape)
-        in_block = (blocks.image_block == np.arange(parts)[:, None]).astype(np.float64)
         own, total = np.empty(permutations), np.empty(permutations)
+        starts, half_of, own_rows = self._layout()
+        left_own, left_sums = self.own, self.sums[image_part, with_images]
         for draw, (pairing, moved) in enumerate(zip(members, groups, strict=True)):
             partners = np.concatenate([moved, uncaptioned])
-            left = self.left(pairing, partners)
             matched = right[pairing, partners[with_own]]
             sums = right_sums[moved[caption_part], partners[with_captions]]
-            if self.aligned:
-                matched, sums = matched[:, pairing], sums[:, :, pairing]
-            if not draw or not self.aligned:
-                left_own = left[blocks.captioned, with_own]
-                left_sums = np.tensordot(in_block, left, axes=1)[image_part, with_images]
+            if self.left is None:
+                matched, sums = matched.take(pairing, axis=1), sums.take(pairing, axis=2)
+            else:
+                found = self.left(pairing, partners)
+                left_own = found[own_rows]
+                by_half = np.add.reduceat(found, starts, axis=0, dtype=np.float64)
+                left_sums = by_half[half_of[image_part, with_images]]
             own[draw] = np.vdot(left_own, matched)
             total[draw] = np.vdot(left_sums, sums)
         null = mean_difference(own, total, len(blocks.image_block), len(blocks.caption_slot))
         return permutation_test(statistic, null, two_sided=True, scale=1.0)
+
+    def _layout(self) -> tuple[Indices, Indices, Indices]:
+        """Return where each half of a fold begins, whose it is, and where own vectors stand.
+
+        Shapes ``(halves,)``, ``(parts, parts)`` by block and partner, and ``(n,)``.
+        """
+        blocks = self.blocks
+        half_of = np.zeros((blocks.parts, blocks.parts), np.intp)
+        own_rows = np.empty(len(blocks.captioned), np.intp)
+        starts = []
+        begin = 0
+        for cut in self.cuts:
+            for k in (0, 1):
+                rows = cut.rows[k]
+                half_of[cut.blocks[k], cut.blocks[1 - k]] = len(starts)
+                starts.append(begin)
+                if blocks.own(cut.blocks, k):
+                    own_rows[blocks.slot[rows]] = begin + np.arange(len(rows))
+                begin += len(rows)
+        return np.array(starts), half_of, own_rows
+
+
+def _at(rows: Indices, *others: int | slice | Indices) -> tuple[object, ...]:
+    """Return an index whose last axis goes with every row."""
+    *before, axes = others
+    return (rows, *before, axes) if isinstance(axes, slice) else (rows[:, None], *before, axes)
+
+
+def _dtype(blocks: Blocks) -> type[np.floating]:
+    return np.float32 if len(blocks.captioned) > _MANY else np.float64
+
+
+def _sums_by_slot(slots: Indices, vectors: Floats) -> tuple[Indices, Floats]:
+    """Return the slots that occur, and the sum of the vectors of each."""
+    order = np.argsort(slots, kind="stable")
+    found, first = np.unique(slots[order], return_index=True)
+    return found, np.add.reduceat(vectors[order], first, axis=0)
 
 
 def relative(images: Side, captions: Side) -> CrossFit:
@@ -319,21 +434,57 @@ def cca(images: Side, captions: Side) -> CrossFit:
 
 
 def _aligned(images: Side, captions: Side, place: Callable[[Fold], Floats]) -> CrossFit:
-    left = unit(images.by_training_picture(place))
-    right = unit(captions.by_training_picture(place))
-    return CrossFit(images.blocks, lambda pairing, groups: left, right, aligned=True)
+    dtype = _dtype(images.blocks)
+
+    def vectors(side: Side) -> Iterator[Floats]:
+        for fold in side.folds():
+            yield unit(place(fold).astype(dtype))
+
+    n = len(images.training)
+    return CrossFit.of(images, captions, vectors(images), vectors(captions), n)
 
 
 def ridge(images: Side, captions: Side) -> CrossFit:
     """Predict a picture's caption embedding; strengths stay as chosen when pairing anew."""
-    targets = captions.training
-    weights = images.by_training_picture(lambda fold: ridge_weights(fold, targets))
-    return CrossFit(
-        images.blocks,
-        lambda pairing, groups: unit(weights @ targets[pairing]),
-        unit(captions.centred()),
-        aligned=False,
-    )
+    dtype = _dtype(images.blocks)
+    targets = captions.training.astype(dtype)
+    maps = [
+        (fold.train, [factor.astype(dtype) for factor in ridge_weights(fold, captions.training)])
+        for fold in images.folds()
+    ]
+    every = None
+    if all(len(factors) == 1 for _, factors in maps):
+        # One product with all weights is less work than one a fold.
+        every = np.zeros((sum(len(weights) for _, (weights,) in maps), len(targets)), dtype)
+        begin = 0
+        for train, (weights,) in maps:
+            every[begin : begin + len(weights), train] = weights
+            begin += len(weights)
+
+    def left(pairing: Indices, groups: Indices) -> Floats:
+        paired = targets[pairing]
+        if every is not None:
+            return unit(every @ paired)
+        return unit(np.concatenate([multiplied(factors, paired[train]) for train, factors in maps]))
+
+    return _refitted(images, captions, left, captions.unit_tests(), targets.shape[1])
+
+
+def multiplied(factors: Sequence[Floats], last: Floats) -> Floats:
+    """Return the product of matrices, from the last one on."""
+    for factor in reversed(factors):
+        last = factor @ last
+    return last
+
+
+def _refitted(
+    images: Side, captions: Side, left: Vectors, rights: Iterable[Floats], width: int
+) -> CrossFit:
+    """Compare by maps that are fitted anew for each pairing."""
+    blocks = images.blocks
+    observed = left(np.arange(len(blocks.captioned)), np.arange(blocks.parts))
+    ends = np.cumsum([len(fold.rows) for fold in images.folds()])[:-1]
+    return CrossFit.of(images, captions, np.split(observed, ends), rights, width, left)
 
 
 def procrustes(images: Side, captions: Side) -> CrossFit:
@@ -347,15 +498,16 @@ def procrustes(images: Side, captions: Side) -> CrossFit:
     )
     placed, trained = images.components(count)
     towards, wanted = captions.components(count)
-    directions = unit(placed)
-    first, second = np.triu_indices(blocks.parts)
-    rotation = np.empty((blocks.parts, blocks.parts, count, count))
+    cuts = [fold.blocks for fold in images.folds()]
+    first, second = np.array(cuts).T
+    still = trained[first, second].transpose(0, 2, 1).copy()
 
     def left(pairing: Indices, groups: Indices) -> Floats:
-        moved = wanted[groups[first], groups[second]][:, pairing]
-        u, _, v = np.linalg.svd(trained[first, second].transpose(0, 2, 1) @ moved)
-        rotation[first, second] = rotation[second, first] = u @ v
-        turned: Floats = (directions[:, :, None, :] @ rotation[blocks.image_block])[:, :, 0]
-        return turned
+        moved = wanted[groups[first], groups[second]].take(pairing, axis=1)
+        u, _, v = np.linalg.svd(still @ moved)
+        rotations = u @ v
+        return np.concatenate(
+            [vectors @ rotation for vectors, rotation in zip(placed, rotations, strict=True)]
+        )
 
-    return CrossFit(blocks, left, unit(towards), aligned=False)
+    return _refitted(images, captions, left, towards, count)

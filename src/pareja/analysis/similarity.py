@@ -116,7 +116,24 @@ def random_projection_similarity(
     """
     rows, columns = normalise(images), normalise(captions)
     common = min(rows.shape[1], columns.shape[1]) if dim is None else checked_count("dim", dim)
+    return products(*random_projections(rows, columns, dim=common, seed=seed))
+
+
+def random_projections(
+    rows: Floats, columns: Floats, *, dim: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Project two spaces at random to unit vectors of one dimension.
+
+    Parameters
+    ----------
+    rows, columns
+        Embeddings of two spaces, shapes ``(n, p)`` and ``(m, q)``.
+    dim
+        The common dimension.
+    seed
+        Seed of the two Gaussian matrices.
+    """
     generator = np.random.default_rng(seed)
-    left = generator.standard_normal((rows.shape[1], common))
-    right = generator.standard_normal((columns.shape[1], common))
-    return cosine_similarity(rows @ left, columns @ right)
+    left = generator.standard_normal((rows.shape[1], dim))
+    right = generator.standard_normal((columns.shape[1], dim))
+    return unit(rows @ left), unit(columns @ right)
