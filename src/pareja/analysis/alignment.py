@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pareja.analysis import crossfit
+from pareja.analysis import crossfit, maps
 from pareja.analysis.first_place import first_place
 from pareja.analysis.matching import MatchingScores, matching, mean_difference
 from pareja.analysis.ranks import Ranked
@@ -207,15 +207,15 @@ def bridges(
         )
     ]
     methods: tuple[tuple[BridgeName, Fit, int], ...] = (
-        ("ridge", crossfit.ridge, refits),
-        ("cca", crossfit.cca, paired_anew),
-        ("procrustes", crossfit.procrustes, refits),
-        ("relative", crossfit.relative, paired_anew),
+        ("ridge", maps.ridge, refits),
+        ("cca", maps.cca, paired_anew),
+        ("procrustes", maps.procrustes, refits),
+        ("relative", maps.relative, paired_anew),
     )
     for name, fit, pairings in methods:
-        maps = fit(image_side, caption_side)
+        fitted = fit(image_side, caption_side)
         found.append(
-            bridge(name, maps.similarity, partial(maps.test, permutations=pairings, seed=seed))
+            bridge(name, fitted.similarity, partial(fitted.test, permutations=pairings, seed=seed))
         )
     return tuple(found)
 
