@@ -190,7 +190,7 @@ def test_a_part_of_a_page_comes_with_the_address_that_shows_it(client: TestClien
 def test_leafing_through_shows_every_picture_once(
     client: TestClient, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pareja.server.pages._BROWSED", 3)
+    monkeypatch.setattr("pareja.server.listing._BROWSED", 3)
     pages = [client.get(f"/?page={n}").text for n in (1, 2, 3, 4)]
     assert sorted(n for page in pages for n in shown(page)) == sorted(ids.values())
     assert ['rel="next"' in page for page in pages] == [True, True, False, False]

@@ -26,6 +26,7 @@ from pareja.server import (
     embeddings,
     evaluation,
     folders,
+    listing,
     login,
     marking,
     pages,
@@ -96,6 +97,7 @@ def create_app(
     app.state.gate = gate
     app.state.renewing = Lock()
     for module in (
+        listing,
         pages,
         login,
         api,

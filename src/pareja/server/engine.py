@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
@@ -342,12 +342,34 @@ class Engine:
                 return encoder.encode_images([part])
         return None
 
+    def category(self, written: str) -> str:
+        """Return the category that somebody wrote, in full: a part of its name is enough.
+
+        Raises
+        ------
+        Problem
+            If there is none, or if several have that part.
+        """
+        names = self.collection.categories()
+        if not written or written in names:
+            return written
+        folded = written.strip().casefold()
+        near = [name for name in names if name.casefold() == folded]
+        near = near or [name for name in names if folded in name.casefold()]
+        if len(near) == 1:
+            return near[0]
+        if near:
+            raise Problem(422, "categories", got=written[:80], categories=some_of(near, NAMED))
+        raise self._no_category(written, names)
+
+    @staticmethod
+    def _no_category(got: str, names: Iterable[str]) -> Problem:
+        return Problem(422, "category", got=got[:80], categories=some_of(names, NAMED))
+
     def _refuse_what_is_not_here(self, ask: Ask, encoder: Encoder) -> None:
         categories = self.collection.categories()
         if ask.category and ask.category not in categories:
-            raise Problem(
-                422, "category", got=ask.category[:80], categories=some_of(categories, NAMED)
-            )
+            raise self._no_category(ask.category, categories)
         if ask.like is not None:
             self.embedding(ask.like, encoder)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
@@ -67,6 +67,13 @@ def evaluate(engine: Engine, name: str, models: Sequence[str]) -> list[QuerySetS
     ]
 
 
+def why_counted(judged: Mapping[int, bool]) -> Literal["yes", "unjudged", "unanswered"]:
+    """Return whether a query is measured: something must have been judged as an answer to it."""
+    if any(judged.values()):
+        return "yes"
+    return "unanswered" if judged else "unjudged"
+
+
 def pooled(engine: Engine, query: str) -> list[tuple[Picture, None]]:
     """Return the best of every encoder, in turns: judging one's results alone would favour it."""
     found: dict[int, Picture] = {}
@@ -91,6 +98,7 @@ def evaluation_page(
     chosen = set or (names[0] if names else "")
     queries = queries_of(engine, chosen) if chosen else ()
     duals = engine.duals()
+    judged = {query: collection.judgements(query) for query in queries}
     models = [engine.dual(name).name for name in dict.fromkeys(model or duals)]
     scores = evaluate(engine, chosen, models) if chosen else []
     return render(
@@ -99,7 +107,8 @@ def evaluation_page(
         sets=names,
         chosen=chosen,
         queries=queries,
-        judged={query: len(collection.judgements(query)) for query in queries},
+        judged={query: len(about) for query, about in judged.items()},
+        counts={query: why_counted(about) for query, about in judged.items()},
         duals=duals,
         models=models,
         scores=scores,

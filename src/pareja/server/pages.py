@@ -1,26 +1,26 @@
-"""The pages of a collection: search, pictures, the map and two encoders side by side."""
+"""The pages of a collection: pictures, the map and two encoders side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from pareja.errors import ParejaError
-from pareja.search.contracts import Picture, SearchResult
+from pareja.search.contracts import Picture
 from pareja.search.mapping import MapPoint
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
 from pareja.server.folders import is_gone, may_open
+from pareja.server.listing import HIT_CHOICES, entries_of
 from pareja.server.marking import Marked
 from pareja.server.parameters import (
     LARGEST_ID,
-    Asked,
     BoxParameter,
     EngineHere,
     ModelName,
@@ -43,95 +43,8 @@ from pareja.words.pages import PageWording
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-HIT_CHOICES = (5, 10, 20, 50, 100)
-SURE_CHOICES = (0.0, 0.5, 0.8, 0.95)
-_BROWSED = 40
 _NEIGHBOURS = 12
 _YEAR = 31_536_000
-
-
-@router.get("/")
-def search_page(
-    request: Request,
-    engine: EngineHere,
-    ask: Asked,
-    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-) -> Response:
-    """Search, or leaf through the collection while nothing is asked."""
-    collection = engine.collection
-    ask = replace(ask, page=page)
-    result = None if ask.is_empty else engine.search(ask)
-    pictures = []
-    if result is None:
-        pictures = collection.pictures(
-            category=ask.category or None,
-            shows=engine.learned.shows(ask.shows, ask.at_least),
-            offset=(page - 1) * _BROWSED,
-            limit=_BROWSED + 1,
-        )
-    upload = engine.uploads.get(ask.image)
-    liked = collection.picture(ask.like) if ask.like else None
-    entries = entries_of(result) if result else [(p, None) for p in pictures[:_BROWSED]]
-    results: dict[str, Any] = {
-        "ask": ask,
-        "result": result,
-        "entries": entries,
-        "more": len(pictures) > _BROWSED,
-        "judgements": collection.judgements(ask.q) if ask.q else {},
-        "upload": upload,
-        "liked": liked,
-        "marked": _marked(upload or liked, ask),
-        "mark_at": Ask(box=ask.box, model=ask.model).url(
-            f"/uploads/{ask.image}/part" if upload else f"/pictures/{ask.like}"
-        ),
-        # Of words alone can be said where they are, and by an encoder that connects the two.
-        "places": bool(ask.q and result) and engine.encoder(ask.model).kind == "dual",
-        "places_by": ask.model,
-        "found": summary(words_of(request), result, len(entries), collection.count()),
-    }
-    if is_partial(request):
-        response = render(request, "_results", **results)
-        # While somebody types, the address follows; what was chosen becomes a step to go back to.
-        typed = request.headers.get("hx-trigger") in {"q", "minus"}
-        response.headers["hx-replace-url" if typed else "hx-push-url"] = ask.url()
-        return response
-    return render(
-        request,
-        "search",
-        **results,
-        categories=collection.categories(),
-        models=engine.models(),
-        hit_choices=sorted({*HIT_CHOICES, ask.k}),
-        facets=engine.learned.facets(ask.shows),
-        sure_choices=sorted({*SURE_CHOICES, ask.at_least}),
-    )
-
-
-def _marked(shown: Upload | Picture | None, ask: Ask) -> Marked | None:
-    """Return the picture that is searched by, with the part of it that is meant."""
-    if shown is None:
-        return None
-    size = shown.size if isinstance(shown, Upload) else (shown.width, shown.height)
-    return Marked.of(size, ask.box)
-
-
-def entries_of(result: SearchResult) -> list[tuple[Picture, float]]:
-    """Return what a grid shows of a result: pictures with their scores."""
-    return [(hit.picture, hit.score) for hit in result.hits]
-
-
-def summary(words: PageWording, result: SearchResult | None, shown: int, total: int) -> str:
-    """Say in one line what a search found, for eyes and screen readers."""
-    if not shown and total:
-        return words.text("search.nothing")
-    if result is None:
-        return words.text("search.browsing", pictures=words.count("picture", total))
-    return words.text(
-        "search.found",
-        pictures=words.count("picture", shown),
-        model=result.model,
-        ms=words.number(result.took_ms, 0 if result.took_ms >= 10 else 1),
-    )
 
 
 async def kept_upload(request: Request, engine: EngineHere, picture: UploadFile) -> Upload:
@@ -321,7 +234,7 @@ class _Side:
     """An encoder's answer, or why it has none: the other one's is shown all the same."""
 
     model: str
-    entries: list[tuple[Picture, float]]
+    entries: list[tuple[Picture, float | None]]
     likely_relevant: bool | None = None
     problem: str = ""
 

@@ -5,27 +5,37 @@
   const isTyping = (element) =>
     element instanceof HTMLElement && element.matches("input:not([type=file]), textarea, select");
 
+  const box = (card) => card.closest(".card").getBoundingClientRect();
+
+  // Only the next row is measured: a long list has thousands of cards.
+  function below(all, at, step) {
+    const here = box(all[at]);
+    const middle = here.left + here.width / 2;
+    let [best, least, row] = [undefined, Infinity, undefined];
+    for (let i = at + step; i >= 0 && i < all.length; i += step) {
+      const { top, left, width } = box(all[i]);
+      if (Math.abs(top - here.top) < 8) continue;
+      row ??= top;
+      if (Math.abs(top - row) > 8) break;
+      const distance = Math.abs(left + width / 2 - middle);
+      if (distance < least) [best, least] = [all[i], distance];
+    }
+    return best;
+  }
+
   function neighbour(current, key) {
     const all = cards();
     const at = all.indexOf(current);
-    if (at < 0) return all[0];
+    if (at < 0) return onScreen(all) ?? all[0];
     if (key === "ArrowRight" || key === "j") return all[at + 1];
     if (key === "ArrowLeft" || key === "k") return all[at - 1];
-    const here = current.getBoundingClientRect();
-    const middle = here.left + here.width / 2;
-    const rows = all.filter((card) => {
-      const top = card.getBoundingClientRect().top;
-      return key === "ArrowDown" ? top > here.top + 8 : top < here.top - 8;
-    });
-    const tops = rows.map((card) => card.getBoundingClientRect().top);
-    const nearest = key === "ArrowDown" ? Math.min(...tops) : Math.max(...tops);
-    const distance = (card) => {
-      const box = card.getBoundingClientRect();
-      return Math.abs(box.left + box.width / 2 - middle);
-    };
-    return rows
-      .filter((card, i) => Math.abs(tops[i] - nearest) < 8)
-      .sort((a, b) => distance(a) - distance(b))[0];
+    return below(all, at, key === "ArrowDown" ? 1 : -1);
+  }
+
+  // The first key goes to what somebody sees, not to the top of what was scrolled away.
+  function onScreen(all) {
+    if (scrollY < 8) return all[0];
+    return all.find((card) => box(card).top >= 0);
   }
 
   function judge(yes) {
@@ -34,12 +44,15 @@
     if (card && buttons.length) buttons[0].click();
   }
 
+  function cameFromHere() {
+    if (window.navigation) return navigation.canGoBack;
+    return history.length > 1 && document.referrer.startsWith(`${location.origin}/`);
+  }
+
   function goBack() {
     const link = document.querySelector("[data-back]");
-    if (!link) return;
-    const from = document.referrer && new URL(document.referrer).origin === location.origin;
-    if (from && history.length > 1) history.back();
-    else location.assign(link.href);
+    if (cameFromHere()) history.back();
+    else if (link) location.assign(link.href);
   }
 
   document.addEventListener("keydown", (event) => {
@@ -48,6 +61,8 @@
     if (help.open) return;
     const active = document.activeElement;
     if (event.key === "Escape") {
+      // A search box would lose its words, and the results with them.
+      event.preventDefault();
       if (isTyping(active)) active.blur();
       else goBack();
       return;
@@ -70,9 +85,8 @@
       judge(event.key === "+");
     } else if (event.key === "j" || event.key === "k" || event.key.startsWith("Arrow")) {
       const card = active?.closest(".card")?.querySelector("[data-card]");
-      // Without a card in focus the arrows scroll the page, as everywhere.
-      if (!card && event.key.startsWith("Arrow")) return;
-      const next = neighbour(card, event.key);
+      const forward = ["j", "ArrowRight", "ArrowDown"].includes(event.key);
+      const next = neighbour(card, event.key) ?? (forward ? more() : undefined);
       if (next) {
         event.preventDefault();
         next.focus();
@@ -86,9 +100,19 @@
     const copied = event.target.closest("[data-copy]");
     if (copied) copy(copied);
     const back = event.target.closest("a[data-back]");
-    if (back && document.referrer.startsWith(`${location.origin}/`) && history.length > 1) {
+    if (back && cameFromHere()) {
       event.preventDefault();
       history.back();
+    }
+    const card = event.target.closest("[data-card]");
+    if (card) stayAt(card.closest(".card"), card.id);
+  });
+
+  // What is picked from a list under a box counts at once, not only when the box is left.
+  document.addEventListener("input", ({ target }) => {
+    const options = [...(target.list?.options ?? [])].map((option) => option.value);
+    if (options.includes(target.value) || (target.list && !target.value)) {
+      target.dispatchEvent(new Event("change", { bubbles: true }));
     }
   });
 
@@ -108,6 +132,76 @@
 
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+  });
+
+  // A long list: once somebody scrolls, the next page is fetched before they get there. The address
+  // follows what is on the screen, so that a reload, a link and the way back lead to the same pictures.
+  const more = () => document.querySelector("[data-more]");
+
+  const coming = new IntersectionObserver(
+    (seen) => {
+      for (const { isIntersecting, target } of seen) {
+        if (isIntersecting) htmx.trigger(target, "more");
+      }
+    },
+    { rootMargin: "1500px" },
+  );
+
+  let scrolled = false;
+  function watch() {
+    if (scrolled && more()) coming.observe(more());
+  }
+
+  function stayAt(card, hash) {
+    const page = card?.dataset.page;
+    if (!page) return;
+    const address = new URL(location.href);
+    // A scroll within a page leaves the picture that somebody came back to in the address.
+    if (!hash && page === (address.searchParams.get("page") ?? "1")) return;
+    if (page === "1") address.searchParams.delete("page");
+    else address.searchParams.set("page", page);
+    address.hash = hash;
+    if (address.href !== location.href) history.replaceState(history.state, "", address);
+  }
+
+  let resting;
+  addEventListener(
+    "scroll",
+    () => {
+      if (!scrolled) {
+        scrolled = true;
+        watch();
+      }
+      clearTimeout(resting);
+      resting = setTimeout(() => {
+        const seen = document.elementFromPoint(innerWidth / 2, innerHeight / 3)?.closest(".card");
+        stayAt(seen, "");
+      }, 300);
+    },
+    { passive: true },
+  );
+
+  // What is swapped takes the focus with it. After the link for more pictures it goes on with the
+  // first of them, and in new results it stays at the same place.
+  let place = -1;
+  document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
+    if (!["more", "results"].includes(target.id)) return;
+    const all = cards();
+    const active = document.activeElement;
+    place = target.id === "more" ? all.length : all.indexOf(active);
+    if (!target.contains(active)) place = -1;
+    if (target.id === "results") scrolled = false;
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    watch();
+    const all = cards();
+    if (place >= 0) (all[place] ?? all.at(-1))?.focus();
+    place = -1;
+  });
+  // Back from a picture, the keys go on where they were.
+  addEventListener("pageshow", () => {
+    const left = document.getElementById(location.hash.slice(1));
+    if (left?.matches("[data-card]")) left.focus({ preventScroll: true });
   });
 
   const upload = document.getElementById("by-picture");

@@ -1,0 +1,160 @@
+"""The page that lists pictures: those that a search finds, or the whole collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+
+from pareja.search.contracts import Picture, SearchResult
+from pareja.server.asks import Ask
+from pareja.server.engine import Engine
+from pareja.server.marking import Marked
+from pareja.server.parameters import Asked, EngineHere
+from pareja.server.rendering import is_partial, render, words_of
+from pareja.server.uploads import Upload
+from pareja.words.pages import PageWording
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+HIT_CHOICES = (5, 10, 20, 50, 100)
+SURE_CHOICES = (0.0, 0.5, 0.8, 0.95)
+_BROWSED = 40
+# So many fit into a list to choose from; more are a box to type into.
+_LISTED = 15
+
+
+@dataclass(frozen=True)
+class Part:
+    """A page of a list.
+
+    Parameters
+    ----------
+    entries
+        Pictures with their scores; None where nothing is looked for.
+    first
+        Number of the first one in the whole list, from 1.
+    more
+        Whether others follow.
+    result
+        The search that found them, or None.
+    """
+
+    entries: list[tuple[Picture, float | None]]
+    first: int
+    more: bool
+    result: SearchResult | None = None
+
+    def summary(self, words: PageWording, total: int) -> str:
+        """Say in one line what is shown, for eyes and screen readers."""
+        shown = len(self.entries)
+        if not shown and self.first > 1:
+            return words.text("search.beyond", first=words.integer(self.first))
+        if not shown and total:
+            return words.text("search.nothing")
+        pictures = words.count("picture", shown)
+        if self.first > 1:
+            ends = (words.integer(end) for end in (self.first, self.first + shown - 1))
+            pictures = words.text("search.range", **dict(zip(("first", "last"), ends, strict=True)))
+        if self.result is not None:
+            ms = self.result.took_ms
+            return words.text(
+                "search.found",
+                pictures=pictures,
+                model=self.result.model,
+                ms=words.number(ms, 0 if ms >= 10 else 1),
+            )
+        browsing = words.text("search.browsing", pictures=words.count("picture", total))
+        return browsing if self.first == 1 else f"{pictures} · {browsing}"
+
+
+def part_of(engine: Engine, ask: Ask) -> Part:
+    """Return the page of the list that a URL asks for."""
+    if not ask.is_empty:
+        offset = (ask.page - 1) * ask.k
+        result = engine.search(ask, offset=offset)
+        return Part(entries_of(result), offset + 1, result.more, result)
+    offset = (ask.page - 1) * _BROWSED
+    pictures = engine.collection.pictures(
+        category=ask.category or None,
+        shows=engine.learned.shows(ask.shows, ask.at_least),
+        offset=offset,
+        limit=_BROWSED + 1,
+    )
+    shown: list[tuple[Picture, float | None]] = [(p, None) for p in pictures[:_BROWSED]]
+    return Part(shown, offset + 1, len(pictures) > _BROWSED)
+
+
+def entries_of(result: SearchResult) -> list[tuple[Picture, float | None]]:
+    """Return what a grid shows of a result: pictures with their scores."""
+    return [(hit.picture, hit.score) for hit in result.hits]
+
+
+@router.get("/")
+def search_page(
+    request: Request,
+    engine: EngineHere,
+    ask: Asked,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Response:
+    """Search, or leaf through the collection while nothing is asked."""
+    collection = engine.collection
+    ask = replace(ask, page=page, category=engine.category(ask.category))
+    part = part_of(engine, ask)
+    upload = engine.uploads.get(ask.image)
+    liked = collection.picture(ask.like) if ask.like else None
+    results: dict[str, Any] = {
+        "ask": ask,
+        "result": part.result,
+        "entries": part.entries,
+        "more": part.more,
+        "judgements": collection.judgements(ask.q) if ask.q else {},
+        "upload": upload,
+        "liked": liked,
+        "marked": _marked(upload or liked, ask),
+        "mark_at": Ask(box=ask.box, model=ask.model).url(
+            f"/uploads/{ask.image}/part" if upload else f"/pictures/{ask.like}"
+        ),
+        # Of words alone can be said where they are, and by an encoder that connects the two.
+        "places": bool(ask.q and part.result) and engine.encoder(ask.model).kind == "dual",
+        "places_by": ask.model,
+        "found": part.summary(words_of(request), collection.count()),
+    }
+    if is_partial(request):
+        if request.headers.get("hx-target") == "more":
+            return render(request, "_more", **results)
+        response = render(request, "_results", **results)
+        # While somebody types, the address follows; what was chosen becomes a step to go back to.
+        typed = request.headers.get("hx-trigger") in {"q", "minus"}
+        replaces = typed or _is_at(request, ask)
+        response.headers["hx-replace-url" if replaces else "hx-push-url"] = ask.url()
+        return response
+    categories = collection.categories()
+    return render(
+        request,
+        "search",
+        **results,
+        categories=categories,
+        typed_category=len(categories) > _LISTED,
+        models=engine.models(),
+        hit_choices=sorted({*HIT_CHOICES, ask.k}),
+        facets=engine.learned.facets(ask.shows),
+        sure_choices=sorted({*SURE_CHOICES, ask.at_least}),
+    )
+
+
+def _is_at(request: Request, ask: Ask) -> bool:
+    """Return whether the browser's address asks the same already."""
+    current = urlsplit(request.headers.get("hx-current-url", ""))
+    return current.query == urlsplit(ask.url()).query
+
+
+def _marked(shown: Upload | Picture | None, ask: Ask) -> Marked | None:
+    """Return the picture that is searched by, with the part of it that is meant."""
+    if shown is None:
+        return None
+    size = shown.size if isinstance(shown, Upload) else (shown.width, shown.height)
+    return Marked.of(size, ask.box)
