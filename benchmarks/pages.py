@@ -50,7 +50,7 @@ _IN_FOLDER = 300
 _LONGEST_MS = 240_000
 _HEADER = """# How fast the pages are
 
-Made by `python benchmarks/pages.py`, which says how it is measured: drawn JPEGs of 400 × 300 pixels,
+Made by `python benchmarks/pages.py`, which says how it is measured: drawn JPEGs of 400 × 300,
 nothing in any cache, Chromium on the same {cores} cores as the server.
 
 | pictures | page | largest paint, s | settled, s | main thread, s | longest task, s |
@@ -63,7 +63,8 @@ _OBSERVE = """() => {
         for (const entry of list.getEntries()) seen.paint = entry.startTime;
     }).observe({type: "largest-contentful-paint", buffered: true});
     new PerformanceObserver((list) => {
-        for (const entry of list.getEntries()) seen.longest = Math.max(seen.longest, entry.duration);
+        for (const {duration} of list.getEntries())
+            seen.longest = Math.max(seen.longest, duration);
     }).observe({type: "longtask", buffered: true});
 }"""
 _SEEN = """() => [...document.querySelectorAll(".shot img")].every((image) => {

@@ -23,21 +23,21 @@ def test_a_map_fills_its_square_and_leaves_evenly_many_out(
         collection.index([colour_folder], colours)
         pictures = {picture.id: picture for picture in collection.pictures()}
         ids, vectors = collection.embeddings(colours)
-    found = picture_map(pictures, ids, vectors)
+    found = picture_map(lambda some: {n: pictures[n] for n in some}, ids, vectors)
     assert [point.picture.id for point in found.points] == ids.tolist()
     assert found.total == len(ids)
     assert 0 < found.explained <= 1
     places = np.array([(point.x, point.y) for point in found.points])
     np.testing.assert_allclose(places.max(axis=0), 1)
     assert places.min() >= -1
-    some = picture_map({int(ids[0]): pictures[int(ids[0])]}, ids, vectors)
+    some = picture_map(lambda _: {int(ids[0]): pictures[int(ids[0])]}, ids, vectors)
     assert [point.picture.id for point in some.points] == [int(ids[0])]
     monkeypatch.setattr("pareja.search.mapping.MAX_MAPPED", 2)
-    fewer = picture_map(pictures, ids, vectors)
+    fewer = picture_map(lambda some: {n: pictures[n] for n in some}, ids, vectors)
     assert [point.picture.id for point in fewer.points] == [int(ids[0]), int(ids[-1])]
     assert fewer.total == len(ids)
 
 
 def test_no_picture_and_one() -> None:
     none = np.zeros(0, dtype=np.int64)
-    assert picture_map({}, none, np.zeros((0, 3), np.float32)) == PictureMap((), 0, 1.0)
+    assert picture_map(lambda _: {}, none, np.zeros((0, 3), np.float32)) == PictureMap((), 0, 1.0)

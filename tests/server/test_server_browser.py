@@ -158,12 +158,13 @@ def test_everything_by_keyboard_alone(
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"/pictures/{ids['blue']}$"))
     page.keyboard.press("Escape")
-    expect(page).to_have_url(re.compile(r"/\?q=blue$"))
+    expect(page).to_have_url(re.compile(r"/\?q=blue#picture-"))
+    expect(cards.nth(0)).to_be_focused()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
-    expect(page).to_have_url(re.compile(r"/\?q=blue$"))
+    expect(page).to_have_url(re.compile(r"/\?q=blue#picture-"))
 
 
 def test_the_picture_page_finds_the_captions_that_fit(page: Page, ids: dict[str, int]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from tests.server.in_browser import assert_accessible
 
 from pareja.search import Collection
@@ -68,11 +68,14 @@ def test_a_list_goes_on_while_it_is_scrolled_and_shows_every_picture_once(
 def test_the_link_for_more_keeps_the_focus(page: Page, many: int) -> None:
     page.goto("/")
     expect(page.locator(".card")).to_have_count(40)
-    page.locator("[data-more]").focus()
+    page.locator("[data-more]").evaluate("(link) => link.focus({preventScroll: true})")
     page.keyboard.press("Enter")
+    expect(page.locator("[data-card]").nth(40)).to_be_focused()
     expect(page.locator(".card")).to_have_count(80)
-    forty_first = page.locator(".card").nth(40).locator("[data-card]").get_attribute("id")
-    assert focused(page) == forty_first
+
+
+def test_after_the_last_picture_the_arrow_leads_to_the_link(page: Page, many: int) -> None:
+    page.goto("/?q=red&k=5")
     page.locator(".card [data-card]").last.focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("[data-more]")).to_be_focused()
@@ -174,3 +177,31 @@ def test_the_review_is_walked_through_by_keys(page: Page) -> None:
     page.goto("/review?threshold=0")
     page.keyboard.press("ArrowRight")
     expect(page.locator(".shot").first).to_be_focused()
+
+
+def test_a_map_shows_what_has_room_and_the_rest_when_somebody_zooms_in(
+    page: Page, many: int
+) -> None:
+    page.goto("/map")
+    points, pictures = page.locator(".map [data-x]"), page.locator(".map image")
+    expect(points).to_have_count(many)
+    at_first = pictures.count()
+    assert 0 < at_first < many
+    loaded = "Promise.all([...document.querySelectorAll('.map image')].map((i) => i.decode()))"
+    page.evaluate(loaded)
+    expect(page.locator("[data-loading]")).to_have_text("")
+    for _ in range(3):
+        page.get_by_role("button", name="Zoom in").click()
+    assert pictures.count() > at_first
+    page.get_by_role("button", name="Show everything").click()
+    expect(page.locator(".map image:visible")).to_have_count(at_first)
+
+
+def test_who_waits_for_the_map_sees_how_far_it_is(page: Page) -> None:
+    waiting: list[Route] = []
+    page.route(re.compile("size=128"), lambda route: waiting.append(route))
+    page.goto("/map", wait_until="commit")
+    expect(page.locator("[data-loading]")).to_have_text(re.compile(r"Loading pictures: 0 of \d"))
+    for route in waiting:
+        route.continue_()
+    expect(page.locator("[data-loading]")).to_have_text("")

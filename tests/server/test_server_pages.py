@@ -266,6 +266,27 @@ def test_evaluation_from_a_query_set_to_measures(
     assert twice.status_code == 409
 
 
+def test_the_evaluation_says_which_queries_count_and_why(
+    client: TestClient, collection: Collection, ids: dict[str, int]
+) -> None:
+    collection.create_query_set("three", ["red", "blue", "green"])
+    collection.judge("red", ids["red"], True)
+    collection.judge("blue", ids["red"], False)
+    said = {"en": "Counted: 1 of 3 queries", "es": "Cuentan: 1 de 3 consultas"}
+    for lang, counted in said.items():
+        page = client.get("/evaluation?set=three", headers={"accept-language": lang}).text
+        assert counted in page
+    rows = re.findall(
+        r'<a href="[^"]*">(\w+)</a></th><td>(\d)</td><td class="words">([^<]*)<',
+        client.get("/evaluation?set=three").text,
+    )
+    assert rows == [
+        ("red", "1", "yes"),
+        ("blue", "1", "no: no picture judged as an answer"),
+        ("green", "0", "no: not judged yet"),
+    ]
+
+
 def test_an_empty_collection_has_pages_too(
     tmp_path: Path,
 ) -> None:

@@ -75,6 +75,10 @@ class Contents:
         """
         return self._catalogue.picture(picture_id)
 
+    def pictures_by_id(self, ids: Sequence[int]) -> dict[int, Picture]:
+        """Return those of some pictures that are there, by id."""
+        return self._catalogue.pictures_by_id(ids)
+
     def files(self, picture_id: int) -> tuple[PictureFile, ...]:
         """Return every file that holds a picture: its own, and copies of it.
 

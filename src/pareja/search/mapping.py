@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,14 +45,16 @@ class PictureMap:
 
 
 def picture_map(
-    pictures: Mapping[int, Picture], ids: NDArray[np.int64], vectors: Embeddings
+    find: Callable[[Sequence[int]], Mapping[int, Picture]],
+    ids: NDArray[np.int64],
+    vectors: Embeddings,
 ) -> PictureMap:
     """Place pictures on a plane, by the principal components of their embeddings.
 
     Parameters
     ----------
-    pictures
-        By id. An embedding whose picture is missing here gets no point.
+    find
+        Returns pictures by their ids. An embedding whose picture is missing there gets no point.
     ids, vectors
         The id of each embedding, ``(n,)``, and the embeddings, ``(n, dim)``. Of more than
         `MAX_MAPPED`, evenly many are left out.
@@ -72,6 +74,7 @@ def picture_map(
     placed = plane(rows, rows, np.arange(len(rows)), shared=True)
     extent = np.abs(placed.images).max(axis=0)
     positions = placed.images / np.where(extent > 0, extent, 1.0)
+    pictures = find(ids[shown].tolist())
     points = tuple(
         MapPoint(pictures[int(ids[row])], round(float(x), 4), round(float(y), 4))
         for row, (x, y) in zip(shown, positions, strict=True)

@@ -28,6 +28,7 @@ from pareja.server import (
     folders,
     listing,
     login,
+    mapped,
     marking,
     pages,
     reviewing,
@@ -98,6 +99,7 @@ def create_app(
     app.state.renewing = Lock()
     for module in (
         listing,
+        mapped,
         pages,
         login,
         api,

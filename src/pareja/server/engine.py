@@ -414,7 +414,7 @@ class Engine:
         revision = self.collection.revision()
         kept = self._kept.maps.get(encoder.name)
         if kept is None or kept[0] != revision:
-            pictures = {picture.id: picture for picture in self.collection.pictures()}
-            kept = revision, picture_map(pictures, *self.collection.embeddings(encoder))
+            find = self.collection.pictures_by_id
+            kept = revision, picture_map(find, *self.collection.embeddings(encoder))
             self._kept.maps[encoder.name] = kept
         return kept[1]

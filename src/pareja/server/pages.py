@@ -1,4 +1,4 @@
-"""The pages of a collection: pictures, the map and two encoders side by side."""
+"""The pages of a collection: pictures, and two encoders side by side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from pareja.errors import ParejaError
 from pareja.search.contracts import Picture
-from pareja.search.mapping import MapPoint
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
 from pareja.server.folders import is_gone, may_open
@@ -148,23 +147,6 @@ def judge(
         picture=picture,
         next=local_path(next),
         judgements=engine.collection.judgements(query),
-    )
-
-
-@router.get("/map")
-def map_page(request: Request, engine: EngineHere, model: ModelName = "") -> Response:
-    """Show the collection as a plane on which similar pictures are near."""
-    placed = engine.map(model)
-    by_category: dict[str, list[MapPoint]] = {}
-    for point in placed.points:
-        by_category.setdefault(point.picture.category or "", []).append(point)
-    return render(
-        request,
-        "map",
-        map=placed,
-        by_category=sorted(by_category.items()),
-        models=engine.models(),
-        model=model or engine.encoder().name,
     )
 
 

@@ -1,6 +1,7 @@
 "use strict";
-// Pan by dragging, zoom by wheel, pinch, buttons and keys. Thumbnails grow more slowly than the
-// distances between them, so that zooming in takes a crowd apart.
+// Pan by dragging, zoom by wheel, pinch and buttons. Thumbnails grow more slowly than the distances
+// between them, so that zooming in takes a crowd apart. A point becomes a picture where the server
+// found room for it, and only once it is on the screen.
 (() => {
   const frame = document.querySelector("[data-map]");
   if (!frame) return;
@@ -9,19 +10,55 @@
     node,
     x: Number(node.dataset.x),
     y: Number(node.dataset.y),
+    from: Number(node.dataset.zoom),
+    image: node.querySelector("image"),
   }));
+  const growth = Number(frame.dataset.growth);
+  const closest = Number(frame.dataset.closest);
   const [width, height] = [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height];
   let zoom = 1;
   let left = 0;
   let top = 0;
 
   function draw() {
-    const size = Math.pow(zoom, 0.35);
-    for (const { node, x, y } of points) {
-      const [px, py] = [(x - left) * zoom, (y - top) * zoom];
-      node.setAttribute("transform", `translate(${px} ${py}) scale(${size})`);
+    const size = Math.pow(zoom, growth);
+    for (const point of points) {
+      const [px, py] = [(point.x - left) * zoom, (point.y - top) * zoom];
+      point.node.setAttribute("transform", `translate(${px} ${py}) scale(${size})`);
+      const seen = px > -60 && px < width + 60 && py > -60 && py < height + 60;
+      const fits = zoom >= point.from;
+      if (fits && seen && !point.image) show(point);
+      point.image?.toggleAttribute("hidden", !fits);
     }
   }
+
+  function show(point) {
+    const image = document.createElementNS("http://www.w3.org/2000/svg", "image");
+    const place = { x: -26, y: -20, width: 52, height: 40, preserveAspectRatio: "xMidYMid slice" };
+    for (const [name, value] of Object.entries(place)) image.setAttribute(name, value);
+    image.setAttribute("href", point.node.dataset.src);
+    expect(image);
+    point.node.append(image);
+    point.image = image;
+  }
+
+  const status = document.querySelector("[data-loading]");
+  let [done, total, late] = [0, 0, false];
+  function expect(image) {
+    total += 1;
+    image
+      .decode()
+      .catch(() => {})
+      .finally(() => tell((done += 1)));
+    tell();
+  }
+
+  // Only those who would wait are told.
+  function tell() {
+    const words = status.dataset.loading.replace("{done}", done).replace("{total}", total);
+    status.textContent = late && done < total ? words : "";
+  }
+  setTimeout(() => tell((late = true)), 1000);
 
   function place(event) {
     const at = new DOMPoint(event.clientX, event.clientY);
@@ -29,7 +66,7 @@
   }
 
   function scale(factor, x = width / 2, y = height / 2) {
-    const next = factor ? Math.min(24, Math.max(1, zoom * factor)) : 1;
+    const next = factor ? Math.min(closest, Math.max(1, zoom * factor)) : 1;
     left += x / zoom - x / next;
     top += y / zoom - y / next;
     zoom = next;
@@ -84,4 +121,6 @@
   for (const button of frame.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => scale(Number(button.dataset.zoom)));
   }
+
+  for (const { image } of points) if (image) expect(image);
 })();
