@@ -165,6 +165,29 @@ def test_judgements_are_kept_and_taken_back(client: TestClient, ids: dict[str, i
     assert client.put("/v1/judgements", json=missing).status_code == 404
 
 
+def test_a_whole_number_may_have_a_point(client: TestClient, ids: dict[str, int]) -> None:
+    body = {"query": "red", "picture_id": float(ids["red"]), "relevant": True}
+    assert client.put("/v1/judgements", json=body).status_code == 200
+    half = body | {"picture_id": ids["red"] + 0.5}
+    assert client.put("/v1/judgements", json=half).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/search", "GET, HEAD, POST"),
+        ("/v1/judgements", "GET, HEAD, PUT"),
+        ("/docs", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_a_path_has_not_is_refused_with_all_that_it_has(
+    client: TestClient, path: str, methods: str
+) -> None:
+    for method in ("OPTIONS", "DELETE"):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
 def test_a_query_set_from_creation_to_measures(client: TestClient, ids: dict[str, int]) -> None:
     created = client.post("/v1/query-sets", json={"name": "walls", "queries": ["red", "blue"]})
     assert created.status_code == 201

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from pareja.classifiers.learned import Classifier
 from pareja.errors import CollectionFaultError, ParejaError
@@ -166,6 +167,8 @@ def _explain(request: Request, error: Exception) -> Response:
         with request.app.state.renewing:
             request.app.state.engine = request.app.state.engine.renewed()
     problem = problem_of(error)
+    if problem.status_code == 405:
+        problem.headers = {"allow": ", ".join(_methods(request))}
     status, message = problem.status_code, problem.text(words_of(request).lang)
     if is_partial(request):
         response: Response = render(request, "_error", status=status, message=message)
@@ -177,3 +180,14 @@ def _explain(request: Request, error: Exception) -> Response:
         response = JSONResponse({"error": {"message": problem.detail, "type": kind}}, status)
     response.headers.update(problem.headers or {})
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that a path answers; of several routes, Starlette names the first's."""
+    found = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    ]
+    return sorted({*found, *(["HEAD"] if "GET" in found else ())})

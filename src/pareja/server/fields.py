@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 from pareja.data_urls import is_data_url
@@ -56,6 +56,16 @@ def _words(text: str) -> str:
         raise PydanticCustomError(NO_WORDS, "is a data URL where words belong")
     return text
 
+
+def _whole(given: Any) -> Any:
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = BeforeValidator(_whole)
+"""Takes 7.0 for 7: in JSON it is the same number, and some clients write it so."""
+
+NOT_BLANK: dict[str, Any] = {"pattern": r"\S"}
+"""What the description of the API says of texts that are more than spaces."""
 
 OnlyWords = AfterValidator(_words)
 """Refuses a data URL: embedded as words, its letters would get a vector that means nothing."""

@@ -128,14 +128,15 @@ class LearnedClassifiers:
             If one is not written so, or there is no such classifier or label.
         """
         wanted: dict[str, list[str]] = {}
-        for one in written:
+        # A form sends a filter that is left at "all" as an empty one.
+        for one in filter(None, written):
             name, slash, label = one.partition("/")
             if not slash:
                 raise Problem(422, "shows", got=one[:80])
             known = self.get(name).labels
             if label not in known:
                 raise Problem(
-                    422, "no_label", name=name, got=label[:80], labels=some_of(known, NAMED)
+                    404, "no_label", name=name, got=label[:80], labels=some_of(known, NAMED)
                 )
             wanted.setdefault(name, []).append(label)
         return tuple(

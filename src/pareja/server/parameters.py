@@ -28,8 +28,9 @@ AT_LEAST = "How probable such a label must be."
 BoxParameter = Annotated[
     list[Annotated[float, Field(allow_inf_nan=False)]], Query(max_length=4, description=BOX)
 ]
+ShownLabel = Annotated[str, Field(max_length=MAX_QUERY, json_schema_extra={"pattern": "^$|/"})]
 ShownLabels = Annotated[
-    list[Annotated[str, Field(max_length=MAX_QUERY)]],
+    list[ShownLabel],
     Query(max_length=MAX_LABELS, description=SHOWS),
 ]
 LeastProbability = Annotated[float, Query(ge=0, le=1, description=AT_LEAST)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from pareja.analysis.significance import Estimate
@@ -13,13 +13,13 @@ from pareja.search.captions import CaptionMatch
 from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
 from pareja.server.asks import DEFAULT_HITS
-from pareja.server.fields import OnlyWords, Sent
-from pareja.server.parameters import AT_LEAST, BOX, LARGEST_ID, OFFSET, SHOWS
+from pareja.server.fields import NOT_BLANK, OnlyWords, Sent, Whole
+from pareja.server.parameters import AT_LEAST, BOX, LARGEST_ID, OFFSET, SHOWS, ShownLabel
 from pareja.server.problems import TOKENS
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY, MAX_TEXT
 
 QueryText = Annotated[str, Field(max_length=MAX_QUERY), OnlyWords]
-Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID), Whole]
 
 
 class HitBody(BaseModel):
@@ -77,6 +77,16 @@ class SearchBody(BaseModel):
 class SearchRequest(Sent):
     """A search; at least one of text, image and like."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["text"], "properties": {"text": NOT_BLANK}},
+                {"required": ["image"], "properties": {"image": {"type": "string"}}},
+                {"required": ["like"], "properties": {"like": {"type": "integer"}}},
+            ]
+        }
+    )
+
     text: QueryText = ""
     image: str | None = Field(None, description="A data URL: data:image/jpeg;base64,...")
     like: Id | None = None
@@ -86,9 +96,9 @@ class SearchRequest(Sent):
     minus: QueryText = ""
     category: QueryText = ""
     model: QueryText = ""
-    k: int = Field(DEFAULT_HITS, ge=1, le=MAX_HITS)
-    offset: int = Field(0, ge=0, le=LARGEST_ID, description=OFFSET)
-    shows: list[QueryText] = Field([], max_length=MAX_LABELS, description=SHOWS)
+    k: Annotated[int, Whole] = Field(DEFAULT_HITS, ge=1, le=MAX_HITS)
+    offset: Annotated[int, Whole] = Field(0, ge=0, le=LARGEST_ID, description=OFFSET)
+    shows: list[ShownLabel] = Field([], max_length=MAX_LABELS, description=SHOWS)
     at_least: float = Field(0.0, ge=0, le=1, description=AT_LEAST)
 
 
@@ -206,12 +216,18 @@ class JudgementsBody(BaseModel):
     judgements: dict[int, bool]
 
 
+Query = Annotated[str, Field(min_length=1, max_length=MAX_QUERY, json_schema_extra=NOT_BLANK)]
+
+
 class QuerySetRequest(Sent):
     """Queries to judge and evaluate together."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=NOT_BLANK)]
     queries: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=MAX_QUERY)]], Field(min_length=1)
+        list[
+            Annotated[str, Field(min_length=1, max_length=MAX_QUERY, json_schema_extra=NOT_BLANK)]
+        ],
+        Field(min_length=1),
     ]
 
 
@@ -346,6 +362,18 @@ def _listed(item: Any) -> list[Any]:
 class EmbeddingsRequest(Sent):
     """Texts and pictures to embed. A text that is a data URL is taken for its picture."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": kinds}}}
+                for name, kinds in {
+                    "input": ["string", "object", "array"],
+                    "messages": ["array"],
+                }.items()
+            ]
+        }
+    )
+
     input: Annotated[
         Text | ImageInput | list[Text | ImageInput] | None,
         BeforeValidator(_unwrapped),
@@ -359,7 +387,7 @@ class EmbeddingsRequest(Sent):
         None, description="Another name of encoding_format."
     )
     normalized: bool = Field(True, description="Must be true: all embeddings have length 1.")
-    dimensions: int | None = Field(
+    dimensions: Annotated[int, Whole] | None = Field(
         None, description="Must be the length of the encoder's embeddings; they cannot be cut."
     )
     modality: Literal["text", "image"] | None = Field(
