@@ -20,6 +20,7 @@ from pathlib import Path
 
 import soak_data
 import soak_kills
+import soak_places
 import soak_server
 from soak_row import Row
 
@@ -29,19 +30,29 @@ Trial = Callable[[Path, int], Iterator[Row]]
 
 TRIALS: tuple[Trial, ...] = (
     soak_kills.killed_commands,
+    soak_kills.killed_changes,
     soak_kills.stopped_commands,
+    soak_kills.forked_programs,
     soak_kills.killed_conversions,
     soak_kills.short_memory,
     soak_kills.indexing_at_once,
     soak_data.flipped_bits,
-    soak_data.old_collections,
+    soak_data.other_versions,
     soak_data.copies_of_an_open_collection,
     soak_data.odd_names,
     soak_data.hostile_archives,
     soak_data.ways_out,
     soak_data.hostile_captions,
+    soak_places.odd_outputs,
+    soak_places.odd_places,
+    soak_places.set_clocks,
     soak_server.bothered_server,
+    soak_server.described_requests,
+    soak_server.hostile_pages,
+    soak_server.wrong_tokens,
+    soak_server.large_pictures,
     soak_server.moved_collections,
+    soak_server.graphs_cut_short,
 )
 
 _HEAD = """# What was tried against pareja
@@ -57,7 +68,7 @@ with a bounded count and time. A row says what was done, how often, and how ofte
 def main() -> None:
     """Run the trials one after the other and print their rows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="no trial begins later")
+    parser.add_argument("--seconds", type=float, default=1200, help="no trial begins later")
     parser.add_argument("--times", type=int, default=1, help="how many times the usual counts")
     parser.add_argument("--only", default="", help="trials whose name holds this")
     parser.add_argument("--write", type=Path, help="the page to write")

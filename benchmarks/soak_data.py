@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import shutil
@@ -10,31 +9,26 @@ import sqlite3
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from soak_row import Row, run
+from soak_row import HOSTILE, Row, png, run
 
 import pareja
 from pareja.classifiers.learned import load_classifier
 from pareja.datasets import load_dataset
+from pareja.embedding import cache
 from pareja.embedding.cache import EmbeddingCache
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import ParejaError
 from pareja.inputs import find_pictures
 from pareja.search import Collection
 from pareja.search.database import FILE_NAME, SCHEMA
-from pareja.sqlite import connect, transaction
+from pareja.sqlite import Schema, connect, transaction
 
 _DRAW = random.Random(0)  # noqa: S311  draws no secret
 _SPACE = Fingerprint("soak", "1", "none", "none")
-
-
-def _png(shade: int = 0) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (64, 64), (shade, 100, 200)).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def _flipped(content: bytes) -> bytes:
@@ -64,14 +58,14 @@ def flipped_bits(folder: Path, times: int) -> Iterator[Row]:
     yield row
     row = Row("a bit of a vector in the embedding cache flipped", ["computed again"])
     vectors = np.random.default_rng(0).standard_normal((150 * times, 64)).astype(np.float32)
-    with EmbeddingCache(folder / "cache.sqlite3") as cache:
-        cache.store(_SPACE, {f"{n:064x}": vector for n, vector in enumerate(vectors)})
+    with EmbeddingCache(folder / "cache.sqlite3") as opened:
+        opened.store(_SPACE, {f"{n:064x}": vector for n, vector in enumerate(vectors)})
         for n, vector in enumerate(vectors):
-            cache._database.execute(
+            opened._database.execute(
                 "UPDATE embedding SET vector = ? WHERE digest = ?",
                 (_flipped(vector.tobytes()), f"{n:064x}"),
             )
-            found = cache.find(_SPACE, [f"{n:064x}"])
+            found = opened.find(_SPACE, [f"{n:064x}"])
             row.add("taken as it is" if found else "computed again")
     yield row
     row = Row("a bit of a vector or caption in a collection flipped", ["found by `--verify`"])
@@ -94,24 +88,45 @@ def flipped_bits(folder: Path, times: int) -> Iterator[Row]:
     yield row
 
 
-def old_collections(folder: Path, times: int) -> Iterator[Row]:
-    """Open a collection of each format that there has been."""
-    row = Row("a collection of an older format opened", ["brought up to date, sound"])
+def other_versions(folder: Path, times: int) -> Iterator[Row]:
+    """Open files of every format that there has been, and of one that is yet to come."""
+    row = Row("a collection or cache of an older format opened", ["brought up to date, sound"])
     for version in range(1, SCHEMA.newest):
         place = folder / f"{version}"
         place.mkdir()
-        database = connect(place / FILE_NAME)
-        with transaction(database):
-            for migration in SCHEMA.migrations[:version]:
-                for statement in filter(str.strip, migration.split(";")):
-                    database.execute(statement)
-            database.execute(f"PRAGMA application_id = {SCHEMA.application}")
-            database.execute(f"PRAGMA user_version = {version}")
-        database.close()
+        _of_version(place / FILE_NAME, SCHEMA, version)
         with Collection.open(place) as collection:
             sound = collection.verify().ok and collection.index("pareja20").added == 20
         row.add("brought up to date, sound" if sound else "something else")
+    for version in range(1, cache.SCHEMA.newest):
+        _of_version(folder / f"{version}.sqlite3", cache.SCHEMA, version)
+        with EmbeddingCache(folder / f"{version}.sqlite3") as opened:
+            opened.store(_SPACE, {"a": np.ones(3, np.float32)})
+            sound = "a" in opened.find(_SPACE, ["a"])
+        row.add("brought up to date, sound" if sound else "something else")
     yield row
+    row = Row("a collection or cache of a later format", ["refused in one line"])
+    place = folder / "later"
+    with Collection.open(place, create=True) as collection:
+        collection.index("pareja20")
+    with EmbeddingCache(folder / "later.sqlite3"):
+        pass
+    for file in (place / FILE_NAME, folder / "later.sqlite3"):
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA user_version = 99")
+    row.add(_ending(lambda: Collection.open(place)))
+    row.add(_ending(lambda: EmbeddingCache(folder / "later.sqlite3")))
+    yield row
+
+
+def _of_version(file: Path, schema: Schema, version: int) -> None:
+    """Make an empty database as the version of pareja made it that had this schema."""
+    with closing(connect(file)) as database, transaction(database):
+        for migration in schema.migrations[:version]:
+            for statement in filter(str.strip, migration.split(";")):
+                database.execute(statement)
+        database.execute(f"PRAGMA application_id = {schema.application}")
+        database.execute(f"PRAGMA user_version = {version}")
 
 
 def copies_of_an_open_collection(folder: Path, times: int) -> Iterator[Row]:
@@ -152,7 +167,7 @@ def odd_names(folder: Path, times: int) -> Iterator[Row]:
     pictures = folder / os.fsdecode(b"d\xe9")
     pictures.mkdir()
     for number, name in enumerate(names):
-        (pictures / os.fsdecode(name)).write_bytes(_png(40 * number))
+        (pictures / os.fsdecode(name)).write_bytes(png(40 * number))
     row = Row("pictures with names that are no UTF-8, print alike or hold escapes", ["found"])
     index = str(folder / "index")
     run("index", str(pictures), "--index", index)
@@ -184,13 +199,13 @@ def hostile_archives(folder: Path, times: int) -> Iterator[Row]:
     for number, name in enumerate(names):
         file = folder / f"{number}.zip"
         with zipfile.ZipFile(file, "w") as archive:
-            archive.writestr("a.png", _png())
+            archive.writestr("a.png", png())
             if name == "a.png":
                 archive.filelist.append(archive.filelist[0])
             else:
                 info = zipfile.ZipInfo("x")
                 info.filename = name
-                archive.writestr(info, _png())
+                archive.writestr(info, png())
         row.add(_ending(lambda file=file: load_dataset(file)))  # type: ignore[misc]  # mypy infers no default
     yield row
 
@@ -199,7 +214,7 @@ def ways_out(folder: Path, times: int) -> Iterator[Row]:
     """Name files of this machine from within data, and addresses that are none."""
     private, theirs = folder / "private", folder / "theirs"
     private.mkdir()
-    (private / "a.png").write_bytes(_png())
+    (private / "a.png").write_bytes(png())
     row = Row("data whose rows and links lead to other files of this machine", ["not read"])
     for number, name in enumerate(
         [
@@ -214,14 +229,14 @@ def ways_out(folder: Path, times: int) -> Iterator[Row]:
         place.mkdir(parents=True)
         (place / "link.png").symlink_to(private / "a.png")
         (place / "folder").symlink_to(private)
-        (place / "own.png").write_bytes(_png(9))
+        (place / "own.png").write_bytes(png(9))
         table = f"file_name,caption\n{name},a cat\nown.png,a dog\n"
         (place / "metadata.csv").write_text(table, encoding="utf-8")
         try:
             read = [source.read() for source in find_pictures(place).sources]
         except ParejaError:
             read = []
-        row.add("read" if _png() in read else "not read")
+        row.add("read" if png() in read else "not read")
     yield row
     row = Row("addresses of the hub that are none", ["refused in one line"])
     for address in ("../../etc", "a/..", "./b", "-a/b", "a//b", "a/b/c/d", "a\\b/c", "a/b..c"):
@@ -232,17 +247,9 @@ def ways_out(folder: Path, times: int) -> Iterator[Row]:
 def hostile_captions(folder: Path, times: int) -> Iterator[Row]:
     """Open a report with hostile captions in a browser, from its file."""
     row = Row("reports with hostile captions opened from a file in a browser", ["no script ran"])
-    captions = [
-        "<script>document.title='ran'</script>",
-        "<img src=x onerror=\"document.title='ran'\">",
-        "'\"><svg onload=document.title='ran'>",
-        "</textarea><script>document.title='ran'</script>",
-        "javascript:document.title='ran'",
-        "{{7*7}} ${7*7} <!--",
-    ]
-    rows = "".join(f'{n}.png,"{c.replace(chr(34), chr(34) * 2)}"\n' for n, c in enumerate(captions))
-    for number in range(len(captions)):
-        (folder / f"{number}.png").write_bytes(_png(30 * number))
+    rows = "".join(f'{n}.png,"{c.replace(chr(34), chr(34) * 2)}"\n' for n, c in enumerate(HOSTILE))
+    for number in range(len(HOSTILE)):
+        (folder / f"{number}.png").write_bytes(png(30 * number))
     (folder / "metadata.csv").write_text(f"file_name,caption\n{rows}", encoding="utf-8")
     try:
         from playwright.sync_api import sync_playwright

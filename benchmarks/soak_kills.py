@@ -62,6 +62,66 @@ def killed_commands(folder: Path, times: int) -> Iterator[Row]:
     yield row
 
 
+def killed_changes(folder: Path, times: int) -> Iterator[Row]:
+    """Kill what takes pictures out of a collection, and what follows a folder."""
+    forgotten = Row("`index --forget` killed at a random moment", ["sound, all or none left"])
+    watched = Row("`index --watch` killed at a random moment", ["sound, as the folder"])
+    for number in range(4 * times):
+        place, pictures = str(folder / f"index-{number}"), folder / f"pictures-{number}"
+        pictures.mkdir()
+        for shade in range(12):
+            Image.new("RGB", (64, 64), (20 * shade, 99, 9)).save(pictures / f"{shade}.png")
+        words = ("index", str(pictures), "--index", place)
+        run(*words)
+        process = start(*words, "--watch")
+        for shade in range(6):
+            Image.new("RGB", (64, 64), (9, 99, 20 * shade)).save(pictures / f"{shade}.png")
+            time.sleep(_DRAW.uniform(0, 1))
+        process.kill()
+        process.communicate()
+        _, said = run(*words, "--verify", "--json")
+        found = json.loads(said)
+        well = found["ok"] and found["pictures"] == 12
+        watched.add("sound, as the folder" if well else said[:80])
+        process = start("index", "--index", place, "--forget", str(pictures))
+        time.sleep(_DRAW.uniform(0.3, 2))
+        process.kill()
+        process.communicate()
+        _, said = run("index", "--index", place, "--verify", "--json")
+        found = json.loads(said)
+        well = found["ok"] and found["pictures"] in (0, 12)
+        forgotten.add("sound, all or none left" if well else said[:80])
+    yield from (watched, forgotten)
+
+
+def forked_programs(folder: Path, times: int) -> Iterator[Row]:
+    """Fork a program that has used an encoder, and use it on both sides."""
+    code = (
+        "import multiprocessing, pareja, numpy as np\n"
+        "encoder = pareja.load('starter')\n"
+        "pictures = [np.full((64, 64, 3), 40 * n, np.uint8) for n in range(4)]\n"
+        "work = lambda *_: pareja.embed(pictures, encoder, cache=False)\n"
+        "work()\n"
+        "child = multiprocessing.get_context('fork').Process(target=work)\n"
+        "child.start(); work(); child.join(); raise SystemExit(abs(child.exitcode))\n"
+    )
+    row = Row("a program forked after it used an encoder", ["both sides worked", "one clear error"])
+    for _ in range(2 * times):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            _, said = process.communicate(timeout=90)
+            if process.returncode == 0:
+                row.add("both sides worked")
+            else:
+                row.add("one clear error" if "spawn" in said else said[-80:])
+        except subprocess.TimeoutExpired:
+            process.kill()
+            row.add("no end in 90 s")
+    yield row
+
+
 def stopped_commands(folder: Path, times: int) -> Iterator[Row]:
     """Ask a command to stop."""
     for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+from PIL import Image
+
+HOSTILE = (
+    "<script>document.title='ran'</script>",
+    "<img src=x onerror=\"document.title='ran'\">",
+    "'\"><svg onload=document.title='ran'>",
+    "</textarea><script>document.title='ran'</script>",
+    "javascript:document.title='ran'",
+    "{{7*7}} ${7*7} <!--",
+)
+"""Texts that a page which does not escape them would run."""
+
+
+def png(shade: int = 0) -> bytes:
+    """Return a picture of one colour."""
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), (shade, 100, 200)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 @dataclass
@@ -28,7 +48,7 @@ class Row:
 
     def add(self, ending: str) -> None:
         """Count how one time ended."""
-        self.endings[ending] += 1
+        self.endings[" ".join(ending.replace("|", "/").split())] += 1
 
     def line(self) -> str:
         """Return the row of a Markdown table."""

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import os
 import random
+import re
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import httpx
 import uvicorn
-from soak_row import Row
+from PIL import Image
+from soak_row import HOSTILE, Row, png, start
 
 from pareja.search import Collection
 from pareja.search.database import FILE_NAME
+from pareja.search.vectors.sqlite import SqliteVectors
 from pareja.server import Settings, create_app
 
 _DRAW = random.Random(0)  # noqa: S311  draws no secret
@@ -27,10 +38,10 @@ _SECONDS = 3.0
 
 
 @contextmanager
-def _served(place: Path) -> Iterator[str]:
+def _served(place: Path, **options: Any) -> Iterator[str]:
     with Collection.open(place) as collection, socket.create_server(("127.0.0.1", 0)) as port:
         number = port.getsockname()[1]
-        app = create_app(collection, Settings(port=number))
+        app = create_app(collection, Settings(port=number, **options))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, args=([port],))
         thread.start()
@@ -90,6 +101,152 @@ def bothered_server(folder: Path, times: int) -> Iterator[Row]:
             address, client, "slow bodies", b"POST /v1/search HTTP/1.1\r\n", times
         )
         yield _others_wait_for_nobody(address, client, "slow readers", b"GET / HTTP/1.1\r\n", times)
+
+
+def described_requests(folder: Path, times: int) -> Iterator[Row]:
+    """Send what the server's own description of its API allows, and what it does not."""
+    tool = Path(sys.executable).with_name("schemathesis")
+    if not tool.exists():
+        return
+    config = Path(__file__).parents[1] / "tests" / "server" / "schemathesis.toml"
+    with Collection.open(folder / "index", create=True) as collection:
+        collection.index("pareja20")
+    row = Row("requests made by schemathesis from the description of the API", ["as described"])
+    with _served(folder / "index") as address:
+        done = subprocess.run(
+            [
+                *(tool, "--config-file", config, "run", f"{address}/openapi.json"),
+                *("--max-examples", str(10 * times), "--seed", "1", "--no-color"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    generated = re.search(r"([\d,]+) generated", done.stdout)
+    failures = re.findall(r"❌ (.+): (\d+)$", done.stdout, re.MULTILINE)
+    for what, count in failures:
+        row.endings[what] += int(count)
+    if generated is not None:
+        sent = int(generated[1].replace(",", ""))
+        row.endings["as described"] = sent - row.endings.total()
+    yield row
+
+
+def hostile_pages(folder: Path, times: int) -> Iterator[Row]:
+    """Show hostile words, names, captions and categories on every page, in a browser."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return
+    row = Row("pages with hostile names, captions and words in a browser", ["no script ran"])
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    with (pictures / "metadata.csv").open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(("file_name", "caption", "category"))
+        for number, words in enumerate(HOSTILE):
+            name = f"{number}{words.replace('/', '')}.png"
+            (pictures / name).write_bytes(png(30 * number))
+            table.writerow((name, words, words))
+    with Collection.open(folder / "index", create=True) as collection:
+        collection.index(pictures)
+    pages = ["/?q={}", "/?category={}", "/classify?labels={}", "/map?model={}", "/?shows={}"]
+    pages += ["/pictures/1?q={}", "/login?next={}", "/{}", "/?q=red&minus={}", "/where?q={}"]
+    with _served(folder / "index") as address, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"))
+        tab = browser.new_page()
+        for page in pages:
+            for words in HOSTILE * times:
+                place = address + page.format(quote(words, safe=""))
+                tab.goto(place, wait_until="domcontentloaded", timeout=60_000)
+                row.add("a script ran" if tab.title() == "ran" else "no script ran")
+        browser.close()
+    yield row
+
+
+def wrong_tokens(folder: Path, times: int) -> Iterator[Row]:
+    """Guess the token, and show the right one from the same address."""
+    with Collection.open(folder / "index", create=True) as collection:
+        collection.index("pareja20")
+    row = Row("requests with the right token after 20 wrong ones", ["answered"])
+    guessed = Row("wrong tokens", ["refused"])
+    token = "a token that nobody guesses"  # noqa: S105  of this trial
+    with _served(folder / "index", token=token) as address:
+        for number in range(10 * times):
+            for guess in range(20 if number == 0 else 2):
+                headers = {"authorization": f"Bearer {guess}"}
+                status = httpx.get(f"{address}/v1/models", headers=headers).status_code
+                guessed.add("refused" if status in (401, 429) else str(status))
+            headers = {"authorization": f"Bearer {token}"}
+            status = httpx.get(f"{address}/v1/models", headers=headers).status_code
+            row.add("answered" if status == 200 else str(status))
+    yield from (guessed, row)
+
+
+def large_pictures(folder: Path, times: int) -> Iterator[Row]:
+    """Search by pictures whose pixels take much more memory than their files, at once."""
+    with Collection.open(folder / "index", create=True) as collection:
+        collection.index("pareja20")
+    row = Row(
+        "searches by a picture of 59 megapixels at once, under 2.5 GB", ["answered", "503, later"]
+    )
+    stream = io.BytesIO()
+    Image.new("RGB", (7680, 7680), "teal").save(stream, "PNG")
+    body = {"image": f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"}
+    process, address = _process(folder / "index")
+    try:
+
+        def asked(_: int) -> str:
+            answer = httpx.post(f"{address}/v1/search", json=body, timeout=120)
+            later = answer.status_code == 503 and "retry-after" in answer.headers
+            return (
+                "answered" if answer.status_code == 200 else "503, later" if later else str(answer)
+            )
+
+        with ThreadPoolExecutor(64) as pool:
+            for ending in pool.map(asked, range(64)):
+                row.add(ending)
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1e6
+        if peak > 2.5:
+            row.endings = Counter({f"{peak:.1f} GB": 64})
+    finally:
+        process.terminate()
+        process.communicate()
+    yield row
+
+
+def graphs_cut_short(folder: Path, times: int) -> Iterator[Row]:
+    """Cut the file of a graph short under its server."""
+    row = Row("a graph cut short under its server", ["same answer"])
+    with patch.dict(SqliteVectors.__init__.__kwdefaults__, graph_from=100):
+        for number in range(3 * times):
+            place = folder / f"index-{number}"
+            with Collection.open(place, create=True) as collection:
+                collection.index("commons200")
+            (graph,) = place.glob("*.usearch")
+            with _served(place) as address:
+
+                def found(address: str = address) -> list[int]:
+                    hits = httpx.get(f"{address}/v1/search?q=a+bridge", timeout=60).json()["hits"]
+                    return [hit["id"] for hit in hits]
+
+                before = found()
+                for _ in range(number):
+                    found()  # from the second search on, the graph is read into memory
+                os.truncate(graph, 100)
+                same = [found() for _ in range(5)] == [before] * 5
+            row.add("same answer" if same else "another answer")
+    yield row
+
+
+def _process(place: Path) -> tuple[subprocess.Popen[str], str]:
+    """Serve a collection from a process of its own; return that and its address."""
+    process = start("serve", "--index", str(place), "--port", "0")
+    assert process.stdout is not None  # noqa: S101  for the type checker
+    address = next(word for word in process.stdout.readline().split() if word.startswith("http"))
+    httpx.get(f"{address}/v1/search?q=a+bird", timeout=60)
+    return process, address.rstrip("/")
 
 
 def _others_wait_for_nobody(

@@ -29,7 +29,7 @@ from pareja.sqlite import Schema, connect, explained, in_parts, row_sum, transac
 Vector = NDArray[np.float32]
 """One embedding, ``(dim,)``."""
 
-_SCHEMA = Schema(
+SCHEMA = Schema(
     0x70617265,  # "pare"
     (
         """
@@ -149,15 +149,15 @@ class EmbeddingCache:
                 raise
 
     def _bring_up_to_date(self) -> None:
-        version = _SCHEMA.version_of(self._database)
-        if version is None or version > _SCHEMA.newest:
+        version = SCHEMA.version_of(self._database)
+        if version is None or version > SCHEMA.newest:
             raise OutputError(
                 f"{self.path} is a database, but no embedding cache of this version of pareja. "
                 "Choose another path, or delete it if it is one of another version: embeddings "
                 "are then computed anew."
             )
-        if version < _SCHEMA.newest:
-            _SCHEMA.migrate(self._database)
+        if version < SCHEMA.newest:
+            SCHEMA.migrate(self._database)
 
     def __enter__(self) -> Self:
         return self

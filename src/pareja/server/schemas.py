@@ -365,11 +365,11 @@ class EmbeddingsRequest(Sent):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": [name], "properties": {name: {"type": kinds}}}
-                for name, kinds in {
-                    "input": ["string", "object", "array"],
-                    "messages": ["array"],
-                }.items()
+                {
+                    "required": ["input"],
+                    "properties": {"input": {"type": ["string", "object", "array"]}},
+                },
+                {"required": ["messages"], "properties": {"messages": {"type": "array"}}},
             ]
         }
     )
