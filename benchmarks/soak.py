@@ -83,7 +83,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory(prefix="pareja-soak-") as folder:
             os.environ["XDG_CACHE_HOME"] = os.environ["XDG_DATA_HOME"] = str(Path(folder, "user"))
-            for row in trial(Path(folder), options.times):
+            for row in _rows(trial, Path(folder), options.times):
                 lines.append(row.line())
                 print(lines[-1], flush=True)
     minutes = (time.monotonic() - start) / 60
@@ -91,6 +91,16 @@ def main() -> None:
     foot += f"{platform.python_version()}.\n"
     if options.write is not None:
         atomic_write(options.write, _HEAD + "\n".join(lines) + "\n" + foot, force=True)
+
+
+def _rows(trial: Trial, folder: Path, times: int) -> Iterator[Row]:
+    """Run a trial; if it ends with an error, that is a row, and the others follow."""
+    try:
+        yield from trial(folder, times)
+    except Exception as error:  # whatever it is, the page shall say it
+        row = Row(trial.__name__.replace("_", " "), [])
+        row.add(f"the trial ended with {type(error).__name__}: {error}"[:200])
+        yield row
 
 
 if __name__ == "__main__":

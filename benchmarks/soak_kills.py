@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from soak_row import Row, run, start
+from soak_row import PATIENCE, Row, run, start
 
 _DRAW = random.Random(0)  # noqa: S311  draws no secret
 _GIB = 2**30
@@ -111,14 +111,14 @@ def forked_programs(folder: Path, times: int) -> Iterator[Row]:
             [sys.executable, "-W", "ignore", "-c", code], stderr=subprocess.PIPE, text=True
         )
         try:
-            _, said = process.communicate(timeout=90)
+            _, said = process.communicate(timeout=PATIENCE)
             if process.returncode == 0:
                 row.add("both sides worked")
             else:
                 row.add("one clear error" if "spawn" in said else said[-80:])
         except subprocess.TimeoutExpired:
             process.kill()
-            row.add("no end in 90 s")
+            row.add(f"no end in {PATIENCE} s")
     yield row
 
 
@@ -132,7 +132,7 @@ def stopped_commands(folder: Path, times: int) -> Iterator[Row]:
             process = start("embed", "commons200", "--no-cache", "-o", str(place / "e.npz"))
             time.sleep(_DRAW.uniform(1, 5))
             process.send_signal(sent)
-            process.communicate(timeout=60)
+            process.communicate(timeout=PATIENCE)
             done = (place / "e.npz").exists()
             left = [path for path in place.iterdir() if path.name != "e.npz"]
             row.add(
@@ -146,7 +146,7 @@ def killed_conversions(folder: Path, times: int) -> Iterator[Row]:
     code = "import pareja; pareja.load('clip-shapes', device='openvino').encode_texts('a')"
     row = Row("conversion of a model killed, then repeated", ["converted"])
     begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
     usual = time.monotonic() - begun
     for _ in range(3 * times):
         for path in folder.rglob("network.xml"):
@@ -156,10 +156,10 @@ def killed_conversions(folder: Path, times: int) -> Iterator[Row]:
         process.kill()
         process.wait()
         try:
-            again = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
+            again = subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=False)
             row.add("converted" if again.returncode == 0 else "failed")
         except subprocess.TimeoutExpired:
-            row.add("no end in 120 s")
+            row.add(f"no end in {PATIENCE} s")
     yield row
 
 
@@ -196,7 +196,7 @@ def indexing_at_once(folder: Path, times: int) -> Iterator[Row]:
         words = ("index", "pareja20", "--index", place, "--no-cache")
         run("index", "shapes:10", "--index", place)
         processes = [start(*words) for _ in range(4)]
-        said = [process.communicate(timeout=120)[0] for process in processes]
+        said = [process.communicate(timeout=PATIENCE)[0] for process in processes]
         status, _ = run("index", "--index", place, "--verify")
         ended = [process.returncode for process in processes]
         row.add("all ended well, sound" if not any(ended) and status == 0 else said[-1][-80:])

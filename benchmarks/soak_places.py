@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
-from soak_row import Row, run
+from soak_row import PATIENCE, Row, run
 
 import pareja
 from pareja.search import Collection
@@ -35,7 +35,7 @@ def _ended(words: tuple[str, ...], folder: Path, **options: object) -> tuple[int
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
         **options,  # type: ignore[call-overload]
     )

@@ -30,6 +30,10 @@ def png(shade: int = 0) -> bytes:
     return stream.getvalue()
 
 
+PATIENCE = 400
+"""Seconds after which a command counts as one that hangs, on a machine that does other things."""
+
+
 @dataclass
 class Row:
     """What was tried, and how each time ended.
@@ -72,5 +76,5 @@ def start(*words: str, before: Callable[[], None] | None = None) -> subprocess.P
 def run(*words: str, before: Callable[[], None] | None = None) -> tuple[int, str]:
     """Run the command line; return its status and what it prints."""
     process = start(*words, before=before)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, said

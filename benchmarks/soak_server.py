@@ -26,7 +26,7 @@ from urllib.parse import quote
 import httpx
 import uvicorn
 from PIL import Image
-from soak_row import HOSTILE, Row, png, start
+from soak_row import HOSTILE, PATIENCE, Row, png, start
 
 from pareja.search import Collection
 from pareja.search.database import FILE_NAME
@@ -48,7 +48,7 @@ def _served(place: Path, **options: Any) -> Iterator[str]:
         address = f"http://127.0.0.1:{number}"
         while not server.started:
             time.sleep(0.05)
-        httpx.get(f"{address}/v1/search?q=a+bird", timeout=60)
+        httpx.get(f"{address}/v1/search?q=a+bird", timeout=PATIENCE)
         yield address
         server.should_exit = True
         thread.join()
@@ -58,7 +58,10 @@ def bothered_server(folder: Path, times: int) -> Iterator[Row]:
     """Send a server what it should not answer, and many requests at once."""
     with Collection.open(folder / "index", create=True) as collection:
         collection.index("pareja20")
-    with _served(folder / "index") as address, httpx.Client(base_url=address, timeout=60) as client:
+    with (
+        _served(folder / "index") as address,
+        httpx.Client(base_url=address, timeout=PATIENCE) as client,
+    ):
         row = Row("requests for paths that lead out", ["4xx"])
         for number in range(96 * times):
             way = "/".join(
@@ -197,7 +200,7 @@ def large_pictures(folder: Path, times: int) -> Iterator[Row]:
     try:
 
         def asked(_: int) -> str:
-            answer = httpx.post(f"{address}/v1/search", json=body, timeout=120)
+            answer = httpx.post(f"{address}/v1/search", json=body, timeout=PATIENCE)
             later = answer.status_code == 503 and "retry-after" in answer.headers
             return (
                 "answered" if answer.status_code == 200 else "503, later" if later else str(answer)
@@ -228,7 +231,9 @@ def graphs_cut_short(folder: Path, times: int) -> Iterator[Row]:
             with _served(place) as address:
 
                 def found(address: str = address) -> list[int]:
-                    hits = httpx.get(f"{address}/v1/search?q=a+bridge", timeout=60).json()["hits"]
+                    hits = httpx.get(f"{address}/v1/search?q=a+bridge", timeout=PATIENCE).json()[
+                        "hits"
+                    ]
                     return [hit["id"] for hit in hits]
 
                 before = found()
@@ -245,7 +250,7 @@ def _process(place: Path) -> tuple[subprocess.Popen[str], str]:
     process = start("serve", "--index", str(place), "--port", "0")
     assert process.stdout is not None  # noqa: S101  for the type checker
     address = next(word for word in process.stdout.readline().split() if word.startswith("http"))
-    httpx.get(f"{address}/v1/search?q=a+bird", timeout=60)
+    httpx.get(f"{address}/v1/search?q=a+bird", timeout=PATIENCE)
     return process, address.rstrip("/")
 
 
@@ -286,13 +291,15 @@ def moved_collections(folder: Path, times: int) -> Iterator[Row]:
                 body = {"query": "a", "picture_id": 1, "relevant": True}
 
                 def judged(address: str = address) -> int:
-                    sent = httpx.put(f"{address}/v1/judgements", json=body, timeout=60)  # noqa: B023  of this turn
+                    sent = httpx.put(f"{address}/v1/judgements", json=body, timeout=PATIENCE)  # noqa: B023  of this turn
                     return sent.status_code
 
                 if what == "cut short":
                     whole = (place / FILE_NAME).read_bytes()
                     os.truncate(place / FILE_NAME, len(whole) // 3)
-                    status = httpx.get(f"{address}/v1/pictures?limit=20", timeout=60).status_code
+                    status = httpx.get(
+                        f"{address}/v1/pictures?limit=20", timeout=PATIENCE
+                    ).status_code
                     with (place / FILE_NAME).open("r+b") as file:
                         file.write(whole)
                 else:

@@ -291,6 +291,20 @@ def test_a_corrupt_file_is_deleted(remote: FakeHub, tmp_path: Path) -> None:
     assert (hub.fetch(NAME).folder / BLOB).read_bytes() == weights()
 
 
+@pytest.mark.parametrize("file", [BLOB, "tokenizer.json"])
+def test_a_bit_that_flips_after_the_download_is_noticed(remote: FakeHub, file: str) -> None:
+    fetched = hub.fetch(NAME).folder / file
+    content = bytearray(fetched.read_bytes())
+    content[len(content) // 2] ^= 1
+    fetched.write_bytes(content)
+    with pytest.raises(EncoderError, match=f"{file} is not the file that was downloaded") as caught:
+        load(NAME, device="cpu")
+    fetched.resolve().unlink()
+    assert str(fetched.resolve()) in str(caught.value)
+    hub.fetch(NAME)
+    assert load(NAME, device="cpu").name == NAME
+
+
 def test_a_full_disk_is_noticed_before_downloading(
     remote: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ MARKERS = ("config.json", "modules.json", "open_clip_config.json")
 
 _LARGE = 10_000_000
 _POINTER, _POINTER_SIZE = b"version https://git-lfs.github.com/spec/", 1024
+_HEXADECIMAL, _SHA256_LENGTH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}"), 64
 _READ = {".safetensors", ".bin", ".json", ".txt", ".model"}
 
 
@@ -138,8 +140,9 @@ class Checkpoint:
         Raises
         ------
         EncoderError
-            If Git LFS left a pointer in the place of a file, or there is an adapter of PEFT, which
-            transformers applies only where ``peft`` is installed.
+            If Git LFS left a pointer in the place of a file, one of the hub's cache is not what was
+            downloaded, or there is an adapter of PEFT, which transformers applies only where
+            ``peft`` is installed.
         """
         for path in sorted(self.folder.rglob("*")):
             if path.suffix not in _READ or not path.is_file():
@@ -150,6 +153,11 @@ class Checkpoint:
                     f"{part} is a Git LFS pointer and not the file itself. Get the files with: "
                     f"git -C {self.folder} lfs pull"
                 )
+            if not _is_as_downloaded(path):
+                raise self.error(
+                    f"{part} is not the file that was downloaded: its checksum is another one. "
+                    f"Remove {path.resolve()}, and fetch the model again"
+                )
             if part.name == "adapter_config.json" and len(part.parts) <= 2:
                 base = self.optional_json(str(part)).get("base_model_name_or_path")
                 raise self.error(
@@ -158,6 +166,23 @@ class Checkpoint:
                     "Merge the two with PEFT's merge_and_unload and save the result; to use "
                     "the model without its adapter, move that file away"
                 )
+
+
+def _is_as_downloaded(path: Path) -> bool:
+    """Tell whether a file of the hub's cache agrees with its name there; others have none.
+
+    It is the SHA-256 of a file that Git LFS keeps, and what Git calls any other.
+    """
+    if not path.is_symlink():
+        return True
+    blob = path.resolve()
+    if blob.parent.name != "blobs" or not _HEXADECIMAL.fullmatch(blob.name):
+        return True
+    if len(blob.name) == _SHA256_LENGTH:
+        return _content_digest(blob) == blob.name
+    content = blob.read_bytes()
+    named = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    return named.hexdigest() == blob.name
 
 
 def _content_digest(path: Path) -> str:
