@@ -218,6 +218,24 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert entries(tmp_path) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
+@pytest.mark.parametrize("opened", [unnamed_file, lambda target: None], ids=["unnamed", "named"])
+def test_a_disk_that_is_full_still_when_the_file_is_closed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[Path], object]
+) -> None:
+    import resource
+
+    monkeypatch.setattr("pareja.files.unnamed_file", opened)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"a cannot be written: File too large"):
+            atomic_write(tmp_path / "a", bytes(200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert entries(tmp_path) == []
+
+
 def test_a_place_without_permission_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,9 +99,9 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRa
     has_name = isinstance(stream.name, str)
     staging = Path(stream.name) if has_name else staging_path(target)
     try:
-        with stream:
-            with _explained(path, staging):
-                yield stream
+        # Closing writes what is not written yet, and may find the disk full once more.
+        with _explained(path, staging), stream:
+            yield stream
             with _explained(path):
                 stream.flush()
                 os.fsync(stream.fileno())
