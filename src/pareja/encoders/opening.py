@@ -45,7 +45,8 @@ def open_folder(
     device
         ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first that is here.
     precision
-        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in. By torch on a CPU
+        without AVX512, bfloat16 takes several times as long.
 
     Raises
     ------
