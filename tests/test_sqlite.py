@@ -126,6 +126,21 @@ def test_what_went_wrong_is_one_line(database: sqlite3.Connection, path: Path) -
     assert told(damaged.value) == "it is damaged: file is not a database. Mend it."
 
 
+def test_a_statement_of_the_schema_that_is_no_text_is_one_line(
+    database: sqlite3.Connection, path: Path
+) -> None:
+    database.execute("CREATE TABLE thing (name TEXT)")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"thing (name", b"thing \xa8name"))
+    with (
+        pytest.raises(OutputError, match=r"mine is damaged: a text in it is not UTF-8\. Remove it"),
+        explained("mine", OutputError, if_damaged="Remove it."),
+    ):
+        connect(path)
+
+
 def test_another_writer_is_waited_for_and_named(
     database: sqlite3.Connection, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -210,6 +210,8 @@ def explained(
         yield
     except sqlite3.Error as error:
         raise kind(f"{name} {_meaning(error, if_damaged, instead)}") from error
+    except UnicodeDecodeError as error:  # SQLite repeats a damaged statement in what it says
+        raise kind(f"{name} is damaged: a text in it is not UTF-8. {if_damaged}") from error
     except OSError as error:
         raise kind(
             f"{name} cannot be used: {error.strerror or error}. "

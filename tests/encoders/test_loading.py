@@ -14,6 +14,12 @@ from pareja.encoders.catalogue import find_card
 from pareja.errors import EncoderError, ModelUnavailableError, UnknownModelError
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a+" + "b" * 300, "~nobody-of-this-name", "a\0b"])
+def test_a_name_that_no_folder_can_have_is_one_line(name: str) -> None:
+    with pytest.raises(EncoderError):
+        load(name)
+
+
 def test_an_encoder_is_returned_as_it_is() -> None:
     encoder = load(folder("clip"), device="cpu", precision="float32")
     assert load(encoder, device="openvino") is encoder

@@ -203,6 +203,15 @@ def _content_digest(path: Path) -> str:
     return digest
 
 
+def folder_named(name: str) -> Path | None:
+    """Return the absolute path of the folder of that name, ``~`` allowed; None where is none."""
+    try:
+        folder = Path(name).expanduser().absolute()
+        return folder if name and folder.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # too long a name, ~nobody without a home
+        return None
+
+
 def is_elsewhere(name: str) -> bool:
     """Return whether a name that a model's own file gives leads out of the model's folder.
 

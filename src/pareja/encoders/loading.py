@@ -84,12 +84,12 @@ def load(
     if halves := pair_halves(name):
         return _load_pair(name, halves, device, precision)
     from pareja.encoders import hub
-    from pareja.encoders.checkpoint import Checkpoint
+    from pareja.encoders.checkpoint import Checkpoint, folder_named
     from pareja.encoders.opening import open_folder
 
     # Networks are read later, perhaps from another working folder.
-    folder = Path(name).expanduser().absolute()
-    if card is None and name and folder.is_dir():
+    folder = folder_named(name)
+    if card is None and folder is not None:
         adapter = Checkpoint(folder, name, name)
         if _is_adapter(adapter):
             return _load_adapted(adapter, device, precision)
@@ -221,7 +221,9 @@ def pair_halves(name: str) -> tuple[str, str] | None:
     ('resnet50', 'distiluse')
     >>> pair_halves("resnet50")
     """
-    if "+" not in name or find_card(name) is not None or Path(name).expanduser().is_dir():
+    from pareja.encoders.checkpoint import folder_named
+
+    if "+" not in name or find_card(name) is not None or folder_named(name) is not None:
         return None
     image, _, text = name.partition("+")
     image_card, text_card = find_card(image), find_card(text)

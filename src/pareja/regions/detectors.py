@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -20,7 +19,7 @@ from PIL import Image
 from pareja.encoders import hub
 from pareja.encoders.backends import choose
 from pareja.encoders.catalogue import find_card
-from pareja.encoders.checkpoint import Checkpoint, require
+from pareja.encoders.checkpoint import Checkpoint, folder_named, require
 from pareja.encoders.model_files import require_weights
 from pareja.encoders.weights import quiet_transformers, refuse_broken, unreadable
 from pareja.errors import EncoderError
@@ -188,8 +187,8 @@ def _checkpoint(name: str) -> Checkpoint | None:
     card = find_card(name)
     if card is not None and card.kind != "detector":
         return None
-    folder = Path(name).expanduser().absolute()
-    if card is None and name and folder.is_dir():
+    folder = folder_named(name)
+    if card is None and folder is not None:
         found = Checkpoint(folder, name, name)
         return found if found.has("config.json") else None
     if card is None:
