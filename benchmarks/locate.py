@@ -2,6 +2,7 @@
 
 python benchmarks/locate.py                 # the table of docs/guides/locate.md
 python benchmarks/locate.py --store         # and src/pareja/regions/thresholds.toml
+python benchmarks/locate.py --choose        # how starter looks at places
 python benchmarks/locate.py --cost          # time and memory of maps beside embedding alone
 """
 
@@ -18,10 +19,13 @@ from typing import cast
 import numpy as np
 
 import pareja
-from pareja.datasets import decode_image
+from pareja.analysis.pointing import PointingScores
+from pareja.datasets import Record, decode_image
 from pareja.embedding.natural import Model
 from pareja.encoders import load, require_dual
+from pareja.encoders.starter import Starter, StarterRegions
 from pareja.encoders.towers import NetworkDualEncoder
+from pareja.inputs import find_pictures
 from pareja.regions.crops import region_encoder
 from pareja.tasks.locating_measures import PlaceScores
 
@@ -48,7 +52,7 @@ class Row:
     only_places: bool = False
 
 
-def measured(model: Model, pictures: str | Sequence[str], template: str) -> PlaceScores:
+def measured(model: Model, pictures: str | Sequence[str | Record], template: str) -> PlaceScores:
     found = pareja.locate(None, pictures, model=model, template=template, measure=True)
     return cast(PlaceScores, found.measured)
 
@@ -61,18 +65,19 @@ def with_crops(model: str, pictures: str, template: str) -> PlaceScores:
 
 def table(rows: list[Row]) -> str:
     lines = [
-        "| model | places from | pictures | pointing game | centre | above centre | random | "
-        "AP50 | AP | AUROC of presence | missed | false |",
-        "|" + " --- |" * 12,
+        "| model | places from | pictures | pointing game | centre | above centre | off centre | "
+        "random | AP50 | AP | AUROC of presence | missed | false |",
+        "|" + " --- |" * 13,
     ]
     for row in rows:
         pointing, precision = row.scores.pointing, row.scores.precision
         cells = [row.model, row.places, row.pictures]
         if pointing is None:
-            cells += [""] * 4
+            cells += [""] * 5
         else:
             cells += [str(pointing.hits), f"{pointing.centre.value:.2f}"]
-            cells += [str(pointing.above_centre), f"{pointing.random:.2f}"]
+            cells += [str(pointing.above_centre), str(pointing.off_centre or "")]
+            cells.append(f"{pointing.random:.2f}")
         if row.only_places:
             lines.append(f"| {' | '.join(cells + [''] * 5)} |")
             continue
@@ -99,6 +104,46 @@ def stored(rows: list[Row]) -> str:
             f'source = "{threshold.source}"',
         ]
     return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class Detailed(Starter):
+    """`starter`, whose places are seen and smoothed as the two numbers say."""
+
+    detail: int = 1
+    smoothing: float = 0.0
+
+    @property
+    def regions(self) -> StarterRegions:
+        """What embeds places."""
+        return StarterRegions(self, self.detail, self.smoothing)
+
+
+def choose() -> str:
+    """Choose how `starter` looks at places on every second picture, and measure on the others."""
+    records = find_pictures(DRAWN).dataset.records
+    lines = [
+        "| pictures | side | smoothing | pointing game | centre | above centre | off centre |",
+        "|" + " --- |" * 7,
+    ]
+
+    def tried(part: str, pictures: Sequence[Record], model: Detailed) -> float:
+        pointing = cast(PointingScores, measured(model, pictures, "{}").pointing)
+        cells = [part, str(model.detail * model.image_side), str(model.smoothing)]
+        cells += [str(pointing.hits), f"{pointing.centre.value:.2f}"]
+        cells += [str(pointing.above_centre), str(pointing.off_centre)]
+        lines.append(f"| {' | '.join(cells)} |")
+        return pointing.hits.value
+
+    plain, *others = [
+        Detailed(detail=detail, smoothing=smoothing)
+        for detail in (1, 2)
+        for smoothing in (0.0, 0.7, 1.2)
+    ]
+    best = max((plain, *others), key=lambda model: tried("one half", records[::2], model))
+    for model in (plain, best):
+        tried("the other half", records[1::2], model)
+    return "\n".join(lines)
 
 
 def cost(model: str, pictures: int) -> None:
@@ -131,11 +176,15 @@ def cost(model: str, pictures: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", action="store_true")
+    parser.add_argument("--choose", action="store_true")
     parser.add_argument("--cost", type=int, metavar="PICTURES")
     options = parser.parse_args()
     if options.cost:
         for model in ("starter", "clip-shapes", "siglip-shapes"):
             cost(model, options.cost)
+        return
+    if options.choose:
+        print(choose())
         return
     rows = []
     for model, pictures, template in ROWS:

@@ -18,10 +18,20 @@ def test_shares_are_over_things_and_intervals_over_pictures() -> None:
     assert scores.hits.high > 0.9
 
 
+def test_the_centre_is_compared_on_the_same_things() -> None:
+    scores = pointing(range(4), [1, 1, 0, 1], [1, 0, 0, 1], [0.1] * 4)
+    assert scores.above_centre.value == 0.25
+    assert scores.above_centre.low <= 0
+    assert scores.n_off_centre == 2
+    assert scores.off_centre is not None
+    assert scores.off_centre.value == 0.5
+    assert pointing([0, 1], [1, 0], [1, 1], [0.1, 0.1]).off_centre is None
+
+
 def test_a_random_place_hits_as_often_as_the_boxes_cover() -> None:
     rng = np.random.default_rng(0)
-    hits = rng.random(4000) < 0.3
-    scores = pointing(np.arange(4000), hits, hits, np.full(4000, 0.3))
+    hits = rng.random(1000) < 0.3
+    scores = pointing(np.arange(1000), hits, hits, np.full(1000, 0.3))
     assert scores.hits.low < scores.random < scores.hits.high
 
 

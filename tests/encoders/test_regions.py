@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from scipy import ndimage
 from tiny_models import folder, pictures
 from torch import nn
 
@@ -90,10 +91,10 @@ def test_the_shares_of_clip_and_of_its_class_token_add_up_to_the_embedding() -> 
         layer.self_attn.register_forward_hook(watch, with_kwargs=True)
     found = model(values)
     vision = model.vision_model
-    start = vision.pre_layrnorm(vision.embeddings(values))[:, 0]
-    own = start + sum(taken)
     # All of the sum that the last layer norm divides: from its own output, which is known.
-    whole = vision.encoder(inputs_embeds=vision.pre_layrnorm(vision.embeddings(values)))
+    start = vision.pre_layrnorm(vision.embeddings(values))
+    whole = vision.encoder(inputs_embeds=start)
+    own = start[:, 0] + sum(taken)
     pooled = whole.last_hidden_state[:, 0]
     deviation = (pooled.var(-1, unbiased=False, keepdim=True) + vision.post_layernorm.eps).sqrt()
     centred = (own - own.mean(-1, keepdim=True)) / deviation * vision.post_layernorm.weight
@@ -127,12 +128,26 @@ def test_an_architecture_without_shares_says_so() -> None:
 def test_the_logits_of_places_have_the_picture_as_their_mean() -> None:
     starter = Starter()
     pixels = np.stack([starter.prepare(image) for image in pictures()[:2]])
-    logits, cells = starter.images.class_logits_of_cells(pixels)
-    np.testing.assert_allclose(cells.mean(axis=(1, 2)), logits, atol=1e-4)
-    np.testing.assert_allclose(logits, starter.images.class_logits(pixels), atol=1e-4)
-    found = starter.encode_regions(pixels)
-    assert found.cells.shape == (2, 9, 9, 512)
-    np.testing.assert_allclose(found.pictures, starter.encode_pixels(pixels), atol=1e-5)
+    cells = starter.images.class_logits_of_cells(pixels)
+    assert cells.shape == (2, 9, 9, 1000)
+    expected = starter.images.class_logits(pixels)
+    np.testing.assert_allclose(cells.mean(axis=(1, 2)), expected, atol=1e-4)
+
+
+def test_starter_sees_places_at_twice_the_side() -> None:
+    starter = Starter()
+    pixels = np.stack([starter.regions.prepare(image) for image in pictures()[:2]])
+    found = starter.regions.encode_regions(pixels)
+    assert found.cells.shape == (2, 17, 17, 512)
+    # The score of a search is that of its map.
+    expected = starter.encode_images(pictures()[:2])
+    np.testing.assert_allclose(found.pictures, expected, atol=1e-6)
+    large = pictures()[0].convert("RGB").resize((520, 520), Image.Resampling.BICUBIC)
+    logits = starter.images.class_logits_of_cells(np.asarray(large)[None])
+    places = starter.space.mix_concepts(logits.reshape(-1, 1000)).reshape(17, 17, 512)
+    for axis in (0, 1):
+        places = ndimage.gaussian_filter1d(places, 0.7, axis=axis, mode="nearest")
+    np.testing.assert_allclose(found.cells[0], places, atol=1e-4)
 
 
 @pytest.mark.parametrize(

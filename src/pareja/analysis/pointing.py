@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike
 from pareja.analysis.significance import (
     Estimate,
     Floats,
+    Indices,
     percentile_interval,
     ratio_draws,
     resample_counts,
@@ -25,8 +27,9 @@ class PointingScores:
 
     Parameters
     ----------
-    n_pictures, n_things
-        How many pictures there are, and how many pairs of a picture and words with boxes in it.
+    n_pictures, n_things, n_off_centre
+        How many pictures there are, how many pairs of a picture and words with boxes in it, and how
+        many of these pairs have no box at the centre of the picture.
     hits
         Share of these pairs whose best place lies in one of the boxes, in [0, 1] (Zhang et al.
         2018, "Top-down Neural Attention by Excitation Backprop", section 4.1).
@@ -36,14 +39,18 @@ class PointingScores:
         The same for a place drawn at random: the mean share of the picture that the boxes cover.
     above_centre
         ``hits - centre`` on the same pictures, in [-1, 1].
+    off_centre
+        `hits` of the pairs that have no box at the centre; None where there are none.
     """
 
     n_pictures: int
     n_things: int
+    n_off_centre: int
     hits: Estimate
     centre: Estimate
     random: float
     above_centre: Estimate
+    off_centre: Estimate | None
 
 
 def pointing(
@@ -86,21 +93,33 @@ def pointing(
             f"picture, hit, centre and covered must be of one length and not empty, got "
             f"{len(owner)} and {', '.join(str(column.shape) for column in columns)}"
         )
+    hits, middle, shares = columns
     units = int(owner.max()) + 1
     counts = resample_counts(units, resamples, seed)
-    pairs = summed(owner, np.ones(len(owner)))
-
-    def share(column: Floats) -> Estimate:
-        drawn = ratio_draws(counts, summed(owner, column), pairs)
-        return share_interval(float(column.mean()), drawn, units)
-
-    ahead = columns[0] - columns[1]
-    drawn = ratio_draws(counts, summed(owner, ahead), pairs)
+    apart = middle == 0
+    off_centre = None
+    if apart.any():
+        _, few = np.unique(owner[apart], return_inverse=True)
+        drawn = resample_counts(int(few.max()) + 1, resamples, seed)
+        off_centre = _mean(few, hits[apart], drawn, share_interval)
     return PointingScores(
         n_pictures=units,
         n_things=len(owner),
-        hits=share(columns[0]),
-        centre=share(columns[1]),
-        random=float(columns[2].mean()),
-        above_centre=percentile_interval(float(ahead.mean()), drawn, units),
+        n_off_centre=int(apart.sum()),
+        hits=_mean(owner, hits, counts, share_interval),
+        centre=_mean(owner, middle, counts, share_interval),
+        random=float(shares.mean()),
+        above_centre=_mean(owner, hits - middle, counts, percentile_interval),
+        off_centre=off_centre,
     )
+
+
+def _mean(
+    owner: Indices,
+    numbers: Floats,
+    counts: Floats,
+    interval: Callable[[float, Floats, int], Estimate],
+) -> Estimate:
+    """Return the mean over pairs, with an interval over the pictures that they belong to."""
+    drawn = ratio_draws(counts, summed(owner, numbers), summed(owner, np.ones(len(owner))))
+    return interval(float(numbers.mean()), drawn, counts.shape[1])

@@ -182,6 +182,12 @@ def print_measured(scores: PlaceScores) -> None:
         f"{pointing.above_centre}",
         soft_wrap=True,
     )
+    if pointing.off_centre is not None:
+        console.print(
+            f"off the centre: {pointing.off_centre} of "
+            f"{counted(pointing.n_off_centre, 'thing')} elsewhere in the picture",
+            soft_wrap=True,
+        )
     if scores.precision is None:
         console.print("average precision: install it with: pip install 'pareja[boxes]'")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from pareja.arrays import unit
 from pareja.encoders.bases import ImageEncoderBase
 from pareja.encoders.pickled_tensors import read_tensors
 from pareja.encoders.preprocessing import Preprocessing
-from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels, Rectangle
+from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
 from pareja.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -71,15 +71,17 @@ def read_weights() -> dict[str, NDArray[np.float32]]:
 
 
 @cache
-def _load_network(cells: bool = False) -> EfficientNetLiteNetwork:
+def _load_network(side: int, cells: bool) -> EfficientNetLiteNetwork:
     from pareja.encoders.efficientnet_lite_network import EfficientNetLiteNetwork
 
-    return EfficientNetLiteNetwork(read_weights(), PREPROCESSING, cells=cells)
+    return EfficientNetLiteNetwork(
+        read_weights(), replace(PREPROCESSING, side=side, resize_to=side), cells=cells
+    )
 
 
-def _network(*, cells: bool = False) -> EfficientNetLiteNetwork:
+def _network(side: int = PREPROCESSING.side, *, cells: bool = False) -> EfficientNetLiteNetwork:
     with _loading:
-        return _load_network(cells)
+        return _load_network(side, cells)
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,6 @@ class EfficientNetLite2(ImageEncoderBase):
         """Resize one picture to ``(260, 260, 3)``, whatever its ratio."""
         return PREPROCESSING.prepare(image)
 
-    def seen(self, width: int, height: int) -> Rectangle:
-        """Return which part of a picture the network sees: all of it."""
-        return PREPROCESSING.seen(width, height)
-
     def pooled_features(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return the raw features of prepared pictures, ``(n, 1280)``, each in [0, 6]."""
         return _network()(pixels)[0]
@@ -130,16 +128,23 @@ class EfficientNetLite2(ImageEncoderBase):
         """Return the classifier's logits for ImageNet's classes, ``(n, 1000)``."""
         return _network()(pixels)[1]
 
-    def class_logits_of_cells(
-        self, pixels: Pixels
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the classifier's logits for pictures and for their places, from one pass.
+    def class_logits_of_cells(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Return the classifier's logits for the places of pictures of any one side.
 
-        ``(n, 1000)`` and ``(n, 9, 9, 1000)``; a picture's are the mean of those of its places
-        (class activation maps, Zhou et al. 2016).
+        The network runs without the mean over its last feature map (class activation maps, Zhou et
+        al. 2016).
+
+        Parameters
+        ----------
+        pixels
+            ``(n, side, side, 3)``; a network is kept for each side.
+
+        Returns
+        -------
+        ndarray
+            ``(n, rows, cols, 1000)``, a place for every 32 pixels; their mean is the picture's.
         """
-        _, logits, cells = _network(cells=True)(pixels)
-        return logits, cells
+        return _network(pixels.shape[1], cells=True)(pixels)[2]
 
     def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return unit(self.pooled_features(pixels))

@@ -54,7 +54,7 @@ class EfficientNetLiteNetwork:
         """Return what the network gives for ``(n, side, side, 3)``.
 
         Features ``(n, 1280)`` and logits ``(n, 1000)``; with `cells` also the logits of each place,
-        ``(n, 9, 9, 1000)``, whose mean is that of the picture.
+        ``(n, rows, cols, 1000)``, whose mean is that of the picture.
         """
         pixels = np.ascontiguousarray(pixels)
         results = [

@@ -21,6 +21,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Queries, keys and values of a layer, ``(n, heads, t, dim / heads)`` each."""
+
 
 def clip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     """Run CLIP or MetaCLIP 2, and add up what the class token takes from each patch."""
@@ -28,13 +31,11 @@ def clip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     hidden = vision.pre_layrnorm(vision.embeddings(pixel_values))
     taken = torch.zeros_like(hidden)
     for layer in vision.encoder.layers:
-        attention = layer.self_attn
-        queries, keys, values = _heads(attention, layer.layer_norm1(hidden))
+        hidden, (queries, keys, values) = _through(layer, hidden)
         # Of the class token alone, the first: how much it takes of each token, (n, heads, 1, t).
         weights = _weights(queries[:, :, :1], keys)
         looked = (weights.transpose(2, 3) * values).transpose(1, 2).flatten(2)
-        taken = taken + functional.linear(looked, attention.out_proj.weight)
-        hidden = _output(layer(hidden, None))
+        taken = taken + functional.linear(looked, layer.self_attn.out_proj.weight)
     pooled = hidden[:, :1]
     shares = _scaled(taken[:, 1:], vision.post_layernorm, _deviation(pooled, vision.post_layernorm))
     own = vision.post_layernorm(pooled)
@@ -49,8 +50,8 @@ def siglip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     steps = []
     for layer in vision.encoder.layers:
         # Not the attention weights: all layers' at once would take gigabytes.
-        steps.append(_heads(layer.self_attn, layer.layer_norm1(hidden)))
-        hidden = _output(layer(hidden, None))
+        hidden, heads = _through(layer, hidden)
+        steps.append(heads)
     norm, head = vision.post_layernorm, vision.head
     pooling = head.attention
     count = pooling.num_heads
@@ -82,13 +83,20 @@ def _split(tensor: torch.Tensor, heads: int) -> torch.Tensor:
     return tensor.view(*tensor.shape[:2], heads, -1).transpose(1, 2)
 
 
-def _heads(attention: Any, normed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return queries, keys and values of a layer, ``(n, heads, t, dim / heads)`` each."""
+def _through(layer: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, Heads]:
+    """Run a layer, and return what it gives with its queries, keys and values.
+
+    A layer of transformers keeps these to itself, and computing them again would take a quarter of
+    the time of the layer.
+    """
+    attention, normed = layer.self_attn, layer.layer_norm1(hidden)
     queries, keys, values = (
         _split(projection(normed), attention.num_heads)
         for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
     )
-    return queries, keys, values
+    mixed = functional.scaled_dot_product_attention(queries, keys, values)
+    hidden = hidden + attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    return hidden + layer.mlp(layer.layer_norm2(hidden)), (queries, keys, values)
 
 
 def _weights(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
@@ -105,9 +113,3 @@ def _scaled(part: torch.Tensor, norm: Any, deviation: torch.Tensor | float = 1.0
     """Put a part of a sum through a layer norm whose divisor is that of the whole sum."""
     centred: torch.Tensor = (part - part.mean(-1, keepdim=True)) / deviation * norm.weight
     return centred
-
-
-def _output(result: Any) -> torch.Tensor:
-    """Return the states that a layer gives; some versions of transformers give a tuple."""
-    states: torch.Tensor = result[0] if isinstance(result, tuple) else result
-    return states

@@ -16,10 +16,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from pareja.arrays import one_blas_thread, unit
 from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
-from pareja.encoders.efficientnet_lite import EfficientNetLite2
+from pareja.encoders.efficientnet_lite import PREPROCESSING, EfficientNetLite2
 from pareja.encoders.protocols import (
     Embeddings,
     EncoderPair,
@@ -234,26 +235,10 @@ class Starter(ImageEncoderBase, TextEncoderBase):
     def _embed_pixels(self, pixels: Pixels) -> Embeddings:
         return self.space.project_pictures(self.images.class_logits(pixels))
 
-    def seen(self, width: int, height: int) -> Rectangle:
-        """Return which part of a picture the network sees: all of it."""
-        return self.images.seen(width, height)
-
-    def encode_regions(self, pixels: Pixels) -> RegionEmbeddings:
-        """Embed prepared pictures and the 9 x 9 places of their last feature map, in one pass.
-
-        A place is a mixture of concepts as a picture is, of the classes that its own features
-        speak for. It keeps its length: where they speak for nothing in particular, it is short.
-
-        Parameters
-        ----------
-        pixels
-            ``(n, 260, 260, 3)``.
-        """
-        pictures, cells = self.images.class_logits_of_cells(pixels)
-        flat = self.space.mix_concepts(cells.reshape(-1, cells.shape[-1]))
-        return RegionEmbeddings(
-            self.space.project_pictures(pictures), flat.reshape(*cells.shape[:3], self.image_dim)
-        )
+    @property
+    def regions(self) -> StarterRegions:
+        """What embeds the places of pictures."""
+        return StarterRegions(self)
 
     def _embed_texts(self, texts: Sequence[str]) -> Embeddings:
         with one_blas_thread():
@@ -265,6 +250,76 @@ class Starter(ImageEncoderBase, TextEncoderBase):
         The scale is the one under which the labels of the sample ``commons200`` are likeliest.
         """
         return np.asarray(similarity, np.float32) * np.float32(_LOGIT_SCALE)
+
+
+@dataclass(frozen=True)
+class StarterRegions:
+    """The places of pictures in the space of `Starter`, seen at a multiple of its side.
+
+    At the side at which it embeds pictures, a place of the last feature map has seen so much of the
+    picture that it hardly knows where things are. ``python benchmarks/locate.py --choose`` chose
+    the defaults.
+
+    Parameters
+    ----------
+    encoder
+        What embeds pictures.
+    detail
+        How many times its side places are seen at. A picture takes ``1 + detail ** 2`` times as
+        long as its embedding alone.
+    smoothing
+        By how many places their neighbours blur them: the deviation of a Gaussian.
+    """
+
+    encoder: Starter
+    detail: int = 2
+    smoothing: float = 0.7
+
+    @property
+    def name(self) -> str:
+        """How the encoder is called in commands and messages."""
+        return self.encoder.name
+
+    def prepare(self, image: Image.Image) -> Pixels:
+        """Resize one picture, whatever its ratio, to the encoder's side and to a multiple of it.
+
+        Returns
+        -------
+        ndarray
+            ``(1 + detail ** 2, 260, 260, 3)``: the picture, and tiles of the larger one row by row,
+            so that one array holds both.
+        """
+        side, detail = self.encoder.image_side, self.detail
+        size = detail * side
+        large = np.asarray(image.resize((size, size), PREPROCESSING.resample))
+        tiles = large.reshape(detail, side, detail, side, 3).swapaxes(1, 2)
+        small = self.encoder.prepare(image)
+        return np.concatenate([small[None], tiles.reshape(-1, side, side, 3)])
+
+    def seen(self, width: int, height: int) -> Rectangle:
+        """Return which part of a picture the network sees: all of it."""
+        return PREPROCESSING.seen(width, height)
+
+    def encode_regions(self, pixels: Pixels) -> RegionEmbeddings:
+        """Embed prepared pictures and the places of their last feature map, 17 x 17 by default.
+
+        A place is a mixture of concepts as a picture is, of the classes that its own features
+        speak for. It keeps its length: where they speak for nothing in particular, it is short.
+
+        Parameters
+        ----------
+        pixels
+            ``(n, 1 + detail ** 2, 260, 260, 3)``.
+        """
+        count, _, side = pixels.shape[:3]
+        tiles = pixels[:, 1:].reshape(count, self.detail, self.detail, side, side, 3)
+        size = self.detail * side
+        large = tiles.swapaxes(2, 3).reshape(count, size, size, 3)
+        logits = self.encoder.images.class_logits_of_cells(large)
+        mixed = self.encoder.space.mix_concepts(logits.reshape(-1, logits.shape[-1]))
+        cells = mixed.reshape(*logits.shape[:3], -1)
+        smooth = ndimage.gaussian_filter(cells, self.smoothing, mode="nearest", axes=(1, 2))
+        return RegionEmbeddings(self.encoder.encode_pixels(pixels[:, 0]), smooth)
 
 
 def load_starter() -> Starter:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,11 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
     def prepare(self, image: Image.Image) -> Pixels:
         """Resize and crop one RGB picture to ``(side, side, 3)``."""
         return self.preprocessing.prepare(image)
+
+    @property
+    def regions(self) -> Self | None:
+        """What embeds the places of pictures: itself, or nothing where its network cannot."""
+        return None if self.region_network is None else self
 
     def seen(self, width: int, height: int) -> Rectangle:
         """Return which part of a picture the network sees, in the picture's pixels."""

@@ -97,8 +97,5 @@ def region_encoder(encoder: ImageEncoder) -> RegionEncoder:
     >>> region_encoder(load("starter")).seen(400, 300)
     (0.0, 0.0, 400.0, 300.0)
     """
-    own = callable(getattr(encoder, "encode_regions", None))
-    # Networks of an architecture that gives no shares have the method, and nothing behind it.
-    if own and getattr(encoder, "region_network", encoder) is not None:
-        return cast(RegionEncoder, encoder)
-    return CropRegions(encoder)
+    own = getattr(encoder, "regions", None)
+    return CropRegions(encoder) if own is None else cast(RegionEncoder, own)

@@ -158,8 +158,9 @@ def locate(
         What `pareja.embed` takes: paths, folders, patterns, datasets, images, bytes.
     model
         A dual encoder, or what `pareja.load` takes. CLIP, MetaCLIP 2 and SigLIP say what each patch
-        adds to a picture's embedding, ``starter`` what each place of its last feature map shows;
-        every other encoder embeds overlapping crops, which takes 26 times as long. Or a detector:
+        adds to a picture's embedding; ``starter`` what each place of its last feature map shows,
+        which takes five times as long as the embedding; every other encoder embeds overlapping
+        crops, which takes 26 times as long. Or a detector:
         a name of the catalogue, a folder or a repository with OWL-ViT, OWLv2, Grounding DINO,
         MM-Grounding-DINO or LLMDet, which draws boxes and has no maps.
     template

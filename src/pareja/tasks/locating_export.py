@@ -67,6 +67,8 @@ def scores_to_json(scores: PlaceScores) -> dict[str, Any]:
             "centre": estimate_to_json(pointing.centre),
             "random": pointing.random,
             "above_centre": estimate_to_json(pointing.above_centre),
+            "things_off_centre": pointing.n_off_centre,
+            "off_centre": pointing.off_centre and estimate_to_json(pointing.off_centre),
         },
         "precision": scores.precision and dict(scores.precision),
     }
