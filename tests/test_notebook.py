@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import pareja
 from pareja import notebook
 from pareja.embedding import Embedded
 from pareja.errors import CollectionError, DatasetError, MissingDependencyError
@@ -61,6 +62,27 @@ def test_typing_fills_the_grid(collection: Collection, colours: ColourEncoder) -
     assert "bright" in first
     box.value = "something blue"
     assert alts(found.value)[0] == "A wall painted blue"
+
+
+def test_maps_lie_over_what_was_found(collection: Collection, colours: ColourEncoder) -> None:
+    box, found = parts(notebook.search(collection, model=colours, k=2, maps=True))
+    box.value = "something green"
+    plain = notebook.show(collection.search(Query(text="something green"), colours, k=2))
+    assert alts(found.value) == alts(plain._repr_html_())
+    assert CARD.findall(found.value)[0] != CARD.findall(plain._repr_html_())[0]
+    assert "of the picture" in found.value
+    box.value = ""
+    assert found.value == ""
+
+
+def test_places_are_shown_for_each_of_the_words(
+    colour_folder: Path, colours: ColourEncoder
+) -> None:
+    located = pareja.locate(["red", "green"], colour_folder / "images" / "red.png", model=colours)
+    shown = notebook.places(located, lang="es")
+    assert alts(shown._repr_html_()) == ["red", "green"]
+    assert repr(shown).startswith("red y green: ")
+    assert "de la imagen" in repr(shown)
 
 
 def test_an_empty_query_empties_the_grid(collection: Collection, colours: ColourEncoder) -> None:

@@ -63,6 +63,10 @@ def study(
     resamples: Annotated[
         int, typer.Option(min=100, help="Bootstrap samples of each interval.")
     ] = 2_000,
+    maps: Annotated[
+        bool,
+        typer.Option("--maps", help="Show where captions are seen in the best and worst pairs."),
+    ] = False,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -92,6 +96,7 @@ def study(
             resamples=resamples,
             batch_size=batch_size,
             cache=run.cache,
+            maps=maps,
             progress=run.progress,
             command=command_line(),
         )

@@ -257,7 +257,7 @@ class StarterRegions:
     """The places of pictures in the space of `Starter`, seen at a multiple of its side.
 
     At the side at which it embeds pictures, a place of the last feature map has seen so much of the
-    picture that it hardly knows where things are. ``python benchmarks/locate.py --choose`` chose
+    picture that it hardly knows where things are. ``python benchmarks/locate.py --drawn`` chose
     the defaults.
 
     Parameters

@@ -18,11 +18,13 @@ from pareja.report.document import (
 )
 from pareja.report.findings import compare_sentence
 from pareja.report.frame import Frame, clipped
+from pareja.report.located import told_places
 from pareja.report.readings import Reading, telling
 from pareja.report.verdicts import correlation_key
+from pareja.tasks.encoder_measures import EncoderResult
+from pareja.tasks.looking import by_match, ends, nearest_own
 from pareja.words.spans import Inline, Span
 
-_SHOWN_PAIRS = 4
 _SHOWN_DISAGREEMENTS = 6
 # More tables of differences than this would bury the ones that matter.
 _SHOWN_COMPARISONS = 3
@@ -34,9 +36,10 @@ def pairs_section(frame: Frame) -> Section:
     blocks: list[Block] = [Paragraph(words("pairs.lead"))]
     for encoder in frame.result.encoders:
         reading = telling(frame.shown, encoder)
-        ordered = _by_match(frame, reading)
-        shown = min(_SHOWN_PAIRS, len(ordered) // 2)
-        parts = {"best": ordered[:shown], "worst": ordered[::-1][:shown]}
+        ordered = by_match(
+            frame.result.dataset.owner, reading.similarity, reading.image_to_text.ranks
+        )
+        parts = dict(zip(("best", "worst"), ends(ordered), strict=True))
         if reading.bridge:
             bridge = words.text(f"bridge.{reading.bridge}")
             blocks.append(Paragraph(words("pairs.reading", name=encoder.name, bridge=bridge)))
@@ -45,36 +48,41 @@ def pairs_section(frame: Frame) -> Section:
                 Subheading(words.text(f"pairs.{part}", name=reading.label)),
                 Gallery(tuple(_match_card(frame, reading, i) for i in pictures)),
             ]
+        blocks += _looks(frame, encoder)
     blocks.append(frame.student("pairs", 2))
     return Section("pairs", words.text("pairs.title"), tuple(blocks))
 
 
-def _own_captions(frame: Frame, picture: int) -> list[int]:
-    return [int(j) for j in np.flatnonzero(frame.result.dataset.owner == picture)]
-
-
-def _nearest_own(frame: Frame, reading: Reading, picture: int) -> int:
-    """Return the picture's own caption that the encoder puts nearest to it."""
-    own = _own_captions(frame, picture)
-    return own[int(np.argmax(reading.similarity[picture, own]))]
-
-
-def _by_match(frame: Frame, reading: Reading) -> list[int]:
-    """Return the pictures from best to worst: rank of the own caption, then its similarity."""
-    ranks = reading.image_to_text.ranks
-
-    def place(picture: int) -> tuple[float, float]:
-        own = _nearest_own(frame, reading, picture)
-        return float(ranks[picture]), -float(reading.similarity[picture, own])
-
-    return sorted(range(len(frame.result.dataset)), key=place)
+def _looks(frame: Frame, encoder: EncoderResult) -> list[Block]:
+    """Return where an encoder sees the captions of its best and worst pairs, if that is known."""
+    if not encoder.looks:
+        return []
+    words = frame.words
+    cards = []
+    for look in encoder.looks:
+        told = told_places(look.located, look.located.places[0], words)
+        alt = words.text(
+            "locate.alt",
+            words=clipped(look.located.places[0].words, 120),
+            path=frame.alt(look.picture),
+            where="; ".join(told),
+        )
+        number = frame.caption_numbers[look.caption]
+        caption = clipped(look.located.places[0].words)
+        lines: list[Inline] = [(Span(number, "strong"), Span(f" {caption}"))]
+        cards.append(PictureCard(frame.map_number(look), alt, (*lines, *map(plain, told))))
+    return [
+        Subheading(words.text("pairs.maps", name=encoder.name)),
+        Paragraph(words("pairs.maps_lead")),
+        Gallery(tuple(cards)),
+    ]
 
 
 def _match_card(frame: Frame, reading: Reading, picture: int) -> PictureCard:
     """Return a picture with its own caption, and the caption that the encoder puts before it."""
     words, dataset = frame.words, frame.result.dataset
     numbers = frame.caption_numbers
-    own = _nearest_own(frame, reading, picture)
+    own = nearest_own(dataset.owner, reading.similarity, picture)
     row = reading.similarity[picture]
     lines: list[Inline] = [
         (Span(numbers[own], "strong"), Span(f" {clipped(dataset.captions[own])}")),

@@ -15,6 +15,7 @@ from pareja.analysis.retrieval import DIRECTIONS
 from pareja.report.document import StudentPlace
 from pareja.report.numbered import Numbered
 from pareja.report.readings import Reading, caption_numbers, compared, readings
+from pareja.tasks.looking import Look
 from pareja.tasks.study import StudyResult
 from pareja.words.wording import Lang, Wording
 
@@ -74,6 +75,15 @@ class Frame(Numbered):
             (self.caption_numbers[j], clipped(dataset.captions[j]))
             for j in np.flatnonzero(dataset.owner == picture)
         ]
+
+    @cached_property
+    def looks(self) -> list[Look]:
+        """Where each encoder sees the captions of its best and worst pairs, encoder by encoder."""
+        return [look for encoder in self.result.encoders for look in encoder.looks]
+
+    def map_number(self, look: Look) -> int:
+        """Return the number of a look's map among the report's pictures, after the dataset's."""
+        return len(self.result.dataset) + self.looks.index(look)
 
     def alt(self, picture: int) -> str:
         """Return the text that stands for a picture where it cannot be seen."""

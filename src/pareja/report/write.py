@@ -14,6 +14,7 @@ from pareja.report.figures import draw_figures, save_drawings
 from pareja.report.frame import Frame
 from pareja.report.html import render_html
 from pareja.report.markdown import render_markdown
+from pareja.report.overlay import warmed
 from pareja.report.pdf import render_pdf
 from pareja.report.pictures import Thumbnail, thumbnails
 from pareja.tasks.study import StudyResult
@@ -23,6 +24,10 @@ Format = Literal["html", "md", "pdf"]
 
 NAMES: dict[str, tuple[str, str]] = {"en": ("report", "figures"), "es": ("informe", "figuras")}
 """The stem of the report's files and the folder of its figures: two languages share a folder."""
+
+
+# Two pixels of a screen with a high resolution for each of a gallery's.
+_MAP_SIDE = 400
 
 
 def write_report(
@@ -57,7 +62,8 @@ def write_report(
     pictures = thumbnails(result.dataset)
     drawings = draw_figures(frame, pictures)
     document = build_document(frame)
-    written = dict(write_document(document, drawings, pictures, out, formats=formats))
+    maps = [warmed(look.located, look.located.places[0], _MAP_SIDE) for look in frame.looks]
+    written = dict(write_document(document, drawings, (*pictures, *maps), out, formats=formats))
     if "md" in formats:
         written |= write_draft(document, frame, pictures, out, NAMES[lang][1])
     return written
@@ -80,7 +86,7 @@ def write_document(
     drawings
         The figures that it names.
     pictures
-        Thumbnails, in the dataset's order.
+        Thumbnails in the dataset's order, and after them whatever else is named by its number.
     out
         An existing folder.
     formats

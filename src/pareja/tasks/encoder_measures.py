@@ -27,6 +27,7 @@ from pareja.embedding.pipeline import (
     text_vectors,
 )
 from pareja.encoders.protocols import DualEncoder, Encoder, Fingerprint
+from pareja.tasks.looking import Look
 
 COMPARED_BRIDGE: BridgeName = "ridge"
 """The way across a pair's two spaces that stands for the pair when encoders are compared.
@@ -70,6 +71,9 @@ class EncoderResult:
         Positions for the 2-D map.
     dual
         For a dual encoder its modality gap, calibration and prompt sensitivity; None for a pair.
+    looks
+        Where it sees the captions of the best and the worst pairs; empty where nobody asked, or it
+        has no maps.
     """
 
     name: str
@@ -91,6 +95,7 @@ class EncoderResult:
     confusion: CategoryConfusion | None
     plane: Plane
     dual: DualScores | None = None
+    looks: tuple[Look, ...] = ()
 
 
 class Draws(TypedDict):

@@ -41,7 +41,7 @@ def located_to_json(located: Located, *, maps: bool = True) -> dict[str, Any]:
                 "path": picture.record.file_name,
                 "width": picture.width,
                 "height": picture.height,
-                "places": [_place(place, maps) for place in picture.places],
+                "places": [place_to_json(place, maps=maps) for place in picture.places],
             }
             for picture in located.pictures
         ],
@@ -84,7 +84,8 @@ def _threshold(threshold: Threshold) -> dict[str, Any]:
     }
 
 
-def _place(place: Place, maps: bool) -> dict[str, Any]:
+def place_to_json(place: Place, *, maps: bool) -> dict[str, Any]:
+    """Return where some words are in a picture as plain values, with or without the map."""
     shown: dict[str, Any] = {
         "words": place.words,
         "score": round(place.score, 6),

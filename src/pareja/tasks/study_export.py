@@ -15,6 +15,7 @@ from pareja.analysis.significance import Estimate, Floats, PermutationTest
 from pareja.datasets.records import Dataset
 from pareja.tables import table
 from pareja.tasks.encoder_measures import EncoderResult
+from pareja.tasks.locating_export import place_to_json
 from pareja.tasks.study import StudyResult
 
 
@@ -109,6 +110,11 @@ def _encoder(encoder: EncoderResult) -> dict[str, Any]:
         "seconds": round(encoder.seconds, 3),
         "bridge": encoder.bridge,
         **_measured(encoder),
+        "maps": [
+            {"path": look.located.record.file_name, "caption": look.caption, **place}
+            for look in encoder.looks
+            for place in (place_to_json(look.located.places[0], maps=False),)
+        ],
         "bridges": {bridge.name: _measured(bridge) for bridge in encoder.bridges},
         "dual": encoder.dual and _dual(encoder.dual),
         "geometry": _geometry(encoder.geometry),
