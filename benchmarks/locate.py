@@ -120,16 +120,15 @@ def drawn_boxes() -> str:
     """
     records = find_pictures(DRAWN).dataset.records
     lines = [
-        "| pictures | side | smoothing | pointing game | centre | above centre | off centre | "
-        "random |",
-        "|" + " --- |" * 8,
+        "| pictures | side | smoothing | pointing game | centre | above centre | off centre |",
+        "|" + " --- |" * 7,
     ]
 
     def tried(part: str, pictures: Sequence[Record], model: Detailed) -> float:
         pointing = cast(PointingScores, measured(model, pictures, "{}").pointing)
         cells = [part, str(model.detail * model.image_side), str(model.smoothing)]
         cells += [str(pointing.hits), f"{pointing.centre.value:.2f}"]
-        cells += [str(pointing.above_centre), str(pointing.off_centre), f"{pointing.random:.2f}"]
+        cells += [str(pointing.above_centre), str(pointing.off_centre)]
         lines.append(f"| {' | '.join(cells)} |")
         return pointing.hits.value
 

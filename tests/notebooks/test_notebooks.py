@@ -19,6 +19,7 @@ SHOWN = {
     ),
     "search_homework": ("data:image/jpeg", "widget-view", "✓ valorada como relevante", "nDCG@5"),
     "train_and_tune": ("image/png", "negativos por imagen", "sigmoid", "sin recordar", "antes:  "),
+    "where_in_the_picture": ("data:image/jpeg", "widget-view", "locate? True", "clip-shapes  0,"),
 }
 
 # A line that says how much is computed, and with what a test replaces its values.
@@ -26,7 +27,8 @@ SMALLER = {
     "train_and_tune": (
         "IMAGENES, EPOCAS, LOTES, PRUEBA, NUEVAS, EPOCAS_LORA = ",
         "48, 1, (8, 16), 12, 12, 2",
-    )
+    ),
+    "where_in_the_picture": ("FOTOS, DIBUJOS, CON_RECUADROS = ", "1, 8, 2"),
 }
 
 
