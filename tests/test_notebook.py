@@ -169,7 +169,7 @@ def test_the_model_of_a_collection_is_its_first(
 def test_bad_input_is_refused_at_once(
     collection: Collection, colours: ColourEncoder, tmp_path: Path
 ) -> None:
-    with pytest.raises(CollectionError, match="at least 1 picture"):
+    with pytest.raises(CollectionError, match="1 or more"):
         notebook.search(collection, model=colours, k=0)
     with pytest.raises(DatasetError, match="nowhere"):
         notebook.search(tmp_path / "nowhere", model=colours)
