@@ -208,7 +208,7 @@ def locate(
     --------
     >>> found = locate(["a circle", "a star"], "shapes:1", model="starter")
     >>> [place.heat.shape for place in found.pictures[0].places]
-    [(9, 9), (9, 9)]
+    [(17, 17), (17, 17)]
     """
     start = time.perf_counter()
     if template.count("{}") != 1:
