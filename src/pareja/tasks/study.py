@@ -193,6 +193,9 @@ def _study(
     written = dataset
     dataset = dataset.with_captions(columns[0])
     undecodable: tuple[tuple[str, str], ...] = ()
+    measured = partial(
+        measure, cache=cache, seed=seed, permutations=permutations, resamples=resamples
+    )
     results: list[EncoderResult] = []
     for encoder in encoders:
         _require_pairs(dataset)
@@ -213,14 +216,7 @@ def _study(
         undecodable += embedded.skipped
         _require_pairs(dataset)
         progress(f"measure · {encoder.name}", None)
-        told = measure(
-            encoder,
-            embedded,
-            cache=cache,
-            seed=seed,
-            permutations=permutations,
-            resamples=resamples,
-        )
+        told = measured(encoder, embedded)
         if maps:
             progress(f"maps · {encoder.name}", None)
             ranks = told.image_to_text.ranks
@@ -248,14 +244,7 @@ def _study(
             embedded = embed_dataset(
                 written.with_captions(column), encoder, batch_size=batch_size, cache=cache
             )
-            told = measure(
-                encoder,
-                embedded,
-                cache=cache,
-                seed=seed,
-                permutations=permutations,
-                resamples=resamples,
-            )
+            told = measured(encoder, embedded)
             comparison = compared(columns[0], column, own.similarity, told.similarity)
             others.append(OtherCaptions(column, told, comparison))
     return StudyResult(
