@@ -95,3 +95,17 @@ def test_without_a_script_the_part_is_typed(
         assert f"/pictures/{ids['blue']}" in found
     assert client.get(f"/pictures/{stored}", params={"box": [390, 0, 20, 20]}).status_code == 422
     assert client.get("/uploads/gone/part").status_code == 404
+
+
+def test_results_outline_the_part_that_was_found(
+    client: TestClient, collection: Collection, colours: ColourEncoder, stored: int, tmp_path: Path
+) -> None:
+    assert client.get("/v1/search", params={"q": "blue"}).json()["hits"][0]["part"] is None
+    assert 'class="outline"' not in client.get("/", params={"q": "blue"}).text
+    collection.index(tmp_path / "two.png", colours, regions=True)
+    hits = client.get("/v1/search", params={"q": "blue", "k": 9}).json()["hits"]
+    assert {hit["id"]: hit["part"] for hit in hits}[stored] == [200, 100, 200, 100]
+    page = client.get("/", params={"q": "blue"}).text
+    assert page.count('class="outline"') == 1
+    assert '<rect class="frame" x="200.0" y="100.0" width="200.0" height="100.0"/>' in page
+    assert "best part: bottom right" in page

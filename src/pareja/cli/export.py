@@ -31,9 +31,9 @@ def export(
 ) -> None:
     """Take a collection elsewhere, embedding nothing.
 
-    A .parquet file gets name, SHA-256, embedding and metadata of each picture, for one model. A
-    folder gets a copy of the collection, with the vectors of all models in its own database or in
-    a Qdrant server.
+    A .parquet file gets name, SHA-256, embedding and metadata of each picture, for one model, and
+    nothing of their parts. A folder gets a copy of the collection, with the vectors of all models
+    in its own database or in a Qdrant server.
     """
     from pareja.search import Collection
 
@@ -44,6 +44,7 @@ def export(
         return
     stdout().print(
         f"{report.path}: {counted(report.pictures, 'picture')}, "
-        f"{counted(report.vectors, 'vector')} of {', '.join(report.models)}",
+        f"{counted(report.vectors, 'vector')} of {', '.join(report.models)}"
+        + (f", and {report.regions} of parts of pictures" if report.regions else ""),
         soft_wrap=True,
     )

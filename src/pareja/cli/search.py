@@ -193,6 +193,7 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
                 "score": round(hit.score, 6),
                 "caption": hit.picture.caption,
                 "category": hit.picture.category,
+                "part": hit.part,
             }
             for hit in result.hits
         ],
@@ -237,6 +238,9 @@ def print_search(result: SearchResult) -> None:
     for hit in result.hits:
         picture = Text(hit.picture.caption or hit.picture.shown_name)
         picture.append(f"\n{hit.picture.shown_path}", style="dim")
+        if hit.part is not None:
+            left, top, width, height = map(round, hit.part)
+            picture.append(f"\nbest part: {width} x {height} at {left}, {top}", style="dim")
         table.add_row(
             str(hit.rank),
             f"{hit.score:.3f}",

@@ -149,6 +149,14 @@ def _scaled(picture: LocatedPicture, side: int) -> tuple[Image.Image, float]:
     return image, image.width / picture.width
 
 
+def place_in_words(part: Rectangle, size: tuple[int, int], words: Wording) -> str:
+    """Return in which ninth of a picture of some size the middle of a part is: ``top left``."""
+    left, top, width, height = part
+    third = [("top", "middle", "bottom")[min(2, int(3 * (top + height / 2) / size[1]))]]
+    third.append(("left", "centre", "right")[min(2, int(3 * (left + width / 2) / size[0]))])
+    return words.text(f"locate.place.{'_'.join(third)}")
+
+
 def part_in_words(part: Rectangle, size: tuple[int, int], words: Wording) -> str:
     """Return where a part of a picture is: ``top left, 12 % of the picture``.
 
@@ -161,12 +169,10 @@ def part_in_words(part: Rectangle, size: tuple[int, int], words: Wording) -> str
     words
         The language.
     """
-    left, top, width, height = part
-    third = [("top", "middle", "bottom")[min(2, int(3 * (top + height / 2) / size[1]))]]
-    third.append(("left", "centre", "right")[min(2, int(3 * (left + width / 2) / size[0]))])
+    _, _, width, height = part
     return words.text(
         "locate.part",
-        place=words.text(f"locate.place.{'_'.join(third)}"),
+        place=place_in_words(part, size, words),
         share=words.percent(width * height / (size[0] * size[1])),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,6 @@ from pareja.embedding.embedded import Embedded
 from pareja.embedding.natural import Cache, Model, opened
 from pareja.embedding.pipeline import OnProgress
 from pareja.encoders.protocols import ImageEncoder
-from pareja.errors import InputError
 from pareja.inputs import Picture as GivenPicture
 from pareja.regions.parts import GivenBox
 from pareja.search.asking import Asked, query_of
@@ -23,21 +21,21 @@ from pareja.search.contracts import (
     Picture,
     SearchResult,
     Shows,
-    VerifyReport,
 )
 from pareja.search.database import Database
 from pareja.search.encoding import Encoders
-from pareja.search.export import ExportReport, is_file, to_collection, to_parquet
-from pareja.search.indexing import Indexer, Remover
-from pareja.search.judged import JudgedPictures
+from pareja.search.indexing import Indexer
+from pareja.search.nearest import Nearest
+from pareja.search.parts import EACH, PartVectors
 from pareja.search.places import Places, look
 from pareja.search.relevance import measure_unrelated
 from pareja.search.searching import Searcher
+from pareja.search.spaces import Space
+from pareja.search.upkeep import Upkeep
 from pareja.search.vectors.stores import VectorStores
-from pareja.search.verification import verify
 
 
-class Collection(JudgedPictures):
+class Collection(Upkeep):
     """An indexed set of pictures that can be searched; made by `open`.
 
     Any number of threads and processes may search it while one indexes.
@@ -126,6 +124,7 @@ class Collection(JudgedPictures):
         model: Model | None = None,
         *,
         split: str | None = None,
+        regions: bool | None = None,
         device: str | None = None,
         batch_size: int | None = None,
         cache: Cache = True,
@@ -149,6 +148,11 @@ class Collection(JudgedPictures):
         split
             Of each dataset only this part, as ``"test"``; by default all. The collection remembers
             it: of one dataset it takes no other split until `forget`.
+        regions
+            Whether nine overlapping parts of each picture are embedded too, so that small things
+            are found; it takes ten times as long, and as much room. Searches then compare with
+            pictures and parts, and a `Hit` says which part was nearest. The collection remembers it
+            for each model; False takes the parts out again.
         device
             What a model that is loaded here runs on, as in `pareja.load`.
         batch_size
@@ -178,34 +182,25 @@ class Collection(JudgedPictures):
         """
         places = look(pictures, self._catalogue, split)
         encoder = self._encoders.to_index(model, device)
-        space = self._catalogue.add_space(encoder)
+        space = self._with_regions(self._catalogue.add_space(encoder), regions)
         with opened(cache) as kept:
             indexer = Indexer(self._database, self._catalogue, self._stores, encoder, space, kept)
             report = indexer.run(
                 places, batch_size=batch_size, progress=progress, remove_missing=remove_missing
             )
-            measure_unrelated(space, encoder, self._stores(space), self._catalogue, kept)
+            nearest = Nearest(space, self._stores, self._filters)
+            measure_unrelated(nearest, encoder, self._catalogue, kept)
         return report
 
-    def forget(self, location: str | Path) -> int:
-        """Remove what was indexed from a place, whether the place is still there or not.
-
-        Parameters
-        ----------
-        location
-            As it was indexed, or a folder above or below that.
-
-        Returns
-        -------
-        int
-            How many pictures left the collection. Those that lie at other places too stay.
-
-        Raises
-        ------
-        CollectionError
-            If nothing comes from there.
-        """
-        return Remover(self._database, self._catalogue, self._stores).forget_place(location)
+    def _with_regions(self, space: Space, wanted: bool | None) -> Space:
+        """Return a space that has parts, or none, as is wanted; None leaves it as it is."""
+        if wanted is None or wanted == bool(space.parts):
+            return space
+        with self._database.write():
+            if not wanted:
+                parts = PartVectors(self._stores.parts(space))
+                parts.remove(parts.pictures())
+            return self._catalogue.set_parts(space, EACH if wanted else 0)
 
     def encoder(self, model: Model | None = None, *, device: str | None = None) -> ImageEncoder:
         """Return the encoder that answers queries, loading it once.
@@ -323,70 +318,6 @@ class Collection(JudgedPictures):
             shows=shows,
         )
         return self._searcher.search(whole, self.encoder(model, device=device), k, offset)
-
-    def export(
-        self,
-        out: str | os.PathLike[str],
-        *,
-        model: Model | None = None,
-        store: str | None = None,
-        force: bool = False,
-    ) -> ExportReport:
-        """Take the collection elsewhere; nothing is embedded, and it stays as it is.
-
-        Parameters
-        ----------
-        out
-            A ``.parquet`` file (needs ``pyarrow``): one row for each picture, with ``file_name``,
-            ``sha256``, ``embedding``, metadata and size, and the fingerprint in the file's own
-            metadata; `pareja.Embedded.load` and `pareja.load_dataset` read it. Or a new folder: a
-            copy of the collection, with the vectors of all encoders and all judgements.
-        model
-            Whose vectors go into the file; by default those of the first encoder.
-        store
-            Where the copy keeps its vectors: ``qdrant://host:6333/name``; by default in its folder.
-        force
-            Replace a file that exists. A folder is never replaced.
-
-        Raises
-        ------
-        CollectionError
-            If the collection has no vectors of that encoder, or the store does not answer or holds
-            vectors under that name already.
-        InputError
-            If `model` is given for a folder, or `store` for a file.
-        OutputError
-            If the file or the folder exists, or cannot be written.
-        MissingDependencyError
-            If ``pyarrow`` or ``qdrant-client`` is needed and not installed.
-        """
-        path = Path(out).expanduser()
-        if not is_file(path):
-            if model is not None:
-                raise InputError("a copy has the vectors of all models. Leave model out.")
-            with self._database.read():
-                return to_collection(path, self._database, self._catalogue, self._stores, store)
-        if store is not None:
-            raise InputError("a Parquet file needs no store. Leave store out, or name a folder.")
-        spaces = self._catalogue.spaces()
-        if not spaces:
-            raise self._catalogue.nothing_yet()
-        named = [space for space in spaces if space.model == model]
-        if model is None:
-            space = spaces[0]
-        else:
-            space = named[-1] if named else self._catalogue.space_of(self.encoder(model))
-        with self._database.read():
-            return to_parquet(path, self._catalogue, space, self._stores(space), force=force)
-
-    def verify(self, *, repair: bool = False) -> VerifyReport:
-        """Check everything; with `repair`, throw away and rebuild what is derived.
-
-        Rows without a picture or a file are removed; a damaged database is reported and left as it
-        is, as is all of a collection that can only be read.
-        """
-        repair = repair and not self.read_only
-        return verify(self._database, self._catalogue, self._stores, repair=repair)
 
 
 open = Collection.open  # noqa: A001  the front door is pareja.open

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.embedding.embedded import Embedded
-from pareja.encoders.protocols import Embeddings, Fingerprint
+from pareja.encoders.protocols import Embeddings, Fingerprint, Rectangle
 from pareja.inputs import Picture as GivenPicture
 from pareja.names import printable
 from pareja.regions.parts import GivenBox
@@ -169,11 +169,25 @@ class Query:
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer: its rank from 1, the picture, and its cosine similarity in [-1, 1]."""
+    """One answer.
+
+    Parameters
+    ----------
+    rank
+        From 1.
+    picture
+        What was found.
+    score
+        Its cosine similarity in [-1, 1], or that of the part which is nearest.
+    part
+        That part: left, top, width and height in pixels of the upright picture. None where the
+        whole picture is nearer, and in collections that have no parts.
+    """
 
     rank: int
     picture: Picture
     score: float
+    part: Rectangle | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +244,8 @@ class IndexReport:
         that have gone.
     duplicates
         Further files with the content of another one.
+    regions
+        Pictures whose parts were embedded.
     skipped
         ``(name, reason)`` of every file that was left out.
     seconds
@@ -246,6 +262,7 @@ class IndexReport:
     updated: int = 0
     removed: int = 0
     duplicates: int = 0
+    regions: int = 0
     skipped: tuple[tuple[str, str], ...] = field(default=())
     seconds: float = 0.0
     model: str = ""
@@ -264,12 +281,15 @@ class VerifyReport:
         Whether what could be repaired was.
     pictures, vectors
         How many there are; vectors of all encoders.
+    regions
+        How many vectors of parts of pictures there are besides.
     """
 
     problems: tuple[str, ...]
     repaired: bool
     pictures: int
     vectors: int
+    regions: int = 0
 
     @property
     def ok(self) -> bool:

@@ -98,6 +98,7 @@ _MIGRATIONS = (
     "".join(
         f"ALTER TABLE {table} ADD COLUMN checksum INTEGER; {_sealing(table)};" for table in _SUMMED
     ),
+    "ALTER TABLE space ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;",
 )
 
 SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"

@@ -15,9 +15,10 @@ from pareja.embedding.export import Rows, beside, writer_for
 from pareja.errors import CollectionError, OutputError
 from pareja.files import staged_file
 from pareja.names import printable
-from pareja.search.catalogue import TOLD, Catalogue
+from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Picture
 from pareja.search.database import Database
+from pareja.search.filing import TOLD
 from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.stores import VectorStores
@@ -37,6 +38,8 @@ class ExportReport:
         How many pictures are in it.
     vectors
         How many vectors are in it, of all its encoders.
+    regions
+        How many vectors of parts of pictures are in it besides; a Parquet file has none.
     models
         Names of the encoders that the vectors are of.
     """
@@ -45,6 +48,7 @@ class ExportReport:
     pictures: int
     vectors: int
     models: tuple[str, ...]
+    regions: int = 0
 
 
 def to_parquet(
@@ -116,9 +120,13 @@ def to_collection(
             copy.take_over(database)
             target = VectorStores.open(copy, Catalogue(copy), store)
             try:
-                vectors = sum(
-                    _copy(catalogue, stores(space), target(space)) for space in catalogue.spaces()
-                )
+                vectors = regions = 0
+                for space in catalogue.spaces():
+                    vectors += _copy(catalogue, stores(space), target(space))
+                    if space.parts:
+                        regions += _copy(
+                            catalogue, stores.parts(space), target.parts(space), space.parts
+                        )
             finally:
                 target.close()
         with suppress(OSError):
@@ -128,11 +136,11 @@ def to_collection(
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return ExportReport(folder, catalogue.count(), vectors, catalogue.models())
+    return ExportReport(folder, catalogue.count(), vectors, catalogue.models(), regions)
 
 
-def _copy(catalogue: Catalogue, source: VectorStore, target: VectorStore) -> int:
-    """Copy the vectors of one space; return how many."""
+def _copy(catalogue: Catalogue, source: VectorStore, target: VectorStore, each: int = 1) -> int:
+    """Copy the vectors of one space, of which a picture has so many; return how many."""
     if held := target.count():
         raise CollectionError(
             f"the store holds {counted(held, 'vector')} under that name already. Choose another "
@@ -140,10 +148,13 @@ def _copy(catalogue: Catalogue, source: VectorStore, target: VectorStore) -> int
         )
     done: list[int] = []
     try:
-        for pictures in _pictures(catalogue, source):
-            ids = [picture.id for picture in pictures]
+        every = source.ids()
+        for start in range(0, len(every), _AT_ONCE):
+            some = every[start : start + _AT_ONCE]
+            pictures = catalogue.pictures_by_id(list({id_ // each for id_ in some}))
+            ids = [id_ for id_ in some if id_ // each in pictures]
             done += ids
-            categories = [{"category": picture.category} for picture in pictures]
+            categories = [{"category": pictures[id_ // each].category} for id_ in ids]
             target.upsert(ids, source.get(ids), categories)
         target.optimise()
     except BaseException:

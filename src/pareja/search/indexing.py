@@ -12,21 +12,24 @@ from pathlib import Path
 
 from pareja.datasets import image_size, load_dataset
 from pareja.datasets.formats.folders import FileSource
-from pareja.datasets.records import Record
+from pareja.datasets.records import Record, Source
 from pareja.embedding.cache import Memory, Stamp, Vector
-from pareja.embedding.pipeline import OnProgress, stream_images
+from pareja.embedding.pipeline import DEFAULT_BATCH, OnProgress, stream_images
 from pareja.embedding.stages import ImageBatch, stacked
 from pareja.encoders.protocols import Fingerprint, ImageEncoder
 from pareja.errors import CollectionError, DatasetError, ImageError
 from pareja.names import printable
-from pareja.search.catalogue import Catalogue, Filed, Found
+from pareja.regions.windows import WindowsEncoder
+from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import IndexReport
 from pareja.search.database import Database
+from pareja.search.filing import Filed, Found
+from pareja.search.parts import EACH, PartVectors
 from pareja.search.places import Place, absolute
 from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import Stores, VectorStore
 
-_TALLIES = ("added", "unchanged", "moved", "updated", "removed", "duplicates")
+_TALLIES = ("added", "unchanged", "moved", "updated", "removed", "duplicates", "regions")
 
 
 @dataclass
@@ -78,6 +81,8 @@ class Remover:
     def _recategorise(self, changed: Mapping[int, str | None]) -> None:
         """Tell every space the new categories of pictures that it has."""
         for space in self.catalogue.spaces() if changed else ():
+            if space.parts:
+                PartVectors(self.stores.parts(space)).recategorise(changed)
             store = self.stores(space)
             ids = sorted(store.known(list(changed)))
             if ids:
@@ -137,6 +142,8 @@ class Indexer(Remover):
             self.tally["removed"] += self.catalogue.count_files(gone)
             self.forget(gone, [known[path].picture for path in gone])
         self.stores(self.space).optimise()
+        if self.space.parts:
+            self._index_parts(places, batch_size, progress)
         return IndexReport(
             **{name: self.tally[name] for name in _TALLIES},
             skipped=tuple(self.skipped),
@@ -181,6 +188,49 @@ class Indexer(Remover):
             decoded.update(batch.indices.tolist())
         undecodable = {found.key for n, found in enumerate(pending) if n not in decoded}
         return {found.key for found in place.pictures} - undecodable
+
+    def _index_parts(
+        self, places: Sequence[Place], batch_size: int | None, progress: OnProgress | None
+    ) -> None:
+        """Embed the parts of the pictures at these places that have none yet.
+
+        After the pictures themselves, which can be found meanwhile. All parts of a picture come in
+        one transaction.
+        """
+        parts = PartVectors(self.stores.parts(self.space))
+        pending: list[Source] = []
+        for place in places:
+            filed = self.catalogue.files_below(place.path)
+            lacking = {known.picture for known in filed.values()}
+            lacking -= parts.known(sorted(lacking))
+            for found in place.pictures:
+                known = filed.get(found.key)
+                if known is not None and known.picture in lacking:
+                    lacking.remove(known.picture)
+                    pending.append(found.record.source)
+        for batch in stream_images(
+            pending,
+            WindowsEncoder(self.encoder),
+            # Of so many pictures the model gets about a batch of windows at once.
+            batch_size=max(1, (batch_size or DEFAULT_BATCH) // EACH),
+            cache=self.cache,
+            progress=progress,
+        ):
+            self.skipped += batch.skipped
+            rows = dict(zip(batch.digests, batch.embeddings, strict=True))
+            with self.database.write():
+                # A picture may have left the collection, or its file may have another by now.
+                here = self.catalogue.ids_by_digest(list(rows))
+                pictures = self.catalogue.pictures_by_id(list(here.values()))
+                vectors = {here[digest]: row for digest, row in rows.items() if digest in here}
+                if vectors:
+                    parts.upsert(
+                        list(vectors),
+                        stacked(list(vectors.values()), EACH * self.space.dim),
+                        [pictures[picture_id].category for picture_id in vectors],
+                    )
+                self.tally["regions"] += len(vectors)
+        parts.store.optimise()
 
     def _store(
         self, batch: ImageBatch, pending: Sequence[Found], filed: Mapping[bytes, Filed]
@@ -261,11 +311,13 @@ class Indexer(Remover):
 
 
 def remove_pictures(catalogue: Catalogue, stores: Stores, ids: Sequence[int]) -> None:
-    """Remove pictures and their vectors of every space."""
+    """Remove pictures, and the vectors of them and of their parts in every space."""
     if not ids:
         return
     for space in catalogue.spaces():
         stores(space).remove(ids)
+        if space.parts:
+            PartVectors(stores.parts(space)).remove(ids)
     catalogue.forget_pictures(ids)
 
 

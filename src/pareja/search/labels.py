@@ -106,7 +106,7 @@ class LabelFilters:
         self._labelled: OrderedDict[int, tuple[PictureClassifier, int, PictureLabels]] = (
             OrderedDict()
         )
-        self._scans: OrderedDict[tuple[str, bytes], tuple[Scan, int]] = OrderedDict()
+        self._scans: OrderedDict[tuple[int, bytes], tuple[Scan, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def space(self, classifier: PictureClassifier) -> Space:
@@ -151,6 +151,7 @@ class LabelFilters:
         ids: Keys,
         space: Space,
         exclude: Sequence[int] = (),
+        store: VectorStore | None = None,
     ) -> list[tuple[int, float]]:
         """Return at most `k` ``(id, cosine)`` among some pictures, best first, ties by id.
 
@@ -166,8 +167,11 @@ class LabelFilters:
             Where vectors are compared; pictures that have none there are no hits.
         exclude
             Pictures that are left out.
+        store
+            The vectors of that space which are meant; by default those of the pictures. With those
+            of their parts, the ids are the parts'.
         """
-        store = self._stores(space)
+        store = store or self._stores(space)
         query = checked_rows(vector[None], 1, space.dim)[0]
         hits: list[tuple[int, float]] = []
         needed = k + len(exclude)
@@ -195,7 +199,8 @@ class LabelFilters:
             for start in range(0, len(ids), _AT_ONCE):
                 yield _scan(ids[start : start + _AT_ONCE], space, store)
             return
-        key = space.fingerprint, ids.tobytes()
+        # A store stays as long as its collection is open.
+        key = id(store), ids.tobytes()
         with self._lock:
             kept = self._scans.pop(key, None) or (_scan(ids, space, store), size)
             self._scans[key] = kept

@@ -19,7 +19,8 @@ from pareja.embedding.cache import Stamp
 from pareja.errors import CollectionError, DatasetError, InputError
 from pareja.inputs import BytesSource, ImageSource, find_pictures
 from pareja.names import printable
-from pareja.search.catalogue import Catalogue, Found
+from pareja.search.catalogue import Catalogue
+from pareja.search.filing import Found
 
 Places: TypeAlias = "str | os.PathLike[str] | Dataset | Iterable[str | os.PathLike[str] | Dataset]"
 """One place with pictures, or several."""

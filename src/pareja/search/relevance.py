@@ -24,8 +24,8 @@ from pareja.embedding.pipeline import text_vectors
 from pareja.encoders.protocols import ImageEncoder, TextEncoder, TruncationWarning
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Query
+from pareja.search.nearest import Near, Nearest
 from pareja.search.spaces import Space
-from pareja.search.vectors.protocol import VectorStore
 
 _GROWTH = 0.1
 
@@ -102,14 +102,13 @@ BACKGROUND = tuple(
 
 
 def measure_unrelated(
-    space: Space,
+    nearest: Nearest,
     encoder: ImageEncoder,
-    store: VectorStore,
     catalogue: Catalogue,
     cache: Memory | None = None,
 ) -> None:
     """Measure what unrelated words reach, unless there are about as many pictures as last time."""
-    rows = store.count()
+    space, rows = nearest.space, nearest.count()
     before = space.unrelated_rows
     words = getattr(encoder, "text_fingerprint", None)
     if not rows or words != encoder.image_fingerprint:
@@ -120,11 +119,11 @@ def measure_unrelated(
         # Nobody can shorten these texts, and cut ones are about all sorts of things as well.
         warnings.simplefilter("ignore", TruncationWarning)
         vectors = text_vectors(BACKGROUND, cast(TextEncoder, encoder), cache=cache)
-    best = [store.search(vector, 1)[0][1] for vector in vectors]
+    best = [nearest.search(vector, 1)[0].score for vector in vectors]
     catalogue.set_unrelated_score(space, float(np.median(best)), rows)
 
 
-def likely_relevant(query: Query, space: Space, found: Sequence[tuple[int, float]]) -> bool | None:
+def likely_relevant(query: Query, space: Space, found: Sequence[Near]) -> bool | None:
     """Return whether the best hit is better than what unrelated words reach.
 
     None where that was not measured: it holds for words alone, since pictures are closer to
@@ -134,4 +133,4 @@ def likely_relevant(query: Query, space: Space, found: Sequence[tuple[int, float
     words_alone = all(part is None for part in others) and not query.shows
     if not words_alone or not found or space.unrelated_score is None:
         return None
-    return found[0][1] >= space.unrelated_score
+    return found[0].score >= space.unrelated_score

@@ -10,11 +10,13 @@ import numpy as np
 
 from pareja.encoders.protocols import ImageEncoder
 from pareja.errors import CollectionError, InputError
+from pareja.regions.windows import window
 from pareja.search.catalogue import Catalogue
 from pareja.search.composition import query_vector
-from pareja.search.contracts import Hit, Query, SearchResult
+from pareja.search.contracts import Hit, Picture, Query, SearchResult
 from pareja.search.database import Database
 from pareja.search.labels import LabelFilters
+from pareja.search.nearest import Near, Nearest
 from pareja.search.relevance import likely_relevant
 from pareja.search.vectors.stores import VectorStores
 
@@ -65,19 +67,18 @@ class Searcher:
         if query.like is not None:
             self.catalogue.picture(query.like)
         vector = query_vector(query, encoder, store, self.read)
+        nearest = Nearest(space, self.stores, self.filters)
         # One more tells whether there are any after these.
         wanted = min(offset + k + 1, max(1, store.count())) if offset else k + 1
         exclude = [*query.without, *([] if query.like is None else [query.like])]
         while True:
             with self.database.read():
-                if query.shows:
-                    ids = self.filters.showing(query.shows, query.category)
-                    found = self.filters.nearest(vector, wanted, ids, space, exclude)
-                else:
-                    found = store.search(vector, wanted, category=query.category, exclude=exclude)
-                pictures = self.catalogue.pictures_by_id([picture_id for picture_id, _ in found])
+                found = nearest.search(
+                    vector, wanted, category=query.category, shows=query.shows, exclude=exclude
+                )
+                pictures = self.catalogue.pictures_by_id([near.picture for near in found])
             # A server has a vector a moment before the collection has its picture.
-            strangers = [picture_id for picture_id, _ in found if picture_id not in pictures]
+            strangers = [near.picture for near in found if near.picture not in pictures]
             if not strangers:
                 break
             exclude += strangers
@@ -85,13 +86,16 @@ class Searcher:
             query=query,
             model=encoder.name,
             hits=tuple(
-                Hit(rank, pictures[picture_id], score)
-                for rank, (picture_id, score) in enumerate(
-                    found[offset : offset + k], start=offset + 1
-                )
+                _hit(rank, pictures[near.picture], near)
+                for rank, near in enumerate(found[offset : offset + k], start=offset + 1)
             ),
             took_ms=1e3 * (time.perf_counter() - start),
             likely_relevant=likely_relevant(query, space, found),
             offset=offset,
             more=len(found) > offset + k,
         )
+
+
+def _hit(rank: int, picture: Picture, near: Near) -> Hit:
+    size = picture.width, picture.height
+    return Hit(rank, picture, near.score, None if near.part is None else window(near.part, size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pareja.embedding.export import space_from_json, space_to_json
 from pareja.encoders import ImageEncoder
@@ -34,6 +34,8 @@ class Space:
         What `pareja.load` takes to load the encoder from any folder.
     described
         The whole fingerprint, as JSON; None in collections that older versions made.
+    parts
+        How many parts of each picture are embedded too; 0 for none.
     """
 
     id: int
@@ -44,6 +46,7 @@ class Space:
     unrelated_rows: int | None = None
     origin: str = ""
     described: str | None = None
+    parts: int = 0
 
     @property
     def whole_fingerprint(self) -> Fingerprint | None:
@@ -68,7 +71,7 @@ class Spaces:
         with self._database.read() as connection:
             rows = connection.execute(
                 "SELECT id, fingerprint, model, dim, unrelated_score, unrelated_rows, "
-                "coalesce(origin, model), described FROM space ORDER BY id"
+                "coalesce(origin, model), described, parts FROM space ORDER BY id"
             ).fetchall()
         return [Space(*row) for row in rows]
 
@@ -132,6 +135,12 @@ class Spaces:
                 ),
             )
             return self.space_of(encoder)
+
+    def set_parts(self, space: Space, parts: int) -> Space:
+        """Remember how many parts of its pictures a space has vectors of; return it so."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE space SET parts = ? WHERE id = ?", (parts, space.id))
+        return replace(space, parts=parts)
 
     def set_unrelated_score(self, space: Space, score: float, rows: int) -> None:
         """Keep what queries reach that have nothing to do with a space's pictures."""

@@ -11,6 +11,8 @@ from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import VerifyReport
 from pareja.search.database import Database
 from pareja.search.indexing import remove_pictures
+from pareja.search.parts import PartVectors
+from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import Stores
 
 
@@ -36,7 +38,7 @@ def verify(
                 remove_pictures(catalogue, stores, lost)
     pictures = {picture.id for picture in catalogue.pictures(None, 0, None)}
     seen: set[int] = set()
-    vectors = 0
+    vectors = regions = 0
     for space in catalogue.spaces():
         store = stores(space)
         problems += store.problems(repair=repair)
@@ -48,12 +50,34 @@ def verify(
                 store.remove(stray)
         seen |= embedded
         vectors += store.count()
+        if space.parts:
+            problems += _parts(space, stores, embedded & pictures, repair=repair)
+            regions += stores.parts(space).count()
     if unseen := pictures - seen:
         problems.append(
             f"{counted(len(unseen), 'picture has', 'pictures have')} no vector; "
             "index their folders again"
         )
-    return VerifyReport(tuple(problems), repair, len(pictures), vectors)
+    return VerifyReport(tuple(problems), repair, len(pictures), vectors, regions)
+
+
+def _parts(space: Space, stores: Stores, pictures: set[int], *, repair: bool) -> list[str]:
+    """Check the parts of a space's pictures; with `repair`, remove those of no picture."""
+    parts = PartVectors(stores.parts(space))
+    problems = parts.store.problems(repair=repair)
+    known = parts.known(sorted(pictures))
+    if stray := sorted(set(parts.pictures()) - pictures):
+        problems.append(
+            f"parts by {space.model} of {counted(len(stray), 'picture')} that are not here"
+        )
+        if repair:
+            parts.remove(stray)
+    if lacking := len(pictures - known):
+        problems.append(
+            f"{counted(lacking, 'picture has', 'pictures have')} no parts by {space.model}; "
+            "index their folders again"
+        )
+    return problems
 
 
 def _damaged_rows(

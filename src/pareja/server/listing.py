@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 from pareja.search.contracts import Picture, SearchResult
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
-from pareja.server.marking import Marked
+from pareja.server.marking import Marked, parts_of
 from pareja.server.parameters import Asked, EngineHere
 from pareja.server.rendering import is_partial, render, words_of
 from pareja.server.uploads import Upload
@@ -115,6 +115,7 @@ def search_page(
         "upload": upload,
         "liked": liked,
         "marked": _marked(upload or liked, ask),
+        "parts": parts_of(part.result, words_of(request)) if part.result else {},
         "mark_at": Ask(box=ask.box, model=ask.model).url(
             f"/uploads/{ask.image}/part" if upload else f"/pictures/{ask.like}"
         ),

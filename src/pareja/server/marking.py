@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from pareja.encoders.protocols import Rectangle
 from pareja.regions.parts import rectangle
-from pareja.report.overlay import part_in_words
+from pareja.report.overlay import part_in_words, place_in_words
+from pareja.search.contracts import SearchResult
 from pareja.server.parameters import BoxParameter, EngineHere, ModelName, box_of
 from pareja.server.problems import Problem
 from pareja.server.rendering import render
@@ -55,6 +56,25 @@ class Marked:
     def told(self, words: PageWording) -> str:
         """Return which part is marked, for those who do not see it."""
         return "" if self.part is None else part_in_words(self.part, self.size, words)
+
+
+@dataclass(frozen=True)
+class FoundPart:
+    """The part by which a picture was found, and in words where it is."""
+
+    rectangle: Rectangle
+    place: str
+
+
+def parts_of(result: SearchResult, words: PageWording) -> dict[int, FoundPart]:
+    """Return by which parts pictures were found, by their ids."""
+    return {
+        hit.picture.id: FoundPart(
+            hit.part, place_in_words(hit.part, (hit.picture.width, hit.picture.height), words)
+        )
+        for hit in result
+        if hit.part is not None and hit.picture.width
+    }
 
 
 @router.get("/uploads/{upload}/part")

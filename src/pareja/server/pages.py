@@ -17,7 +17,7 @@ from pareja.server.asks import Ask
 from pareja.server.engine import Engine
 from pareja.server.folders import is_gone, may_open
 from pareja.server.listing import HIT_CHOICES, entries_of
-from pareja.server.marking import Marked
+from pareja.server.marking import Marked, parts_of
 from pareja.server.parameters import (
     LARGEST_ID,
     BoxParameter,
@@ -87,6 +87,7 @@ def picture_page(
     picture = engine.collection.picture(id)
     files = engine.collection.files(id)
     address = urlsplit(picture.source_url or "")
+    neighbours = engine.search(Ask(like=id, model=model, k=_NEIGHBOURS))
     return render(
         request,
         "picture",
@@ -100,7 +101,8 @@ def picture_page(
         source=address.geturl() if address.scheme in {"http", "https"} else "",
         source_host=address.netloc,
         captions_possible=engine.encoder(model).kind == "dual",
-        entries=entries_of(engine.search(Ask(like=id, model=model, k=_NEIGHBOURS))),
+        entries=entries_of(neighbours),
+        parts=parts_of(neighbours, words_of(request)),
     )
 
 

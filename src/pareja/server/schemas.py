@@ -33,6 +33,10 @@ class HitBody(BaseModel):
     category: str | None
     license: str | None
     author: str | None
+    part: tuple[float, float, float, float] | None = Field(
+        description="The part that is nearest: left, top, width and height in pixels. Null: the "
+        "whole picture is, or parts are not indexed."
+    )
 
 
 class SearchBody(BaseModel):
@@ -68,6 +72,7 @@ class SearchBody(BaseModel):
                     category=hit.picture.category,
                     license=hit.picture.license,
                     author=hit.picture.author,
+                    part=hit.part,
                 )
                 for hit in result.hits
             ],

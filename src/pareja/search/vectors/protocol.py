@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -87,8 +87,16 @@ class VectorStore(Protocol):
         ...
 
 
-Stores = Callable[["Space"], VectorStore]
-"""Gives the store of a space."""
+class Stores(Protocol):
+    """Where a collection has its vectors."""
+
+    def __call__(self, space: Space) -> VectorStore:
+        """Return the store of the pictures of a space."""
+        ...
+
+    def parts(self, space: Space) -> VectorStore:
+        """Return the store of the parts of these pictures, as `PartVectors` numbers them."""
+        ...
 
 
 def checked_rows(vectors: NDArray[np.floating], count: int, dim: int) -> Embeddings:

@@ -50,15 +50,24 @@ class SqliteVectors:
         Length of a vector.
     graph_from
         From this many vectors on a graph is built.
+    each
+        How many vectors a picture has; their ids are ``picture * each`` and those after it.
     """
 
     def __init__(
-        self, database: Database, space: int, dim: int, *, graph_from: int = GRAPH_FROM
+        self,
+        database: Database,
+        space: int,
+        dim: int,
+        *,
+        graph_from: int = GRAPH_FROM,
+        each: int = 1,
     ) -> None:
         self._database = database
         self._space = space
         self._dim = dim
         self._graph_from = graph_from
+        self._each = each
         self._scans: dict[tuple[str | None, int], Scan] = {}
         self._graphs = GraphFiles(database, space)
         self._loading = threading.Lock()
@@ -223,12 +232,12 @@ class SqliteVectors:
         """
         with self._database.read() as connection:
             damaged = [
-                picture
-                for picture, *rest in connection.execute(
+                vector_id
+                for vector_id, *rest in connection.execute(
                     f"SELECT {_ROW} FROM vector WHERE space = ?",  # noqa: S608  constant
                     (self._space,),
                 )
-                if not self._is_whole(picture, *rest)
+                if not self._is_whole(vector_id, *rest)
             ]
         found = self._graphs.problems()
         if repair:
@@ -237,7 +246,7 @@ class SqliteVectors:
             self.remove(damaged)
             self.optimise()
         if damaged:
-            shown = some_of(map(str, damaged))
+            shown = some_of(map(str, sorted({vector_id // self._each for vector_id in damaged})))
             found.append(
                 f"{counted(len(damaged), 'vector is', 'vectors are')} damaged: pictures {shown}"
             )
@@ -313,8 +322,8 @@ class SqliteVectors:
             if not self._is_whole(*row):
                 raise CollectionFaultError(
                     f"the collection in {self._database.folder} is damaged: the vector of picture "
-                    f"{row[0]} is not what was written. Let the collection verify and repair "
-                    "itself, and index the pictures again."
+                    f"{row[0] // self._each} is not what was written. Let the collection verify "
+                    "and repair itself, and index the pictures again."
                 )
             yield row[0], row[1]
 

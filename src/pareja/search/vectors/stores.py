@@ -8,6 +8,7 @@ from typing import Self
 from pareja.errors import CollectionError
 from pareja.search.catalogue import Catalogue
 from pareja.search.database import Database
+from pareja.search.parts import EACH
 from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
@@ -66,16 +67,24 @@ class VectorStores:
         return cls(database, server)
 
     def __call__(self, space: Space) -> VectorStore:
-        """Return the store of a space."""
+        """Return the store of the pictures of a space."""
+        return self._store(space.fingerprint, space.id, space.dim, 1)
+
+    def parts(self, space: Space) -> VectorStore:
+        """Return the store of the parts of these pictures."""
+        # To the database it is a space like others, below those that have a row of their own.
+        return self._store(f"{space.fingerprint}-parts", -space.id, space.dim, EACH)
+
+    def _store(self, name: str, number: int, dim: int, each: int) -> VectorStore:
         with self._opening:
-            store = self._opened.get(space.fingerprint)
+            store = self._opened.get(name)
             if store is None:
                 store = (
-                    SqliteVectors(self._database, space.id, space.dim)
+                    SqliteVectors(self._database, number, dim, each=each)
                     if self._server is None
-                    else QdrantVectors(self._server, space.fingerprint, space.dim)
+                    else QdrantVectors(self._server, name, dim)
                 )
-                self._opened[space.fingerprint] = store
+                self._opened[name] = store
         return store
 
     def close(self) -> None:

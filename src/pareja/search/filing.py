@@ -1,0 +1,250 @@
+"""Which files of a collection hold which of its pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+from pareja.datasets.records import Record
+from pareja.embedding.cache import Stamp
+from pareja.errors import NoSuchPictureError
+from pareja.search.contracts import PictureFile
+from pareja.search.spaces import Spaces
+
+TOLD = ("caption", "category", "caption_es", "label", "author", "license", "source_url")
+"""The metadata that a collection keeps of a picture."""
+COLUMNS = ", ".join(TOLD)
+"""Their names as SQL lists them."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture that was found where a collection looks.
+
+    Parameters
+    ----------
+    path
+        Its file; inside an archive, the archive's path and the name in it.
+    location
+        The folder, archive or address of the dataset that it belongs to.
+    record
+        What is known about it.
+    member
+        Whether it lies inside an archive or a table.
+    stamp
+        Of its file, or of the archive, before it was read; None where there is none.
+    split
+        The part of the dataset that was asked for; None for all of it.
+    """
+
+    path: str
+    location: str
+    record: Record
+    member: bool
+    stamp: Stamp | None
+    split: str | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The path as bytes: file names on Linux need not be text."""
+        return os.fsencode(self.path)
+
+    @property
+    def told(self) -> tuple[str | None, ...]:
+        """What its metadata says, in the order of the columns."""
+        record = self.record
+        return (
+            record.caption or None,
+            record.category,
+            record.caption_es,
+            record.label,
+            record.author,
+            record.license,
+            record.source_url,
+        )
+
+
+@dataclass(frozen=True)
+class Filed:
+    """A file as the collection knows it: its picture, dataset, stamp and metadata."""
+
+    picture: int
+    location: str
+    stamp: tuple[int, int, int, str] | None
+    told: tuple[str | None, ...]
+
+    def holds(self, found: Found) -> bool:
+        """Return whether the file is still what it was, by its stamp."""
+        return self.stamp is not None and self.stamp == _stamp(found.stamp)
+
+
+class Files(Spaces):
+    """The files of a collection, by the picture that they hold.
+
+    Parameters
+    ----------
+    database
+        Where they are.
+    """
+
+    def where(self, picture_id: int) -> tuple[str, str | None, str, bool]:
+        """Return a picture's dataset, its split, its name there, and if that is an archive."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                "SELECT location, split, name, member FROM file WHERE picture = ? "
+                "ORDER BY id LIMIT 1",
+                (picture_id,),
+            ).fetchone()
+        if row is None:
+            raise NoSuchPictureError(picture_id, self._database.folder)
+        return os.fsdecode(row[0]), row[1], str(row[2]), bool(row[3])
+
+    def files(self, picture_id: int) -> list[PictureFile]:
+        """Return the files that hold a picture, those that were found first at the front."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT path, location, member FROM file WHERE picture = ? ORDER BY id",
+                (picture_id,),
+            ).fetchall()
+        return [
+            PictureFile(Path(os.fsdecode(path)), Path(os.fsdecode(location)) if member else None)
+            for path, location, member in rows
+        ]
+
+    def places(self) -> list[str]:
+        """Return where pictures were indexed from."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT DISTINCT location FROM file ORDER BY location")
+            return [os.fsdecode(place) for (place,) in rows]
+
+    def splits(self, location: str) -> AbstractSet[str | None]:
+        """Return which splits of a dataset were indexed; None is in it for all of the dataset."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT split FROM file WHERE location = ?", (_kept(location),)
+            )
+            return {split for (split,) in rows}
+
+    def files_below(self, location: str) -> dict[bytes, Filed]:
+        """Return the files of a folder or of an archive, or the one file of that name."""
+        prefix = os.fsencode(location.rstrip("/\\"))
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT path, picture, location, size, modified, changed, inode, "  # noqa: S608  constant
+                f"{COLUMNS} FROM file WHERE path = ? OR path > ? AND path < ?",
+                (prefix, prefix + _SEPARATOR, prefix + _AFTER_SEPARATOR),
+            ).fetchall()
+        return {
+            row[0]: Filed(
+                row[1],
+                os.fsdecode(row[2]),
+                None if row[3] is None else tuple(row[3:7]),
+                tuple(row[7:]),
+            )
+            for row in rows
+        }
+
+    def file(self, found: Found, picture: int) -> None:
+        """Note that a file holds a picture."""
+        stamp = _stamp(found.stamp)
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO file (path, picture, location, split, name, member, "  # noqa: S608  constant
+                f"size, modified, changed, inode, {COLUMNS}) "
+                f"VALUES ({', '.join('?' * (10 + len(TOLD)))}) "
+                "ON CONFLICT (path) DO UPDATE SET picture = excluded.picture, "
+                "location = excluded.location, split = excluded.split, name = excluded.name, "
+                "member = excluded.member, "
+                "size = excluded.size, modified = excluded.modified, changed = excluded.changed, "
+                "inode = excluded.inode, "
+                + ", ".join(f"{column} = excluded.{column}" for column in TOLD),
+                (
+                    found.key,
+                    picture,
+                    _kept(found.location),
+                    found.split,
+                    found.record.file_name,
+                    found.member,
+                    *(stamp or (None,) * 4),
+                    *found.told,
+                ),
+            )
+            self._database.seal("file", "path = ?", (found.key,))
+
+    def count_files(self, paths: Iterable[bytes]) -> int:
+        """Return how many of these files are known; one that was moved is not any more."""
+        with self._database.read() as connection:
+            return sum(
+                connection.execute("SELECT count(*) FROM file WHERE path = ?", (path,)).fetchone()[
+                    0
+                ]
+                for path in paths
+            )
+
+    def forget_files(self, paths: Iterable[bytes]) -> None:
+        """Forget files; pictures without a file stay until `forget_pictures`."""
+        with self._database.write() as connection:
+            connection.executemany("DELETE FROM file WHERE path = ?", [(path,) for path in paths])
+
+    def vanished_files(self, picture: int) -> list[bytes]:
+        """Return the files of a picture that are not on the disk any more."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT path FROM file WHERE picture = ? AND NOT member", (picture,)
+            ).fetchall()
+        return [path for (path,) in rows if _is_gone(path)]
+
+    def look_again(self, files: Sequence[bytes]) -> None:
+        """Have the next indexing read files again, whatever their stamps say."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "UPDATE file SET size = NULL, modified = NULL, changed = NULL, inode = NULL "
+                "WHERE path = ?",
+                [(path,) for path in files],
+            )
+
+    def files_of(self, pictures: Iterable[int]) -> list[bytes]:
+        """Return the files of pictures."""
+        with self._database.read() as connection:
+            return [
+                path
+                for picture in pictures
+                for (path,) in connection.execute(
+                    "SELECT path FROM file WHERE picture = ?", (picture,)
+                )
+            ]
+
+
+_SEPARATOR = os.sep.encode()
+_AFTER_SEPARATOR = bytes([_SEPARATOR[0] + 1])
+
+
+def _kept(location: str) -> str | bytes:
+    """Return a place as SQLite keeps it: bytes where it is no text."""
+    try:
+        location.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(location)
+    return location
+
+
+def _stamp(stamp: Stamp | None) -> tuple[int, int, int, str] | None:
+    """Return what is kept of a stamp: nothing while a later write might not show."""
+    if stamp is None or not stamp.settled:
+        return None
+    # Inodes of some network file systems use all 64 bits, and SQLite's integers have a sign.
+    return stamp.size, stamp.modified, stamp.changed, f"{stamp.inode:x}"
+
+
+def _is_gone(path: bytes) -> bool:
+    """Return whether there is no such file; of a disk that does not answer nobody knows."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
