@@ -160,7 +160,7 @@ def page(model: str) -> str:
             # A label of which all pictures were left over at the end has no answer.
             kept = whole.answers.any(axis=1)
             shown = Gallery(whole.name, whole.folder, whole.paths, whole.answers[kept])
-            words = [label for label, there in zip(every, kept.tolist(), strict=True) if there]
+            words = [label for label, there in zip(every, list(kept), strict=True) if there]
             rows = [
                 by_collection(
                     shown, words, encoder, Path(scratch) / f"{across}-{regions}", regions=regions
@@ -183,8 +183,9 @@ def page(model: str) -> str:
         *table,
         "",
         "- Gains are over pictures alone, with 95 % intervals over labels, paired.",
-        "- *9 halves* is what `pareja index --regions` embeds: windows of half the width and height, "
-        "each half over the next one. *25 thirds* are smaller windows; collections do not have them.",
+        "- *9 halves* is what `pareja index --regions` embeds: windows of half the width and "
+        "height, each half over the next one. *25 thirds* are smaller; collections do not have "
+        "them.",
         "- KB a picture is the whole database; seconds are those of `pareja index`, with decoding, "
         "with nothing in the cache.",
     ]
