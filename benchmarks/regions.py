@@ -158,9 +158,9 @@ def page(model: str) -> str:
         for across in (2, 3, 1):
             whole = gallery(data, every, across, Path(scratch) / str(across))
             # A label of which all pictures were left over at the end has no answer.
-            kept = whole.answers.any(axis=1)
+            kept = [bool(row.any()) for row in whole.answers]
             shown = Gallery(whole.name, whole.folder, whole.paths, whole.answers[kept])
-            words = [label for label, there in zip(every, list(kept), strict=True) if there]
+            words = [label for label, there in zip(every, kept, strict=True) if there]
             rows = [
                 by_collection(
                     shown, words, encoder, Path(scratch) / f"{across}-{regions}", regions=regions

@@ -1,7 +1,6 @@
 """The windows of a picture that are embedded one by one, so that small things in it are found.
 
-`docs/benchmarks/regions.md` has how much better that is, and what more or smaller windows would
-bring.
+`benchmarks/regions.py` measures how much better that is, and what smaller windows would bring.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class HitBody(BaseModel):
     category: str | None
     license: str | None
     author: str | None
-    part: tuple[float, float, float, float] | None = Field(
+    part: list[float] | None = Field(
         description="The part that is nearest: left, top, width and height in pixels. Null: the "
         "whole picture is, or parts are not indexed."
     )
@@ -72,7 +72,7 @@ class SearchBody(BaseModel):
                     category=hit.picture.category,
                     license=hit.picture.license,
                     author=hit.picture.author,
-                    part=hit.part,
+                    part=None if hit.part is None else list(hit.part),
                 )
                 for hit in result.hits
             ],
