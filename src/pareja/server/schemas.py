@@ -228,12 +228,7 @@ class QuerySetRequest(Sent):
     """Queries to judge and evaluate together."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, json_schema_extra=NOT_BLANK)]
-    queries: Annotated[
-        list[
-            Annotated[str, Field(min_length=1, max_length=MAX_QUERY, json_schema_extra=NOT_BLANK)]
-        ],
-        Field(min_length=1),
-    ]
+    queries: Annotated[list[Query], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
 
 
 class QuerySetBody(BaseModel):
