@@ -13,19 +13,18 @@ from fastapi import APIRouter
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import some_of
 from pareja.server.batching import SharedEncoder
-from pareja.server.engine import Engine
-from pareja.server.parameters import EngineHere
-from pareja.server.problems import NAMED, Problem
-from pareja.server.schemas import (
+from pareja.server.embedding_schemas import (
     EmbeddingBody,
     EmbeddingsBody,
     EmbeddingsRequest,
-    ImageInput,
     ImagePart,
     Message,
     TextPart,
-    errors,
 )
+from pareja.server.engine import Engine
+from pareja.server.parameters import EngineHere
+from pareja.server.problems import NAMED, Problem
+from pareja.server.schemas import ImageInput, errors
 
 router = APIRouter(tags=["embeddings"])
 

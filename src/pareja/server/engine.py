@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,13 +16,14 @@ from pareja.embedding import Embedded
 from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
 from pareja.errors import CollectionError, ParejaError, some_of
-from pareja.search.captions import CaptionMatch, best_and_worst, captioned
+from pareja.search.captions import CaptionMatch, best_and_worst
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
-from pareja.search.mapping import PictureMap, picture_map
+from pareja.search.mapping import PictureMap
 from pareja.server.asks import Ask
 from pareja.server.batching import SharedDualEncoder, SharedEncoder
 from pareja.server.decoding import Decoder
+from pareja.server.kept import Kept
 from pareja.server.learned import LearnedClassifiers
 from pareja.server.metrics import Metrics
 from pareja.server.problems import NAMED, Problem
@@ -39,16 +40,6 @@ T = TypeVar("T")
 
 # More of them fill the encoder's batches better; what they decode shares one budget of memory.
 _PICTURE_THREADS = 16
-MAX_CAPTIONS = 2_000
-"""Most captions that a picture is compared with."""
-
-
-@dataclass
-class _Kept:
-    """Results that are expensive, with the revision of the collection that they are true of."""
-
-    captions: dict[str, tuple[int, list[Picture], Embeddings]] = field(default_factory=dict)
-    maps: dict[str, tuple[int, PictureMap]] = field(default_factory=dict)
 
 
 class Engine:
@@ -86,7 +77,7 @@ class Engine:
         self.thumbnail_turns = Turns(max(2, available_cores()), patience)
         self._device = device
         self._encoders: dict[str, SharedEncoder] = {}
-        self._kept = _Kept()
+        self._kept = Kept(collection)
         self._lock = Lock()
 
     async def run(self, work: Callable[[], T], *, decodes: bool) -> T:
@@ -393,28 +384,11 @@ class Engine:
             Best first, and worst first.
         """
         encoder = self.dual(model)
-        pictures, texts = self._caption_embeddings(encoder)
+        pictures, texts = self._kept.captions(encoder)
         if not pictures:
             return [], []
         return best_and_worst(pictures, texts, self.embedding(picture.id, encoder)[0], n)
 
-    def _caption_embeddings(self, encoder: SharedEncoder) -> tuple[list[Picture], Embeddings]:
-        revision = self.collection.revision()
-        kept = self._kept.captions.get(encoder.name)
-        if kept is None or kept[0] != revision:
-            pictures = captioned(self.collection.pictures(limit=MAX_CAPTIONS))
-            texts = [picture.caption or "" for picture in pictures]
-            kept = revision, pictures, encoder.encode_texts(texts)
-            self._kept.captions[encoder.name] = kept
-        return kept[1], kept[2]
-
     def map(self, model: str = "") -> PictureMap:
         """Place the pictures of the collection on a plane, by principal components."""
-        encoder = self.encoder(model)
-        revision = self.collection.revision()
-        kept = self._kept.maps.get(encoder.name)
-        if kept is None or kept[0] != revision:
-            find = self.collection.pictures_by_id
-            kept = revision, picture_map(find, *self.collection.embeddings(encoder))
-            self._kept.maps[encoder.name] = kept
-        return kept[1]
+        return self._kept.map(self.encoder(model))
