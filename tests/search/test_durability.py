@@ -114,6 +114,7 @@ def make_older(place: Path) -> None:
         "ALTER TABLE space RENAME COLUMN unrelated_score TO unrelated_gap",
         "ALTER TABLE space DROP COLUMN origin",
         "ALTER TABLE space DROP COLUMN described",
+        "ALTER TABLE space DROP COLUMN parts",
         "ALTER TABLE file DROP COLUMN split",
         *(f"ALTER TABLE {table} DROP COLUMN checksum" for table in _SUMMED),
         "PRAGMA user_version = 1",
