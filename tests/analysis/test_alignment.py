@@ -10,7 +10,7 @@ from scipy import linalg, stats
 from sklearn.cross_decomposition import CCA
 from sklearn.linear_model import RidgeCV
 
-from pareja.analysis import Bridge, bridges, geometry
+from pareja.analysis import Bridge, alignment, bridges, crossfit, geometry
 from pareja.analysis.crossfit import Blocks
 from pareja.analysis.significance import Floats, Indices, grouped_pairings
 from pareja.arrays import unit
@@ -219,6 +219,20 @@ def test_the_null_is_what_fitting_again_gives(n: int, name: str) -> None:
         assert observed.null_mean == pytest.approx(again.difference.value, abs=1e-9)
     assert observed.null_mean == pytest.approx(again.test.statistic, abs=0.05)
     assert observed.statistic > again.test.statistic
+
+
+def test_of_very_many_pictures_vectors_are_single(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (alignment, crossfit):
+        monkeypatch.setattr(module, "_MANY", 10)
+    monkeypatch.setattr(crossfit, "LARGE", 100)
+    images, captions = related(24, seed=2)
+    owner = np.concatenate([np.arange(23), [4, 4]])
+    found = by_name(images, captions[owner], owner, permutations=150)
+    for name in ("ridge", "cca", "procrustes", "relative"):
+        assert found[name].similarity.dtype == np.float32
+        assert found[name].image_to_text.recall[1].value > 0.6
+        assert found[name].matching.test.p_value == 0.02
+        assert found[name].matching.test.permutations == 99
 
 
 def test_captions_that_are_all_the_same_score_chance() -> None:

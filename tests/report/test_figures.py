@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.report.conftest import COLOURS, Painted, wall
 
 from pareja.datasets import Dataset, Record
+from pareja.report import heatmaps
 from pareja.report.drawing import SERIES, THEME, finish, sheet, short
 from pareja.report.pictures import thumbnails
 from pareja.report.scatter import moved_apart
@@ -126,3 +128,31 @@ def test_small_pictures_are_not_enlarged(count: int, side: int, study: Study) ->
     record: Record = study(["dual"]).dataset.records[0]
     shown = thumbnails(Dataset("walls", (record,) * count, Path("walls")))
     assert max(shown[0].image.size) == side
+
+
+def test_a_large_matrix_is_drawn_as_means_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heatmaps, "_MOST_CELLS", 4)
+    matrix = np.arange(48, dtype=np.float64).reshape(6, 8)
+    rows, columns = np.array([5, 4, 3, 2, 1, 0]), np.arange(8)
+    drawn = heatmaps.binned(matrix, rows, columns)
+    assert drawn.shape == (4, 4)
+    # The first block holds the last row alone, and two columns of it.
+    assert drawn[0].tolist() == [40.5, 42.5, 44.5, 46.5]
+    assert heatmaps.binned(matrix[:4, :4], rows[2:], columns[:4])[0, 0] == matrix[3, 0]
+
+
+def test_thumbnails_are_made_when_they_are_looked_at() -> None:
+    read: list[str] = []
+
+    class Counted(Painted):
+        def read(self) -> bytes:
+            read.append(self.colour)
+            return super().read()
+
+    records = tuple(
+        replace(wall(colour, n), source=Counted(colour)) for n, colour in enumerate(COLOURS)
+    )
+    shown = thumbnails(Dataset("walls", records, Path("walls")))
+    assert (len(shown), read) == (8, [])
+    assert shown[1] is shown[1] is shown[-7]
+    assert read == ["green"]

@@ -11,11 +11,12 @@ import pypdf
 import pytest
 from markdown_it import MarkdownIt
 
-from pareja.report import write_folder, write_report
+from pareja.report import frame, write_folder, write_report
 from pareja.report.content import build_document
 from pareja.report.document import Gallery, plain
 from pareja.report.frame import Frame
 from pareja.report.pdf import breakable
+from pareja.tasks import study_export
 from pareja.words.wording import Lang
 
 if TYPE_CHECKING:
@@ -357,3 +358,19 @@ def test_hostile_captions_stay_text_in_every_format(study: Study, tmp_path: Path
     pages = pypdf.PdfReader(written["informe.pdf"]).pages
     assert squeezed('#panic("typst")') in pdf_text(written["informe.pdf"])
     assert len(pages) < 40
+
+
+def test_of_many_pictures_some_are_shown(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame, "MOST_PICTURES", 6)
+    monkeypatch.setattr(frame, "SOME_PICTURES", 3)
+    monkeypatch.setattr(frame, "MOST_POINTS", 4)
+    monkeypatch.setattr(frame, "FEW_ON_MAP", 2)
+    monkeypatch.setattr(frame, "FEW_IN_SCATTER", 2)
+    monkeypatch.setattr(study_export, "MOST_CELLS", 5)
+    files = write_folder(study(), tmp_path, langs=["en"])
+    page = (tmp_path / "report.html").read_text()
+    assert "Shown here: 3 of 8 pictures" in page
+    assert "The figure shows 4 of 8 captions" in page
+    assert not [name for name in files if name.startswith("similarity")]

@@ -149,7 +149,12 @@ def comparison_section(frame: Frame) -> Section:
     blocks += [
         frame.figure(
             "comparison",
-            words(f"comparison.figure{'' if frame.few_in_scatter else '_many'}"),
+            joined(
+                [
+                    words(f"comparison.figure{'' if frame.few_in_scatter else '_many'}"),
+                    *([frame.drawn] if frame.drawn else []),
+                ]
+            ),
             words.each("comparison.alt", shown),
         ),
         Paragraph(words("comparison.scale")),

@@ -112,7 +112,10 @@ def _dataset(frame: Frame) -> Section:
         blocks.append(
             Note(words("dataset.unattributed", pictures=words.count("picture", unattributed)))
         )
-    blocks.append(Gallery(tuple(_card(frame, i) for i in range(len(dataset)))))
+    if len(frame.some) < len(dataset):
+        shown, total = words.integer(len(frame.some)), words.count("picture", len(dataset))
+        blocks.append(Paragraph(words("dataset.some", shown=shown, pictures=total)))
+    blocks.append(Gallery(tuple(_card(frame, int(i)) for i in frame.some)))
     if result.skipped:
         count = words.count("picture", len(result.skipped))
         blocks += [

@@ -190,6 +190,15 @@ class Document:
         for section in self.sections:
             yield from section.blocks
 
+    def pictures(self) -> tuple[int, ...]:
+        """Return the places in the dataset of all pictures that are shown, rising."""
+        shown: set[int] = set()
+        for block in self.blocks():
+            if isinstance(block, Gallery):
+                for card in block.cards:
+                    shown |= {card.picture} if card.rival is None else {card.picture, card.rival}
+        return tuple(sorted(shown))
+
 
 def plain(text: object) -> Inline:
     """Return text in one plain span; empty text gives no span."""

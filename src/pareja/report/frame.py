@@ -12,11 +12,14 @@ import numpy as np
 
 from pareja.analysis.modality import DualScores
 from pareja.analysis.retrieval import DIRECTIONS
+from pareja.analysis.significance import Indices
+from pareja.arrays import evenly
 from pareja.report.document import StudentPlace
 from pareja.report.numbered import Numbered
 from pareja.report.readings import Reading, caption_numbers, compared, readings
 from pareja.tasks.looking import Look
 from pareja.tasks.study import StudyResult
+from pareja.words.spans import Inline
 from pareja.words.wording import Lang, Wording
 
 FEW_CELLS = 40
@@ -24,6 +27,12 @@ FEW_ON_MAP = 30
 FEW_IN_SCATTER = 60
 MANY_POINTS = 1_500
 """Above this a cloud of points says less than its histogram, and weighs more."""
+
+MOST_PICTURES = 400
+"""Of more pictures than this a report shows some, spread evenly over the dataset."""
+SOME_PICTURES = 60
+MOST_POINTS = 2_000
+"""A figure of points shows at most about so many pictures or captions, spread evenly."""
 
 _KEY_LENGTH = 40
 
@@ -126,6 +135,26 @@ class Frame(Numbered):
     def few(self) -> bool:
         """Whether cells of a similarity matrix are large enough to be marked one by one."""
         return max(len(self.result.dataset), len(self.result.dataset.captions)) <= FEW_CELLS
+
+    @property
+    def some(self) -> Indices:
+        """The pictures that stand for the dataset: all of them, or some of very many."""
+        total = len(self.result.dataset)
+        return evenly(total, total if total <= MOST_PICTURES else SOME_PICTURES)
+
+    @property
+    def drawn_captions(self) -> Indices:
+        """The captions that figures of points show: all of them, or some of very many."""
+        return evenly(len(self.result.dataset.captions), MOST_POINTS)
+
+    @property
+    def drawn(self) -> Inline:
+        """What the legend of a figure of points says of captions that it leaves out; or nothing."""
+        shown, total = len(self.drawn_captions), len(self.result.dataset.captions)
+        if shown == total:
+            return ()
+        words = self.words
+        return words("map.some", shown=words.integer(shown), captions=words.count("caption", total))
 
     @property
     def few_on_map(self) -> bool:

@@ -10,7 +10,8 @@ import numpy as np
 
 from pareja.analysis.categories import CategoryConfusion
 from pareja.analysis.retrieval import DIRECTIONS
-from pareja.analysis.significance import Floats
+from pareja.analysis.significance import Floats, Indices
+from pareja.arrays import evenly
 from pareja.report.drawing import (
     MAP,
     ON_DARK,
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+_MOST_CELLS = 800
+"""A side of a matrix with more cells than dots is drawn as means of equal blocks."""
+
+
 def draw_similarity(frame: Frame, slot: int) -> Drawing:
     """Draw an encoder's similarity matrices, pictures as rows, matched cells marked."""
     words, result, few = frame.words, frame.result, frame.few
@@ -43,7 +48,7 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
     with sheet(3.75 * len(shown) if several else 5.6, 3.35 if several else 5.0) as figure:
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, reading in zip(panels, shown, strict=True):
-            matrix = reading.similarity[np.ix_(rows, columns)]
+            matrix = binned(reading.similarity, np.array(rows), np.array(columns))
             if few:
                 image = axes.pcolormesh(matrix, cmap=MAP, edgecolors=PAPER, linewidth=0.4)
                 _mark_cells(axes, matrix, matched)
@@ -75,6 +80,27 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
             number_ticks(bar.ax.yaxis, words)
             bar.set_label(words.text("figure.similarity"), fontsize=7.5)
         return finish(figure, frame.key("similarity", slot))
+
+
+def binned(similarity: Floats, rows: Indices, columns: Indices) -> Floats:
+    """Return the matrix in an order, or its means over equal blocks where it has too many cells.
+
+    Parameters
+    ----------
+    similarity
+        ``(n_images, n_captions)``.
+    rows, columns
+        The order of both.
+    """
+    if max(similarity.shape) <= _MOST_CELLS:
+        return similarity[np.ix_(rows, columns)]
+    edges = [np.unique(evenly(len(order) + 1, _MOST_CELLS + 1))[:-1] for order in (rows, columns)]
+    sums = np.empty((len(edges[0]), len(edges[1])))
+    for place, part in enumerate(np.split(rows, edges[0][1:])):
+        means = similarity[part].mean(axis=0, dtype=np.float64)
+        sums[place] = np.add.reduceat(means[columns], edges[1])
+    averages: Floats = sums / np.diff(edges[1], append=len(columns))
+    return averages
 
 
 def _mark_cells(axes: Axes, matrix: Floats, matched: Sequence[tuple[int, int]]) -> None:

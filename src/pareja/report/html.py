@@ -43,8 +43,8 @@ def render_html(
             notes=notes if places else None,
             figures={name: Markup(drawing.inline()) for name, drawing in drawings.items()},  # noqa: S704  our own
             shares={name: round(drawing.share, 3) for name, drawing in drawings.items()},
-            pictures=[data_uri(picture) for picture in pictures],
-            sizes=[picture.image.size for picture in pictures],
+            pictures={i: data_uri(pictures[i]) for i in document.pictures()},
+            sizes={i: pictures[i].image.size for i in document.pictures()},
             formulas={key: Markup(form.mathml) for key, form in load_formulas().items()},  # noqa: S704  our own
         )
     )

@@ -33,7 +33,7 @@ def render_pdf(
         "shares.json": json.dumps({k: drawing.share for k, drawing in drawings.items()}).encode(),
     }
     files |= {f"{name}.svg": drawing.svg.encode() for name, drawing in drawings.items()}
-    files |= {f"{i}.jpg": picture.jpeg for i, picture in enumerate(pictures)}
+    files |= {f"{i}.jpg": pictures[i].jpeg for i in document.pictures()}
     return typeset("report.typ", files)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from PIL import Image, ImageDraw
 
@@ -24,13 +26,36 @@ class Thumbnail:
     jpeg: bytes
 
 
-def thumbnails(dataset: Dataset) -> tuple[Thumbnail, ...]:
-    """Return a small copy of every picture, in the dataset's order.
+class Thumbnails(Sequence[Thumbnail]):
+    """Small copies of a dataset's pictures, in its order, each made when it is first looked at.
 
     A picture that can no longer be decoded is a crossed-out frame, so that the numbers stay right.
     """
-    side = next(side for most, side in _SIDES if len(dataset) <= most)
-    return tuple(thumbnail(record.source, side) for record in dataset)
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._sources = [record.source for record in dataset]
+        self._side = next(side for most, side in _SIDES if len(dataset) <= most)
+        self._made: dict[int, Thumbnail] = {}
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    @overload
+    def __getitem__(self, index: int) -> Thumbnail: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Thumbnail]: ...
+    def __getitem__(self, index: int | slice) -> Thumbnail | Sequence[Thumbnail]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        if place not in self._made:
+            self._made[place] = thumbnail(self._sources[place], self._side)
+        return self._made[place]
+
+
+def thumbnails(dataset: Dataset) -> Thumbnails:
+    """Return a small copy of every picture, in the dataset's order."""
+    return Thumbnails(dataset)
 
 
 def thumbnail(source: Source | Path | bytes, side: int) -> Thumbnail:

@@ -400,6 +400,7 @@ def _map(frame: Frame) -> Section:
             (
                 words(f"map.{'few' if frame.few_on_map else 'many'}"),
                 words(f"map.{'shared' if encoder.plane.shared else 'apart'}", i=i, t=t),
+                *([frame.drawn] if frame.drawn else []),
             )
         )
         alt = words.text(

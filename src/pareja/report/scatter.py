@@ -49,9 +49,11 @@ def draw_map(frame: Frame, slot: int, pictures: Sequence[Thumbnail]) -> Drawing:
         boxes = np.vstack([sizes + 3.0, np.full((len(captions), 2), 13.0)])
         moved = moved_apart(np.vstack([images, captions]), boxes, _MAP)
         images, captions = moved[: len(images)], moved[len(images) :]
+    drawn = frame.drawn_captions
     with sheet(7.2, 5.2 if dataset.categories else 4.9) as figure:
         axes = figure.subplots()
-        for j, i in enumerate(owner):
+        for j in drawn:
+            i = owner[j]
             axes.plot(
                 *np.array([images[i], captions[j]]).T,
                 color=series(kinds[i])[0],
@@ -63,8 +65,12 @@ def draw_map(frame: Frame, slot: int, pictures: Sequence[Thumbnail]) -> Drawing:
             _put_thumbnails(axes, images, sizes, pictures, kinds)
             _put_numbers(axes, captions, [kinds[i] for i in owner], frame.caption_numbers)
         else:
-            _put_markers(axes, images, kinds, filled=True)
-            _put_markers(axes, captions, [kinds[i] for i in owner], filled=False)
+            # A picture without its captions says nothing on this map, so both are left out.
+            with_captions = np.unique([owner[j] for j in drawn])
+            _put_markers(
+                axes, images[with_captions], [kinds[i] for i in with_captions], filled=True
+            )
+            _put_markers(axes, captions[drawn], [kinds[owner[j]] for j in drawn], filled=False)
         _name_kinds(figure, result, shapes=not few)
         axes.set(xlim=(0, _MAP[0]), ylim=(0, _MAP[1]), aspect="equal", xticks=[], yticks=[])
         axes.set_title(short(encoder.name, 60))
@@ -273,8 +279,8 @@ def draw_comparisons(frame: Frame) -> Drawing:
     comparisons = result.comparisons
     columns = min(len(comparisons), 2)
     lines = -(-len(comparisons) // columns)
-    dataset = result.dataset
-    kinds = [_kind(result, int(i)) for i in dataset.owner]
+    drawn = frame.drawn_captions
+    kinds = [_kind(result, int(i)) for i in result.dataset.owner[drawn]]
     width = 5.4 if columns == 1 else 3.6
     with sheet(width * columns, 0.35 + (4.3 if columns == 1 else 3.3) * lines) as figure:
         panels = figure.subplots(lines, columns, squeeze=False).ravel()
@@ -285,8 +291,8 @@ def draw_comparisons(frame: Frame) -> Drawing:
                 colour, marker = series(kind)
                 chosen = np.array(kinds) == kind
                 axes.scatter(
-                    comparison.matched_a[chosen],
-                    comparison.matched_b[chosen],
+                    comparison.matched_a[drawn][chosen],
+                    comparison.matched_b[drawn][chosen],
                     s=34 if few else 16,
                     color=colour,
                     marker=marker,

@@ -111,8 +111,8 @@ def write_document(
     if "html" in formats:
         write(f"{stem}.html", render_html(document, drawings, pictures).encode())
     if "md" in formats:
-        for index, picture in enumerate(pictures):
-            write(f"{folder}/pictures/{index + 1:03}.jpg", picture.jpeg)
+        for index in document.pictures():
+            write(f"{folder}/pictures/{index + 1:03}.jpg", pictures[index].jpeg)
         write(f"{stem}.md", render_markdown(document, folder).encode())
     if "pdf" in formats:
         write(f"{stem}.pdf", render_pdf(document, drawings, pictures))

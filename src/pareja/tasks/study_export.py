@@ -18,6 +18,9 @@ from pareja.tasks.encoder_measures import EncoderResult
 from pareja.tasks.locating_export import place_to_json
 from pareja.tasks.study import StudyResult
 
+MOST_CELLS = 2_000_000
+"""Matrices of more cells are not written as text, where each takes ten bytes or so."""
+
 
 def study_to_json(result: StudyResult, files: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return the study as plain values.
@@ -86,11 +89,15 @@ def write_csv(result: StudyResult, out: Path) -> dict[str, Path]:
         ``pairs``: one row for each caption, with its similarity and ranks under each encoder, and
         under each way across the spaces of a pair. ``similarity-NAME``: pictures as rows,
         captions as columns; for an encoder pair it is that of the bridge that stands for it, and
-        ``similarity-NAME-BRIDGE`` is there for each.
+        ``similarity-NAME-BRIDGE`` is there for each. Matrices of more than `MOST_CELLS` are left
+        out: no spreadsheet opens them, and the embeddings give them back.
     """
     written = {"pairs": _write(out / "pairs.csv", _pair_rows(result))}
     stems = _file_stems([encoder.name for encoder in result.encoders])
+    cells = len(result.dataset) * len(result.dataset.captions)
     for stem, encoder in zip(stems, result.encoders, strict=True):
+        if cells > MOST_CELLS:
+            break
         matrices = {f"similarity-{stem}": encoder.similarity} | {
             f"similarity-{stem}-{bridge.name}": bridge.similarity for bridge in encoder.bridges
         }
