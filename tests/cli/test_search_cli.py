@@ -256,6 +256,7 @@ def test_a_collection_is_exported(pareja: Pareja, indexed: Path, tmp_path: Path)
         "path": str(tmp_path / "copy"),
         "pictures": 8,
         "vectors": 8,
+        "regions": 0,
         "models": ["colours"],
     }
     assert first(pareja("search", "red", "--index", "copy", "--json").out) == "red"

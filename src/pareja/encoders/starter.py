@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from pareja.arrays import one_blas_thread, unit
 from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
@@ -311,6 +310,8 @@ class StarterRegions:
         pixels
             ``(n, 1 + detail ** 2, 260, 260, 3)``.
         """
+        from scipy import ndimage  # only places need it, and most commands ask for none
+
         count, _, side = pixels.shape[:3]
         tiles = pixels[:, 1:].reshape(count, self.detail, self.detail, side, side, 3)
         size = self.detail * side
