@@ -42,6 +42,7 @@ def shrink(book: Any, names: str, values: str) -> None:
     cell.source = f"{names}{values}\n{rest}"
 
 
+@pytest.mark.notebooks
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_notebook_runs_without_a_warning(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

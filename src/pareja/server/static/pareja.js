@@ -56,7 +56,8 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // What a part of the page has made use of, as its arrows, means nothing else.
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const help = document.getElementById("help");
     if (help.open) return;
     const active = document.activeElement;
