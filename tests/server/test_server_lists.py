@@ -47,7 +47,7 @@ def test_a_list_goes_on_while_it_is_scrolled_and_shows_every_picture_once(
     page: Page, many: int, path: str
 ) -> None:
     page.goto(path)
-    for _ in range(20):
+    for _ in range(100):
         if number_of(page) == many:
             break
         page.mouse.wheel(0, 4_000)
@@ -70,8 +70,9 @@ def test_the_link_for_more_keeps_the_focus(page: Page, many: int) -> None:
     expect(page.locator(".card")).to_have_count(40)
     page.locator("[data-more]").evaluate("(link) => link.focus({preventScroll: true})")
     page.keyboard.press("Enter")
+    # The focused card is near the end of the list, which may go on by itself then.
+    expect(page.locator("[data-card]").nth(79)).to_be_attached()
     expect(page.locator("[data-card]").nth(40)).to_be_focused()
-    expect(page.locator(".card")).to_have_count(80)
 
 
 def test_after_the_last_picture_the_arrow_leads_to_the_link(page: Page, many: int) -> None:
