@@ -295,9 +295,11 @@ def _logging_as_it_was() -> Iterator[None]:
     """Undo what the SDK sets for the whole program: a handler, which would be the only one."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _told(tool: Callable[P, T]) -> Callable[P, T]:

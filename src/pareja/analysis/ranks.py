@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,12 @@ class Ranked:
     places
         For each number its dense rank from 0, equal for equal numbers, in the shape of the
         numbers.
-    table
-        The centred mid-rank of each place, ``(places,)``: it sums to 0 over the numbers.
+    mass
+        How many numbers have each place, ``(places,)``.
     """
 
     places: Places
-    table: Floats
+    mass: Floats
 
     @classmethod
     def of(cls, values: Floats) -> Ranked:
@@ -43,8 +44,12 @@ class Ranked:
         places = _fine_places(values) if values.size > _MOST_SORTED else None
         if places is None:
             places = np.unique(values, return_inverse=True)[1].reshape(values.shape)
-        mass = level_sums(places, None, int(places.max()) + 1)
-        return cls(places, np.cumsum(mass) - mass / 2 - mass.sum() / 2)
+        return cls(places, _masses(places, int(places.max()) + 1))
+
+    @cached_property
+    def table(self) -> Floats:
+        """The centred mid-rank of each place, ``(places,)``: it sums to 0 over the numbers."""
+        return _centred(self.mass)
 
     def ranks(self, dtype: type[np.floating] = np.float64) -> Floats:
         """Return the centred mid-ranks in the shape of the numbers."""
@@ -59,7 +64,7 @@ def _fine_places(values: Floats) -> Places | None:
     scale = (_LEVELS - 1) / (high - low) if high > low else 0.0
     for part in chunks(len(values), values[0].size):
         places[part] = (values[part].astype(np.float64) - low) * scale
-    mass = level_sums(places, None, _LEVELS)
+    mass = _masses(places, _LEVELS)
     return places if mass.max() <= _MOST_IN_A_LEVEL * values.size else None
 
 
@@ -103,10 +108,7 @@ def matrix_correlation(x: Ranked, y: Ranked, owner: Indices) -> RankCorrelation:
     f, g = x.table / total, y.table / total
     # Summed over entries: by place the ranks of the other side, and of its own.
     x_across, y_across = _sums_at(x, g, y) / total, _sums_at(y, f, x) / total
-    x_own, y_own = (
-        level_sums(side.places, None, len(table)) * table / total
-        for side, table in ((x, f), (y, g))
-    )
+    x_own, y_own = x.mass * f / total, y.mass * g / total
     covariance, x_variance, y_variance = x_across @ f, x_own @ f, y_own @ g
     if x_variance <= 0 or y_variance <= 0:
         return RankCorrelation(0.0, np.zeros(n_images))
@@ -149,14 +151,14 @@ def _displacement(sums: Floats) -> Floats:
     return moved
 
 
-def level_sums(places: Places, numbers: Floats | None, levels: int) -> Floats:
-    """Return the sum of the numbers at each place, or how many there are, ``(levels,)``."""
-    sums = np.zeros(levels)
+def _masses(places: Places, count: int) -> Floats:
+    """Return how many numbers have each place, ``(count,)``."""
+    masses = np.zeros(count)
     flat = places.reshape(-1)
+    # In parts, since counting copies them to wider integers.
     for part in chunks(flat.size, 1):
-        weights = None if numbers is None else numbers.reshape(-1)[part]
-        sums += np.bincount(flat[part], weights, minlength=levels)
-    return sums
+        masses += np.bincount(flat[part], minlength=count)
+    return masses
 
 
 def spearman(a: Places, b: Places, weights: Floats) -> float:
@@ -190,7 +192,11 @@ def centred_ranks(places: Places, weights: Floats) -> Floats:
     weights
         How often each observation is in the sample, shape ``(n,)``.
     """
-    mass = np.bincount(places, weights)
-    # The mean mid-rank of any weighted sample is half its total weight.
-    ranks: Floats = (np.cumsum(mass) - mass / 2 - weights.sum() / 2)[places]
+    ranks: Floats = _centred(np.bincount(places, weights).astype(np.float64, copy=False))[places]
+    return ranks
+
+
+def _centred(mass: Floats) -> Floats:
+    """Return the mid-rank of each place minus their mean, which is half the total mass."""
+    ranks: Floats = np.cumsum(mass) - mass / 2 - mass.sum() / 2
     return ranks

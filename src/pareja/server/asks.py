@@ -48,7 +48,7 @@ class Ask(Addressed):
     k
         How many hits.
     page
-        Which part of the collection, while nothing is looked for.
+        Which page of the list, from 1.
     """
 
     q: str = ""

@@ -28,7 +28,7 @@ _LISTED = 15
 
 
 @dataclass(frozen=True)
-class Part:
+class ListPage:
     """A page of a list.
 
     Parameters
@@ -71,12 +71,12 @@ class Part:
         return browsing if self.first == 1 else f"{pictures} · {browsing}"
 
 
-def part_of(engine: Engine, ask: Ask) -> Part:
+def page_of(engine: Engine, ask: Ask) -> ListPage:
     """Return the page of the list that a URL asks for."""
     if not ask.is_empty:
         offset = (ask.page - 1) * ask.k
         result = engine.search(ask, offset=offset)
-        return Part(entries_of(result), offset + 1, result.more, result)
+        return ListPage(entries_of(result), offset + 1, result.more, result)
     offset = (ask.page - 1) * _BROWSED
     pictures = engine.collection.pictures(
         category=ask.category or None,
@@ -85,7 +85,7 @@ def part_of(engine: Engine, ask: Ask) -> Part:
         limit=_BROWSED + 1,
     )
     shown: list[tuple[Picture, float | None]] = [(p, None) for p in pictures[:_BROWSED]]
-    return Part(shown, offset + 1, len(pictures) > _BROWSED)
+    return ListPage(shown, offset + 1, len(pictures) > _BROWSED)
 
 
 def entries_of(result: SearchResult) -> list[tuple[Picture, float | None]]:
@@ -103,26 +103,26 @@ def search_page(
     """Search, or leaf through the collection while nothing is asked."""
     collection = engine.collection
     ask = replace(ask, page=page, category=engine.category(ask.category))
-    part = part_of(engine, ask)
+    found = page_of(engine, ask)
     upload = engine.uploads.get(ask.image)
     liked = collection.picture(ask.like) if ask.like else None
     results: dict[str, Any] = {
         "ask": ask,
-        "result": part.result,
-        "entries": part.entries,
-        "more": part.more,
+        "result": found.result,
+        "entries": found.entries,
+        "more": found.more,
         "judgements": collection.judgements(ask.q) if ask.q else {},
         "upload": upload,
         "liked": liked,
         "marked": _marked(upload or liked, ask),
-        "parts": parts_of(part.result, words_of(request)) if part.result else {},
+        "parts": parts_of(found.result, words_of(request)) if found.result else {},
         "mark_at": Ask(box=ask.box, model=ask.model).url(
             f"/uploads/{ask.image}/part" if upload else f"/pictures/{ask.like}"
         ),
         # Of words alone can be said where they are, and by an encoder that connects the two.
-        "places": bool(ask.q and part.result) and engine.encoder(ask.model).kind == "dual",
+        "places": bool(ask.q and found.result) and engine.encoder(ask.model).kind == "dual",
         "places_by": ask.model,
-        "found": part.summary(words_of(request), collection.count()),
+        "found": found.summary(words_of(request), collection.count()),
     }
     if is_partial(request):
         if request.headers.get("hx-target") == "more":

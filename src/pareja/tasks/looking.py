@@ -57,8 +57,10 @@ def by_match(owner: Indices, similarity: Floats, ranks: ArrayLike) -> list[int]:
 
     Parameters
     ----------
-    owner, similarity
-        As `nearest_own` has them.
+    owner
+        Whose each caption is, ``(n_captions,)``.
+    similarity
+        ``(n_images, n_captions)``.
     ranks
         The rank of each picture's own caption, ``(n_images,)``; it counts first, and then the
         similarity.
@@ -89,8 +91,10 @@ def look_at_captions(
         What was studied.
     dataset
         The pictures, which can be decoded.
-    similarity, ranks
-        As `by_match` has them.
+    similarity
+        What the encoder makes of it, ``(n_images, n_captions)``.
+    ranks
+        The rank of each picture's own caption, ``(n_images,)``.
 
     Returns
     -------
