@@ -65,6 +65,11 @@ def test_a_list_goes_on_while_it_is_scrolled_and_shows_every_picture_once(
     expect(page.locator(f"#{page.url.partition('#')[2]}")).to_be_focused()
 
 
+def test_pictures_are_shown_whole(page: Page, many: int) -> None:
+    page.goto("/")
+    expect(page.locator(".shot img").first).to_have_css("object-fit", "contain")
+
+
 def test_the_link_for_more_keeps_the_focus(page: Page, many: int) -> None:
     page.goto("/")
     expect(page.locator(".card")).to_have_count(40)
