@@ -70,10 +70,12 @@ _OBSERVE = """() => {
             seen.longest = Math.max(seen.longest, duration);
     }).observe({type: "longtask", buffered: true});
 }"""
+# Cards are measured, not pictures: a card far from the screen would be laid out to measure what is
+# in it, which the page itself never does.
 _SEEN = """() => document.readyState === "complete" && document.querySelector(".shot img") &&
-    [...document.querySelectorAll(".shot img")].every((image) => {
-        const box = image.getBoundingClientRect();
-        return box.bottom < 0 || box.top > innerHeight || image.complete;
+    [...document.querySelectorAll(".card")].every((card) => {
+        const box = card.getBoundingClientRect();
+        return box.bottom < 0 || box.top > innerHeight || card.querySelector(".shot img").complete;
     })"""
 _MAP = """() => performance.getEntriesByType("resource")
     .filter((entry) => entry.name.includes("thumbnail")).length >=
@@ -212,7 +214,7 @@ def main() -> None:
     if given.write:
         cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[1]
         text = _HEADER.format(cores=cores, load=load) + "".join(lines)
-        atomic_write(given.write, text.encode())
+        atomic_write(given.write, text, force=True)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@
 
   // A long list: once somebody scrolls, the next page is fetched before they get there. The address
   // follows what is on the screen, so that a reload, a link and the way back lead to the same pictures.
-  const more = () => document.querySelector("[data-more]");
+  const more = () => document.getElementById("more")?.firstElementChild;
 
   const coming = new IntersectionObserver(
     (seen) => {
@@ -193,10 +193,12 @@
     if (!target.contains(active)) place = -1;
     if (target.id === "results") scrolled = false;
   });
+  // It comes once for each card: what it does must not take longer the longer the list is.
   document.addEventListener("htmx:afterSettle", () => {
     watch();
+    if (place < 0) return;
     const all = cards();
-    if (place >= 0) (all[place] ?? all.at(-1))?.focus();
+    (all[place] ?? all.at(-1))?.focus();
     place = -1;
   });
   // Back from a picture, the keys go on where they were.
