@@ -65,6 +65,24 @@ def test_a_list_goes_on_while_it_is_scrolled_and_shows_every_picture_once(
     expect(page.locator(f"#{page.url.partition('#')[2]}")).to_be_focused()
 
 
+def test_a_list_goes_on_where_somebody_scrolled_before_the_script_was_there(
+    page: Page, many: int
+) -> None:
+    late: list[Route] = []
+    page.route("**/pareja.js", lambda route: late.append(route))
+    page.goto("/", wait_until="commit")
+    expect(page.locator(".card")).to_have_count(40)
+    page.wait_for_function("document.readyState !== 'loading'")
+    page.evaluate(
+        """new Promise((done) => {
+            addEventListener("scroll", done, {once: true});
+            scrollTo(0, document.documentElement.scrollHeight);
+        })"""
+    )
+    late[0].continue_()
+    expect(page.locator("[data-card]").nth(79)).to_be_attached()
+
+
 def test_pictures_are_shown_whole(page: Page, many: int) -> None:
     page.goto("/")
     expect(page.locator(".shot img").first).to_have_css("object-fit", "contain")

@@ -165,14 +165,21 @@
     if (address.href !== location.href) history.replaceState(history.state, "", address);
   }
 
+  function begin() {
+    if (scrolled) return;
+    scrolled = true;
+    watch();
+  }
+  // Somebody may have scrolled before this script was there.
+  addEventListener("DOMContentLoaded", () => {
+    if (scrollY > 0) begin();
+  });
+
   let resting;
   addEventListener(
     "scroll",
     () => {
-      if (!scrolled) {
-        scrolled = true;
-        watch();
-      }
+      begin();
       clearTimeout(resting);
       resting = setTimeout(() => {
         const seen = document.elementFromPoint(innerWidth / 2, innerHeight / 3)?.closest(".card");
