@@ -16,7 +16,8 @@ from typing import Any
 import typer
 
 from pareja.cli import app
-from pareja.encoders import ModelCard, list_models
+from pareja.encoders import ModelCard
+from pareja.encoders.catalogue import bundled_models
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "pareja"
@@ -43,13 +44,31 @@ Written by `make docs` from the catalogue, `src/pareja/encoders/models.toml`.
 - *MB*: what a download takes.
 - *loss*: how a dual encoder was trained, hence how its logits become probabilities.
 - *texts*: the languages that it reads.
-- *ImageNet*: published zero-shot accuracy, with who published it; nothing was measured here.
 - *speed*: on a laptop's CPU roughly over 30 (fast), over 5 (medium) or under 5 pictures a second,
   or ten times as many sentences.
 
 An empty cell: not published, or not looked up.
 """
-COLUMNS = ["name", "model", "dim", "side", "MB", "loss", "texts", "ImageNet", "speed", "licence"]
+RESULTS = """## Published results
+
+In percent; higher is better. Nothing was measured here, and `pareja models show` names the source
+of each number. *ImageNet* is zero-shot accuracy. The others are R@1: captions that find their
+picture first, and pictures that find one of their captions first (*texts*), on the test pictures of
+COCO (5,000) and Flickr30k (1,000). *Spanish* and *English* are captions that find their picture
+first among the 3,600 of Crossmodal-3600.
+"""
+RESULT_COLUMNS = [
+    "name",
+    "ImageNet",
+    "COCO",
+    "COCO texts",
+    "Flickr",
+    "Flickr texts",
+    "Spanish",
+    "English",
+    "sources",
+]
+COLUMNS = ["name", "model", "dim", "side", "MB", "loss", "texts", "speed", "licence"]
 
 
 def pages() -> dict[Path, str]:
@@ -86,7 +105,7 @@ def _sections(command: Any, name: str) -> Iterator[str]:
 
 def models_page() -> str:
     """List the catalogue."""
-    cards = list_models()
+    cards = [card for card in bundled_models().values() if card.kind != "detector"]
     kinds = {
         "Embedded": [card for card in cards if card.repository is None],
         "Dual encoders": [c for c in cards if c.kind == "dual" and c.repository],
@@ -99,6 +118,7 @@ def models_page() -> str:
         used = [column for column in range(len(COLUMNS)) if any(row[column] for row in rows)]
         table = _table([COLUMNS[i] for i in used], [[row[i] for i in used] for row in rows])
         parts.append(f"## {title}\n\n{table}\n")
+    parts.append(f"{RESULTS}\n{_table(RESULT_COLUMNS, filter(any, map(_results, cards)))}\n")
     origins = [
         (f"`{c.name}`", f"`{c.repository}`", f"`{c.revision}`" if c.revision else "newest")
         for c in cards
@@ -118,10 +138,26 @@ def _model(card: ModelCard) -> tuple[str, ...]:
         f"{card.download_mb:.0f}" if card.download_mb else "",
         card.loss or "",
         card.languages or "",
-        f"{card.imagenet:.1f} % ({card.imagenet_source})" if card.imagenet else "",
-        card.speed,
+        card.speed or "",
         card.licence.removeprefix("LicenseRef-"),
     )
+
+
+def _results(card: ModelCard) -> tuple[str, ...]:
+    """Return what is published of a model and by whom; nothing for the others."""
+    figures = (card.imagenet, card.coco, card.flickr, card.xm3600)
+    if not any(figures):
+        return ()
+    retrieval = (card.coco, card.flickr)
+    numbers = [
+        card.imagenet and card.imagenet.percent,
+        *(n for found in retrieval for n in (found and found.pictures, found and found.texts)),
+        card.xm3600 and card.xm3600.es,
+        card.xm3600 and card.xm3600.en,
+    ]
+    cells = ("" if number is None else f"{number:.1f}" for number in numbers)
+    sources = dict.fromkeys(figure.source for figure in figures if figure)
+    return (f"`{card.name}`", *cells, "; ".join(sources))
 
 
 def package_tree() -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -19,8 +20,13 @@ def test_every_card_is_complete_and_says_where_its_numbers_are_from(card) -> Non
     bundled = (BUNDLED / card.name).is_dir()
     assert (card.repository is None) == (card.loader == "embedded" or bundled)
     assert card.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.revision)
-    assert (card.imagenet is None) == (card.imagenet_source is None)
-    assert card.imagenet is None or 0 < card.imagenet < 100
+    figures = [card.imagenet, card.coco, card.flickr, card.xm3600]
+    for figure in filter(None, figures):
+        values = dataclasses.asdict(figure)
+        assert values.pop("source")
+        known = [value for value in values.values() if value is not None]
+        assert known
+        assert all(0 < value < 100 for value in known)
     assert (card.side is None) == (card.kind == "text")
     assert (card.loss is None) == (card.kind != "dual")
     assert (card.languages is None) == (card.kind == "image")
@@ -32,7 +38,7 @@ def test_detectors_are_found_by_name_and_are_no_encoders(card: ModelCard) -> Non
     assert find_card(card.name) is card
     assert card.repository
     assert card.revision is None or re.fullmatch(r"[0-9a-f]{40}", card.revision)
-    assert (card.lvis is None) == (card.lvis_source is None)
+    assert card.lvis is None or card.lvis.source
 
 
 def test_the_models_of_the_course_are_there() -> None:
@@ -41,6 +47,13 @@ def test_the_models_of_the_course_are_there() -> None:
     assert {"clip-vit-b32", "siglip2-b16"} <= names
     repositories = [card.repository for card in CARDS if card.repository]
     assert len(repositories) == len(set(repositories))
+
+
+@pytest.mark.parametrize("card", [c for c in CARDS if c.xm3600], ids=lambda card: card.name)
+def test_a_model_that_finds_spanish_as_well_as_english_says_so(card: ModelCard) -> None:
+    assert card.xm3600 is not None
+    spanish = card.languages == "many" or "es" in str(card.languages)
+    assert spanish == (card.xm3600.es > 0.9 * card.xm3600.en)
 
 
 def test_near_names_are_suggested_best_first() -> None:

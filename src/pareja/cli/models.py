@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +44,7 @@ def list_command(as_json: JsonOption = False) -> None:
 
     cards = (*list_models(), *list_detectors())
     if as_json:
-        print_json([_described(card) for card in cards])
+        print_json([_plain(_described(card)) for card in cards])
         return
     from rich.table import Table
 
@@ -52,7 +52,7 @@ def list_command(as_json: JsonOption = False) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("model", "kind"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("dim", "MB", "IN %"):
+    for heading in ("MB", "IN", "COCO", "es"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("texts", "speed", "licence", "here"):
         table.add_column(heading, no_wrap=True)
@@ -60,19 +60,22 @@ def list_command(as_json: JsonOption = False) -> None:
         table.add_row(
             card.name,
             card.kind,
-            f"{card.dim}+{card.text_dim}" if card.text_dim else str(card.dim or ""),
             f"{card.download_mb:.0f}" if card.download_mb else "",
-            f"{card.imagenet:.1f}" if card.imagenet else "",
+            f"{card.imagenet.percent:.1f}" if card.imagenet else "",
+            f"{card.coco.pictures:.1f}" if card.coco and card.coco.pictures else "",
+            f"{card.xm3600.es:.1f}" if card.xm3600 else "",
             card.languages or "",
-            card.speed,
+            card.speed or "",
             card.licence.removeprefix("LicenseRef-"),
             "yes" if _is_here(card) else "",
         )
     console = stdout()
     console.print(table)
     console.print(
-        "\nMB: what a download takes. IN %: published zero-shot accuracy on ImageNet. speed: on a "
-        "laptop's CPU. Pairs are written resnet50+distiluse. More: pareja models show MODEL",
+        "\nMB: what a download takes. Published results in percent: IN is zero-shot accuracy on "
+        "ImageNet, COCO and es are captions that find their picture first, in English (COCO) and "
+        "in Spanish (Crossmodal-3600). speed: on a laptop's CPU. Pairs are written "
+        "resnet50+distiluse. With sources and more: pareja models show MODEL",
         soft_wrap=True,
     )
 
@@ -83,14 +86,15 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     parts = _parts(name)
     known = [_known(part) for part in parts]
     if as_json:
+        known = [_plain(described) for described in known]
         print_json({"name": name, "kind": "pair", "models": known} if len(parts) > 1 else known[0])
         return
     console = stdout()
-    for place, fields in enumerate(known):
+    for place, described in enumerate(known):
         if place:
             console.print()
-        for field, value in fields.items():
-            if value not in (None, ""):
+        for field, value in described.items():
+            if value not in (None, "", 0):
                 console.print(f"{field:<16} {value}", soft_wrap=True)
 
 
@@ -164,12 +168,12 @@ def _from_the_hub(name: str) -> tuple[str, ...]:
     """Return those that are downloaded: a half may also be part of pareja, or a folder."""
     from pareja.encoders.catalogue import find_card
 
-    def is_embedded(part: str) -> bool:
+    def is_here(part: str) -> bool:
         card = find_card(part)
         return card is not None and card.repository is None
 
     parts = _parts(name)
-    remote = tuple(p for p in parts if not is_embedded(p) and not Path(p).expanduser().is_dir())
+    remote = tuple(p for p in parts if not is_here(p) and not Path(p).expanduser().is_dir())
     # One that is none of the hub's has its own message there.
     return remote or parts
 
@@ -183,6 +187,8 @@ def _sizes(plans: Sequence[Plan]) -> str:
 def _is_here(card: ModelCard) -> bool:
     from pareja.encoders import hub
 
+    if card.folder is not None:
+        return Path(card.folder).is_dir()
     return card.repository is None or hub.status(card.name) is not None
 
 
@@ -203,8 +209,16 @@ def _on_disk(name: str) -> dict[str, Any]:
 
 def _described(card: ModelCard) -> dict[str, Any]:
     """Return a card's fields, and where the model is on this machine."""
-    here = {"here": True} if card.repository is None else _on_disk(card.name)
-    return asdict(card) | here
+    here = {"here": _is_here(card)} if card.repository is None else _on_disk(card.name)
+    return {field.name: getattr(card, field.name) for field in fields(card)} | here
+
+
+def _plain(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the same, with figures as tables, for JSON."""
+    return {
+        key: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for key, value in described.items()
+    }
 
 
 def _known(name: str) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def _code(results: Mapping[str, Any], names: Layout, lang: Lang) -> dict[str, by
         for kind in ("pair", "dual")
     }
     version = results["versions"]["pareja"]
-    embedded = {model.name for model in list_models() if model.repository is None}
+    embedded = {model.name for model in list_models() if model.comes_with_pareja}
     downloads = [name for name in encoders if name not in embedded]
     settings = results["settings"]
     told = results["dataset"]

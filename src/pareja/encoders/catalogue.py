@@ -1,16 +1,25 @@
 """What is known of the models that have a name.
 
-`models.toml` beside this file is the catalogue: adding a model is adding a table there.
+`models.toml` beside this file is the catalogue: adding a model is adding a table there. A person's
+own models stand in a file of the same form, see `own_file`.
 """
 
 from __future__ import annotations
 
 import difflib
-import tomllib
-from dataclasses import dataclass
-from functools import cache
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Literal
+
+from platformdirs import user_config_path
+
+from pareja.encoders.cards import line_of, read_cards
+from pareja.encoders.figures import ByLanguage, Retrieval, Score
+from pareja.errors import EncoderError
 
 
 @dataclass(frozen=True)
@@ -21,22 +30,26 @@ class ModelCard:
     ----------
     name
         How commands call it.
+    kind
+        ``"dual"``, ``"pair"``, ``"image"``, ``"text"`` or ``"detector"``.
     title
         Its name as its authors write it.
-    kind
-        ``"dual"``, ``"pair"``, ``"image"`` or ``"text"``.
     loader
         What reads its files: ``"transformers"``, ``"sentence-transformers"``, ``"open_clip"``, or
         ``"embedded"`` where they are Python packages that came with pareja.
     licence
-        Of the weights, as an SPDX identifier where there is one.
+        Of the weights, as an SPDX identifier where there is one; empty where it is not known.
     repository
-        ``owner/name`` on the Hugging Face hub; None for a model that comes with pareja.
+        ``owner/name`` on the Hugging Face hub; None for a model that comes with pareja or lies in
+        a folder.
+    folder
+        Where a person's own model lies; None for all others.
     revision
         The commit that is downloaded. None where no commit was verified: then the newest one is
         taken when the model is fetched, and the fingerprint records which one that was.
     dim, text_dim
-        Length of an embedding, 0 of a detector; `text_dim` where that of a pair's texts differs.
+        Length of an embedding; 0 of a detector, and where it is not known. `text_dim` where that
+        of a pair's texts differs.
     side
         Side of the square that its image network sees, in pixels; None for text encoders.
     parameters
@@ -46,19 +59,21 @@ class ModelCard:
     loss
         How a dual encoder was trained: ``"softmax"`` or ``"sigmoid"``.
     imagenet
-        Published zero-shot top-1 accuracy on ImageNet-1k, percent; None where none is published.
-    imagenet_source
-        Who published `imagenet`.
+        Published zero-shot top-1 accuracy on ImageNet-1k; None where none is published.
+    coco, flickr
+        Published retrieval on the 5,000 test pictures of COCO and the 1,000 of Flickr30k, with
+        English captions; None where none is published.
+    xm3600
+        Published retrieval with captions in Spanish and in English; None where none is published.
     lvis
-        Published average precision of a detector on LVIS minival, percent; None where none is
-        known.
-    lvis_source
-        Who published `lvis`.
+        Published average precision of a detector on LVIS minival; None where none is known.
     speed
         ``"fast"``, ``"medium"`` or ``"slow"``: on a laptop's CPU roughly over 30, over 5 and under
-        5 pictures (or, for a text encoder, ten times as many sentences) a second.
+        5 pictures (or, for a text encoder, ten times as many sentences) a second; None where it is
+        not known.
     languages
-        Languages of its texts: ``"en"``, or ``"many"`` for a multilingual model.
+        Languages of its texts: ``"en"``, ``"en, es"``, or ``"many"`` for a multilingual model.
+        Where `xm3600` is known, it decides on ``"es"``, and not what its authors call it.
     home
         A dataset of pictures like those that it learned from, where these are of a kind of their
         own: what tuning holds on to.
@@ -67,36 +82,125 @@ class ModelCard:
     """
 
     name: str
-    title: str
     kind: Literal["dual", "pair", "image", "text", "detector"]
-    loader: Literal["transformers", "sentence-transformers", "open_clip", "embedded"]
-    licence: str
-    dim: int
-    speed: Literal["fast", "medium", "slow"]
+    title: str = ""
+    loader: Literal["transformers", "sentence-transformers", "open_clip", "embedded"] = (
+        "transformers"
+    )
+    licence: str = ""
+    dim: int = 0
+    speed: Literal["fast", "medium", "slow"] | None = None
     repository: str | None = None
+    folder: str | None = None
     revision: str | None = None
     text_dim: int | None = None
     side: int | None = None
     parameters: float | None = None
     download_mb: float | None = None
     loss: Literal["softmax", "sigmoid"] | None = None
-    imagenet: float | None = None
-    imagenet_source: str | None = None
-    lvis: float | None = None
-    lvis_source: str | None = None
+    imagenet: Score | None = None
+    coco: Retrieval | None = None
+    flickr: Retrieval | None = None
+    xm3600: ByLanguage | None = None
+    lvis: Score | None = None
     languages: str | None = None
     home: str | None = None
     text_prefix: str = ""
 
+    @property
+    def comes_with_pareja(self) -> bool:
+        """Whether there is nothing to download or to look for."""
+        return self.repository is None and self.folder is None
+
 
 @cache
-def _cards() -> dict[str, ModelCard]:
+def bundled_models() -> Mapping[str, ModelCard]:
+    """Return the cards that come with pareja, encoders and detectors, by their names."""
     text = resources.files("pareja.encoders").joinpath("models.toml").read_text("utf-8")
-    return {name: ModelCard(name=name, **entry) for name, entry in tomllib.loads(text).items()}
+    return read_cards(text, ModelCard, "models.toml")
+
+
+def own_file() -> Path:
+    """Return the file of a person's own models: that of ``PAREJA_MODELS``, or one in their folder.
+
+    It need not exist, but where the environment variable names it.
+    """
+    return Path(os.environ.get("PAREJA_MODELS") or user_config_path("pareja") / "models.toml")
+
+
+def _cards() -> Mapping[str, ModelCard]:
+    path = own_file().expanduser()
+    try:
+        state = path.stat()
+    except OSError as error:
+        if not os.environ.get("PAREJA_MODELS"):
+            return bundled_models()
+        raise EncoderError(f"PAREJA_MODELS names {path}, which cannot be read: {error}.") from error
+    return {**bundled_models(), **_own_models(path, state.st_mtime_ns, state.st_size)}
+
+
+@lru_cache(maxsize=1)
+def _own_models(path: Path, changed: int, size: int) -> Mapping[str, ModelCard]:
+    """Read a person's own models anew when their file has changed."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EncoderError(f"{path} cannot be read: {error}.") from error
+    cards = read_cards(text, ModelCard, str(path))
+    return {name: _own(card, path, text) for name, card in cards.items()}
+
+
+def _own(card: ModelCard, path: Path, text: str) -> ModelCard:
+    """Return a person's card as it counts, or raise `EncoderError` if it cannot."""
+    where = f"{path}:{line_of(text, card.name)}: {card.name!r}"
+    if card.name in bundled_models():
+        raise EncoderError(
+            f"{where} would hide the model of that name that comes with pareja. Choose another "
+            "name."
+        )
+    if (card.repository is None) == (card.folder is None):
+        raise EncoderError(
+            f"{where} needs either folder, the path of the model, or repository, as owner/name on "
+            "the Hugging Face hub."
+        )
+    if card.kind == "pair" or card.loader == "embedded":
+        raise EncoderError(
+            f"{where} is a kind of model that only pareja itself brings. Name a model that is "
+            "dual, image, text or detector; a pair is written of two names, with a + between them."
+        )
+    folder = card.folder
+    if folder is not None:  # relative to the file, wherever the program was started
+        folder = str(path.parent.absolute() / Path(folder).expanduser())
+    return replace(card, title=card.title or card.name, folder=folder)
+
+
+def misfit(card: ModelCard, field: str, reason: str) -> EncoderError:
+    """Make the error that a person's own card says of a model what is not so.
+
+    Parameters
+    ----------
+    field
+        What is wrong of it.
+    reason
+        What is so.
+    """
+    path = own_file().expanduser()
+    line = line_of(path.read_text("utf-8"), card.name, field)
+    return EncoderError(
+        f"{path}:{line}: {card.name!r} has {field} = {getattr(card, field)!r}, and {reason}. "
+        "Correct the card, or name another model."
+    )
 
 
 def list_models() -> tuple[ModelCard, ...]:
-    """Return the encoders of the catalogue, in its own order: embedded, dual, image, text.
+    """Return the encoders that have a name: the catalogue in its own order, then a person's own.
+
+    The catalogue has those that come with pareja, dual, image and text encoders, in this order.
+
+    Raises
+    ------
+    EncoderError
+        If a person's own file of models is wrong. The message names the line.
 
     Examples
     --------
@@ -107,7 +211,7 @@ def list_models() -> tuple[ModelCard, ...]:
 
 
 def list_detectors() -> tuple[ModelCard, ...]:
-    """Return the detectors of the catalogue, which `pareja.locate` takes in place of an encoder.
+    """Return the detectors that have a name, which `pareja.locate` takes in place of an encoder.
 
     Examples
     --------

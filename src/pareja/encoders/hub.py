@@ -349,7 +349,8 @@ def _target(name: str) -> tuple[str, str]:
         repository, _, revision = name.partition("@")
         return repository, revision or "main"
     if card.repository is None:
-        raise EncoderError(f"{name} is part of pareja: there is nothing to download or remove.")
+        where = "is part of pareja" if card.folder is None else f"lies in {card.folder}"
+        raise EncoderError(f"{name} {where}: there is nothing to download or remove.")
     return card.repository, card.revision or "main"
 
 
@@ -358,8 +359,9 @@ def _described(name: str) -> str:
     card = find_card(name)
     if card is None:
         return f"the repository {_target(name)[0]} on the Hugging Face hub"
-    size = f"{card.download_mb:,.0f} MB, " if card.download_mb else ""
-    return f"{card.repository} on the Hugging Face hub ({size}{card.licence})"
+    size = f"{card.download_mb:,.0f} MB" if card.download_mb else ""
+    known = ", ".join(filter(None, (size, card.licence)))
+    return f"{card.repository} on the Hugging Face hub{known and f' ({known})'}"
 
 
 def _cache() -> Path:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pareja.encoders.catalogue import find_card
+from pareja.encoders.catalogue import ModelCard, bundled_models, find_card, misfit
 from pareja.encoders.protocols import (
     AnyEncoder,
     DualEncoder,
@@ -72,6 +72,15 @@ def load(
         return _checked(given)
     name = os.fspath(given)
     card = find_card(name)
+    if card is not None and name not in bundled_models():
+        return _fitting(card, _load_named(name, card, True, device, precision))
+    return _load_named(name, card, isinstance(given, str), device, precision)
+
+
+def _load_named(
+    name: str, card: ModelCard | None, is_text: bool, device: str | None, precision: str | None
+) -> AnyEncoder:
+    """Load what a name stands for."""
     if card is not None and card.loader == "embedded":
         from pareja.encoders import starter
 
@@ -88,16 +97,21 @@ def load(
     from pareja.encoders.opening import open_folder
 
     # Networks are read later, perhaps from another working folder.
-    folder = folder_named(name)
-    if card is None and folder is not None:
+    folder = folder_named(name if card is None or card.folder is None else card.folder)
+    text_prefix = card.text_prefix if card else ""
+    if folder is not None and (card is None or card.folder is not None):
         adapter = Checkpoint(folder, name, name)
         if _is_adapter(adapter):
             return _load_adapted(adapter, device, precision)
-        return open_folder(folder, name, device=device, precision=precision)
+        return open_folder(
+            folder, name, text_prefix=text_prefix, device=device, precision=precision
+        )
+    if card is not None and card.folder is not None:
+        raise misfit(card, "folder", "there is no such folder")
     path = not hub.is_repository(name) and (name.startswith((".", "/", "~")) or name.count("/") > 1)
-    if card is None and (path or not isinstance(given, str)):
+    if card is None and (path or not is_text):
         raise EncoderError(f"{name}: no such folder. Give the one that holds the config.json.")
-    if card is not None and card.repository is None:
+    if card is not None and card.comes_with_pareja:
         return open_folder(
             BUNDLED / name, name, model=f"pareja/{name}", device=device, precision=precision
         )
@@ -110,10 +124,26 @@ def load(
         name,
         model=local.repository,
         commit=local.commit,
-        text_prefix=card.text_prefix if card else "",
+        text_prefix=text_prefix,
         device=device,
         precision=precision,
     )
+
+
+def _fitting(card: ModelCard, encoder: AnyEncoder) -> AnyEncoder:
+    """Return the encoder that a person's own card led to, if it is what the card says."""
+    images = _embeds(encoder, "images")
+    found = {
+        "kind": getattr(encoder, "kind", "image" if images else "text"),
+        "dim": getattr(encoder, "image_dim" if images else "text_dim"),
+        "side": getattr(encoder, "image_side", None),
+        "loss": getattr(encoder, "loss", None),
+    }
+    for field, value in found.items():
+        if getattr(card, field) not in (value, None, 0):
+            place = card.folder or card.repository
+            raise misfit(card, field, f"the model in {place} has {value!r}")
+    return encoder
 
 
 def _is_adapter(checkpoint: Checkpoint) -> bool:

@@ -187,8 +187,8 @@ def _checkpoint(name: str) -> Checkpoint | None:
     card = find_card(name)
     if card is not None and card.kind != "detector":
         return None
-    folder = folder_named(name)
-    if card is None and folder is not None:
+    folder = folder_named(name if card is None or card.folder is None else card.folder)
+    if folder is not None and (card is None or card.folder is not None):
         found = Checkpoint(folder, name, name)
         return found if found.has("config.json") else None
     if card is None:
