@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import httpx
 import numpy as np
 import pytest
 from mcp import Client, StdioServerParameters
 from PIL import Image
 
 from pareja.agents import build_server, serve_agents
-from pareja.errors import ServerError
+from pareja.errors import InputError, ServerError
 from pareja.search import Collection
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def collection(colour_folder: Path, tmp_path: Path, colours: ColourEncoder) -> I
 
 def with_client(collection: Collection, work: Callable[[Client], Awaitable[Any]]) -> Any:
     async def connected() -> Any:
-        async with Client(build_server(collection)) as client:
+        async with Client(build_server({"walls": collection})) as client:
             return await work(client)
 
     return anyio.run(connected)
@@ -65,7 +66,7 @@ def ask(collection: Collection) -> Ask:
 
 def test_every_tool_only_reads_and_says_so(collection: Collection) -> None:
     tools = with_client(collection, lambda client: client.list_tools()).tools
-    names = {"collection", "search", "look", "picture", "classify", "evaluate"}
+    names = {"collections", "search", "look", "picture", "classify", "evaluate", "compare"}
     assert {tool.name for tool in tools} == names
     for tool in tools:
         assert tool.annotations.read_only_hint
@@ -83,6 +84,22 @@ def test_a_search_by_words_and_by_a_picture(ask: Ask) -> None:
     alike = ask("search", like=red, model="hues", k=2).structured_content
     assert alike["model"] == "hues"
     assert red not in {hit["id"] for hit in alike["hits"]}
+
+
+def test_a_search_by_a_picture_from_elsewhere_and_words(ask: Ask) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (9, 9), (30, 60, 210)).save(stream, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    (hit,) = ask("search", image=url, k=1).structured_content["hits"]
+    assert hit["caption"] == "A wall painted blue"
+    (hit,) = ask("search", image=url, words="red", minus="blue", k=1).structured_content["hits"]
+    assert hit["caption"] == "A wall painted red"
+
+
+def test_words_never_name_a_file(ask: Ask, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9), (30, 60, 210)).save(tmp_path / "red.png")
+    (hit,) = ask("search", words=str(tmp_path / "red.png"), k=1).structured_content["hits"]
+    assert hit["caption"] == "A wall painted red"
 
 
 def test_pictures_are_looked_at_side_by_side_and_alone(ask: Ask) -> None:
@@ -113,8 +130,42 @@ def test_searches_are_measured_with_intervals(ask: Ask) -> None:
     assert measured["differences"][0]["better"] is None
 
 
+def test_encoders_are_compared_with_intervals(ask: Ask) -> None:
+    compared = ask("compare").structured_content
+    assert (compared["pictures"], compared["labels"]) == (8, ["dark", "bright"])
+    top = compared["models"]["hues"]["top1"]
+    assert top["low"] < top["value"] < top["high"]
+    assert compared["chance"] == 0.5
+    (difference,) = compared["differences"]
+    assert (difference["value"], difference["better"]) == (0, None)
+
+
+def test_of_several_collections_one_is_named(collection: Collection, tmp_path: Path) -> None:
+    with Collection.open(tmp_path / "empty", create=True) as other:
+        server = build_server({"walls": collection, "other": other})
+
+        async def connected() -> Any:
+            async with Client(server) as client:
+                there = await client.call_tool("collections", {})
+                unnamed = await client.call_tool("look", {"ids": [1]})
+                named = await client.call_tool("look", {"ids": [1], "collection": "walls"})
+                return there.structured_content, str(unnamed.content), named.is_error
+
+        there, unnamed, failed = anyio.run(connected)
+    assert {name: each["pictures"] for name, each in there.items()} == {"walls": 8, "other": 0}
+    assert "Set `collection`: walls, other" in unnamed
+    assert not failed
+
+
+def test_two_collections_of_one_name_are_refused(collection: Collection) -> None:
+    with pytest.raises(InputError, match="two `collections` are called 'index'"):
+        serve_agents([collection, collection])
+    with pytest.raises(InputError, match="empty"):
+        serve_agents([])
+
+
 def test_what_is_there_is_said_first(ask: Ask) -> None:
-    told = ask("collection").structured_content
+    told = ask("collections").structured_content["walls"]
     assert told["pictures"] == 8
     assert told["models"] == ["colours", "hues"]
     assert told["query_sets"] == ["walls"]
@@ -132,6 +183,9 @@ def test_what_is_there_is_said_first(ask: Ask) -> None:
         ("picture", {"picture_id": 99}, "99"),
         ("classify", {"ids": [1], "labels": ["red"]}, "at least 2"),
         ("evaluate", {"query_set": "none"}, "walls"),
+        ("compare", {"truth": "label"}, "fewer than two"),
+        ("search", {"image": "/etc/passwd"}, "data URL"),
+        ("search", {"words": "red", "collection": "none"}, "there are: walls"),
     ],
 )
 def test_a_mistake_is_a_line_that_the_agent_can_read(
@@ -151,9 +205,9 @@ def test_the_command_speaks_the_protocol_alone(collection: Collection) -> None:
 
     async def connected() -> Any:
         async with Client(started) as client:
-            return (await client.call_tool("collection", {})).structured_content
+            return (await client.call_tool("collections", {})).structured_content
 
-    assert anyio.run(connected)["pictures"] == 8
+    assert anyio.run(connected)["index"]["pictures"] == 8
 
 
 def test_without_a_collection_it_is_one_line(tmp_path: Path) -> None:
@@ -168,9 +222,12 @@ def test_over_http_until_the_program_is_interrupted(collection: Collection) -> N
     counted: list[int] = []
 
     async def connected(address: str) -> None:
+        # A name of another site may lead to this machine.
+        stranger = httpx.post(address, headers={"host": "evil.example"}, json={})
+        counted.append(stranger.status_code)
         async with Client(address) as client:
-            told = await client.call_tool("collection", {})
-            counted.append(told.structured_content["pictures"])
+            told = await client.call_tool("collections", {})
+            counted.append(told.structured_content["index"]["pictures"])
 
     def visit(address: str) -> None:
         try:
@@ -185,7 +242,7 @@ def test_over_http_until_the_program_is_interrupted(collection: Collection) -> N
         port=0,
         started=lambda address: threading.Thread(target=visit, args=[address]).start(),
     )
-    assert counted == [8]
+    assert counted == [421, 8]
     assert logging.getLogger().handlers == before
 
 
@@ -198,5 +255,5 @@ def test_the_program_logs_as_before(
     collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    build_server(collection)
+    build_server({"walls": collection})
     assert logging.getLogger().handlers == []

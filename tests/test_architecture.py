@@ -212,7 +212,7 @@ def names_from(source: str, package: str) -> set[str]:
 
 
 # What puts rows of embeddings together, and names their types.
-NUMPY_IN_THE_SERVER = {"array", "concatenate", "float32", "floating", "intp", "stack"}
+NUMPY_IN_THE_SERVER = {"concatenate", "float32", "floating", "stack"}
 
 
 def attributes_of(source: str, name: str) -> set[str]:

@@ -105,7 +105,7 @@ def test_encoders_that_agree_on_every_picture(client: TestClient) -> None:
 def test_of_many_pictures_evenly_many_are_compared(
     labelled: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pareja.server.comparing.MAX_COMPARED", 5)
+    monkeypatch.setattr("pareja.tasks.compare_stored.MAX_COMPARED", 5)
     assert "5 pictures of 16" in labelled.get("/compare-models?truth=label&least=2").text
 
 

@@ -1,17 +1,26 @@
-"""``pareja mcp``: a collection for agents."""
+"""``pareja mcp``: collections for agents."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pareja.cli.console import DeviceOption, stderr
-from pareja.cli.index import IndexOption, default_index
+from pareja.cli.index import default_index
 
 
 def mcp(
-    index_folder: IndexOption = None,
+    index_folders: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--index",
+            help="Folder of a collection; may be repeated.  "
+            "[default: PAREJA_INDEX, or one in your data folder]",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = None,
     http: Annotated[
         bool,
@@ -23,18 +32,19 @@ def mcp(
         int, typer.Option(min=0, max=65_535, help="Port of --http; 0 takes a free one.")
     ] = 8421,
 ) -> None:
-    """Offer a collection to agents: search, look, classify, evaluate. They can only read.
+    """Offer collections to agents: search, look, classify, measure. They can only read.
 
     Programs that know the Model Context Protocol start this command and talk to it through its
     standard input and output.
     """
     from pareja.agents import serve_agents
 
-    index = index_folder or default_index()
+    folders = index_folders or [default_index()]
 
     def say(address: str) -> None:
-        stderr().print(f"Serving {index} at {address} (Ctrl-C to stop)", soft_wrap=True)
+        names = ", ".join(map(str, folders))
+        stderr().print(f"Serving {names} at {address} (Ctrl-C to stop)", soft_wrap=True)
 
     serve_agents(
-        index, transport="http" if http else "stdio", port=port, device=device, started=say
+        folders, transport="http" if http else "stdio", port=port, device=device, started=say
     )
