@@ -35,6 +35,7 @@ from pareja.server import Settings, create_app
 
 _DRAW = random.Random(0)  # noqa: S311  draws no secret
 _SECONDS = 3.0
+_AGAIN = 20
 
 
 @contextmanager
@@ -191,7 +192,8 @@ def large_pictures(folder: Path, times: int) -> Iterator[Row]:
     with Collection.open(folder / "index", create=True) as collection:
         collection.index("pareja20")
     row = Row(
-        "searches by a picture of 59 megapixels at once, under 2.5 GB", ["answered", "503, later"]
+        "searches by a picture of 59 megapixels at once, under 2.5 GB",
+        ["answered", "answered when sent again after 503"],
     )
     stream = io.BytesIO()
     Image.new("RGB", (7680, 7680), "teal").save(stream, "PNG")
@@ -199,15 +201,17 @@ def large_pictures(folder: Path, times: int) -> Iterator[Row]:
     process, address = _process(folder / "index")
     try:
 
-        def asked(_: int) -> str:
+        def asked(again: int) -> str:
             answer = httpx.post(f"{address}/v1/search", json=body, timeout=PATIENCE)
-            later = answer.status_code == 503 and "retry-after" in answer.headers
-            return (
-                "answered" if answer.status_code == 200 else "503, later" if later else str(answer)
-            )
+            later = answer.headers.get("retry-after")
+            if answer.status_code == 503 and later and again < _AGAIN:
+                time.sleep(float(later))
+                return asked(again + 1)
+            when = " when sent again after 503" if again else ""
+            return f"answered{when}" if answer.status_code == 200 else str(answer)
 
         with ThreadPoolExecutor(64) as pool:
-            for ending in pool.map(asked, range(64)):
+            for ending in pool.map(asked, [0] * 64):
                 row.add(ending)
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
         peak = int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1e6
