@@ -74,6 +74,7 @@ HEAVY = {
     "peft",
     "pyarrow",
     "sentence_transformers",
+    "sentencepiece",
     "tokenizers",
     "torch",
     "transformers",

