@@ -34,6 +34,7 @@ NAMES = [
     "moderate",
     "open",
     "pack",
+    "recommend_models",
     "serve",
     "serve_agents",
     "study",

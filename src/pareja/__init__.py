@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pareja.delivery.making import deliver
     from pareja.delivery.memoria import memoria
     from pareja.embedding import Embedded, EmbeddingCache, embed, embed_texts
-    from pareja.encoders import Fingerprint, list_models, load
+    from pareja.encoders import Fingerprint, list_models, load, recommend_models
     from pareja.errors import ParejaError
     from pareja.search import Collection, Query
     from pareja.search.collection import open  # noqa: A004  inside pareja it is no built-in
@@ -64,6 +64,7 @@ _HOMES = {
     "moderate": "tasks.moderation",
     "open": "search.collection",
     "pack": "tasks.checks",
+    "recommend_models": "encoders",
     "serve": "server.serving",
     "serve_agents": "agents",
     "study": "tasks.study",
@@ -98,6 +99,7 @@ __all__ = [
     "moderate",
     "open",
     "pack",
+    "recommend_models",
     "serve",
     "serve_agents",
     "study",

@@ -61,10 +61,27 @@ def test_the_list_as_json(remote: FakeHub) -> None:
     assert json.loads(run("list", "--json").stdout) == list(models.values())
 
 
+def test_a_model_is_recommended(remote: FakeHub) -> None:
+    said = run("--for", "es").stdout
+    assert said.startswith("Take siglip-i18n-b16: ")
+    assert "Get it with: pareja models fetch siglip-i18n-b16\n" in said
+    assert said.index("ranked by es") < said.index("siglip-b16 ") < said.index("siglip2-b16 ")
+    found = json.loads(run("--for", "slow-cpu", "--for", "commercial", "--json").stdout)
+    assert {one["speed"] for one in found} == {"fast"}
+    assert found[0]["coco"]["source"]
+    assert found[0]["reasons"][0].startswith("slow CPU")
+    assert not remote.requests
+
+
+def test_a_recommendation_goes_without_a_command(remote: FakeHub) -> None:
+    assert CliRunner().invoke(models_app, ["--for", "es", "list"]).exit_code == 2
+
+
 def test_a_card_is_shown(remote: FakeHub) -> None:
     shown = run("show", "siglip2-b16").stdout
     assert "google/siglip2-base-patch16-224" in shown
-    assert "78.2" in shown
+    assert "78.2 % (big_vision, README_siglip2.md)" in shown
+    assert "pictures 52.1 %, texts 68.9 % (big_vision, README_siglip2.md)" in shown
     assert "Apache-2.0" in shown
     assert json.loads(run("show", "siglip2-b16", "--json").stdout)["loss"] == "sigmoid"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,8 @@ from pareja.cli.console import ForceOption, JsonOption, print_json, stderr, stdo
 from pareja.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from pareja.encoders.catalogue import ModelCard
     from pareja.encoders.hub import Plan
 
@@ -21,6 +24,11 @@ models_app = typer.Typer(
     name="models", help="List, show, fetch and remove encoders.", no_args_is_help=False
 )
 
+_LEGEND = (
+    "MB: what a download takes. Published results in percent: IN is zero-shot accuracy on "
+    "ImageNet; COCO and es are captions that find their picture first, in English (COCO) and in "
+    "Spanish (Crossmodal-3600). speed: on a laptop's CPU."
+)
 NameArgument = Annotated[
     str,
     typer.Argument(
@@ -30,25 +38,74 @@ NameArgument = Annotated[
 ]
 
 
+class Uses(StrEnum):
+    """The values of `pareja.encoders.recommending.Use`, which --help must not import."""
+
+    es = "es"
+    slow_cpu = "slow-cpu"
+    commercial = "commercial"
+
+
+UsesOption = Annotated[
+    list[Uses] | None,
+    typer.Option(
+        "--for",
+        help="Say which model to take: for texts in Spanish, for a slow CPU, for commercial use. "
+        "Repeat it for several at once.",
+    ),
+]
+
+
 @models_app.callback(invoke_without_command=True)
-def default(context: typer.Context, as_json: JsonOption = False) -> None:
+def default(context: typer.Context, uses: UsesOption = None, as_json: JsonOption = False) -> None:
     """List, show, fetch and remove encoders. Without a command, list them."""
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        if uses:
+            raise typer.BadParameter("goes without a command after it.", param_hint="--for")
+    elif uses:
+        _recommend(uses, as_json)
+    else:
         list_command(as_json)
 
 
-@models_app.command("list")
-def list_command(as_json: JsonOption = False) -> None:
-    """List the catalogue, and which models are on this machine."""
-    from pareja.encoders.catalogue import list_detectors, list_models
+def _recommend(uses: Sequence[Uses], as_json: bool) -> None:
+    """Say which model to take, why, and what else there is."""
+    from pareja.encoders.recommending import recommend_models
 
-    cards = (*list_models(), *list_detectors())
+    found = recommend_models(*(use.value for use in uses))
     if as_json:
-        print_json([_plain(_described(card)) for card in cards])
+        print_json(
+            [
+                _plain(_described(one.card)) | {"reasons": one.reasons, "measured": one.measured}
+                for one in found
+            ]
+        )
         return
+    console = stdout()
+    if not found:
+        console.print("No model of the catalogue serves all of these uses.")
+        return
+    best, *others = found
+    console.print(f"Take {best.card.name}: {best.card.title}", soft_wrap=True)
+    for reason in best.reasons:
+        console.print(f"- {reason}", soft_wrap=True)
+    if not _is_here(best.card):
+        console.print(f"Get it with: pareja models fetch {best.card.name}", soft_wrap=True)
+    measure = "es" if Uses.es in uses else "COCO"
+    for title, group in (
+        (f"Next, ranked by {measure}", [one for one in others if one.measured]),
+        (f"Without a published figure for {measure}", [one for one in others if not one.measured]),
+    ):
+        if group:
+            console.print(f"\n{title}:")
+            console.print(_table(one.card for one in group))
+    console.print(f"\n{_LEGEND}", soft_wrap=True)
+
+
+def _table(cards: Iterable[ModelCard]) -> Table:
+    """Return a table of models, one a row, without lines and as narrow as a terminal."""
     from rich.table import Table
 
-    # No lines and little space, so that it fits a terminal of 80 columns.
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("model", "kind"):
         table.add_column(heading, no_wrap=True)
@@ -69,13 +126,23 @@ def list_command(as_json: JsonOption = False) -> None:
             card.licence.removeprefix("LicenseRef-"),
             "yes" if _is_here(card) else "",
         )
+    return table
+
+
+@models_app.command("list")
+def list_command(as_json: JsonOption = False) -> None:
+    """List the catalogue, and which models are on this machine."""
+    from pareja.encoders.catalogue import list_detectors, list_models
+
+    cards = (*list_models(), *list_detectors())
+    if as_json:
+        print_json([_plain(_described(card)) for card in cards])
+        return
     console = stdout()
-    console.print(table)
+    console.print(_table(cards))
     console.print(
-        "\nMB: what a download takes. Published results in percent: IN is zero-shot accuracy on "
-        "ImageNet, COCO and es are captions that find their picture first, in English (COCO) and "
-        "in Spanish (Crossmodal-3600). speed: on a laptop's CPU. Pairs are written "
-        "resnet50+distiluse. With sources and more: pareja models show MODEL",
+        f"\n{_LEGEND} Pairs are written resnet50+distiluse. "
+        "With sources and more: pareja models show MODEL",
         soft_wrap=True,
     )
 

@@ -19,6 +19,7 @@ from pareja.encoders.protocols import (
     Pixels,
     TextEncoder,
 )
+from pareja.encoders.recommending import recommend_models
 
 __all__ = [
     "AnyEncoder",
@@ -33,6 +34,7 @@ __all__ = [
     "TextEncoder",
     "list_models",
     "load",
+    "recommend_models",
     "require_both",
     "require_dual",
     "require_images",
