@@ -56,6 +56,7 @@ LAZY = (
     "pareja.encoders.backends.torch_tower",
     "pareja.encoders.efficientnet_lite_network",
     "pareja.encoders.region_network",
+    "pareja.encoders.region_towers",
     "pareja.encoders.sentence_network",
     "pareja.server",
     "pareja.tasks.tuning_setup",

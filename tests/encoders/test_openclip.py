@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from openclip_towers import VisionTransformer
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_models import LENGTH, TEXTS, altered, folder, pictures, write_json
 
+from pareja.encoders.openclip import places_of
 from pareja.encoders.opening import open_folder
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.towers import NetworkDualEncoder
@@ -262,3 +264,56 @@ def test_other_ways_to_tokenise_are_refused(
 ) -> None:
     with pytest.raises(EncoderError, match=r"text_cfg has .*, which is not supported"):
         encoder(build(altered("clip", tmp_path / "x"), text_cfg=text))
+
+
+@pytest.mark.parametrize("device", ["cpu", "openvino"])
+def test_maps_are_those_of_the_same_weights_in_transformers(
+    library: OpenClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    clip = open_folder(folder("clip"), "clip", device="cpu", precision="float32")
+    assert isinstance(clip, NetworkDualEncoder)
+    visual = VisionTransformer()
+    visual.take(clip.image_network.build())
+    holder = torch.nn.Module()
+    holder.visual = visual
+    monkeypatch.setattr(library, "create_model", lambda *_, **__: holder)
+    config = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 2, "head_width": 8}
+    path = build(altered("clip", tmp_path / "x"), vision_cfg=config, embed_dim=24)
+    write_json(path / "open_clip_config.json", preprocess_cfg={})
+    mine = open_folder(path, path.name, device=device, precision="float32")
+    assert isinstance(mine, NetworkDualEncoder)
+    # Prepared once, since open_clip rounds a crop in another way.
+    pixels = np.stack([clip.prepare(image) for image in pictures()])
+    found, expected = mine.encode_regions(pixels), clip.encode_regions(pixels)
+    np.testing.assert_allclose(found.cells, expected.cells, atol=1e-4)
+    np.testing.assert_allclose(found.pictures, expected.pictures, atol=1e-4)
+
+
+EVA = {"timm_pool": "token", "timm_proj": None}
+
+
+@pytest.mark.parametrize(
+    ("vision", "expected"),
+    [
+        ({}, "openclip"),
+        ({"layers": 24, "width": 1024, "patch_size": 14, "pool_type": "tok"}, "openclip"),
+        ({"qk_norm": False, "ls_init_value": 1e-4, "timm_model_name": None}, "openclip"),
+        ({"layers": [3, 4, 6, 3]}, None),
+        ({"pool_type": "avg"}, None),
+        ({"attentional_pool": True}, None),
+        ({"qk_norm": True}, None),
+        ({"not known yet": 1}, None),
+        (EVA | {"timm_model_name": "eva02_base_patch16_clip_224"}, "eva"),
+        (EVA | {"timm_model_name": "eva02_enormous_patch14_clip_224"}, None),
+        ({"timm_model_name": "eva02_base_patch16_clip_224"}, None),
+        ({"timm_model_name": "fastvit_mci2", "timm_pool": "avg", "timm_proj": None}, "fastvit"),
+        ({"timm_model_name": "fastvit_mci2"}, None),
+        ({"timm_model_name": "vit_base_patch16_siglip_224", "timm_pool": "map"}, None),
+    ],
+)
+def test_places_have_shares_only_where_the_network_is_known(
+    library: OpenClip, tmp_path: Path, vision: dict[str, Any], expected: str | None
+) -> None:
+    assert places_of(vision) == expected
+    path = build(altered("clip", tmp_path / "x"), vision_cfg=vision)
+    assert (encoder(path).region_network is None) is (expected is None)

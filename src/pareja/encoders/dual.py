@@ -35,7 +35,6 @@ class Family:
     projection: int | None = 512
     side: int = 224
     causal: bool = True
-    regions: bool = True
     highest_scale: float = math.inf
 
 
@@ -45,7 +44,7 @@ class Family:
 FAMILIES = {
     "clip": Family("softmax"),
     "metaclip_2": Family("softmax"),
-    "aimv2": Family("softmax", highest_scale=100.0, regions=False),
+    "aimv2": Family("softmax", highest_scale=100.0),
     "siglip": Family("sigmoid", length=64, hidden=768, projection=None, causal=False),
 }
 
@@ -110,7 +109,7 @@ def open_dual(
         preprocessing=preprocessing,
         tokeniser=tokeniser,
         builder=partial(_with_layers, layers) if layers else _builder,
-        regions=family.regions and not layers,
+        regions=not layers,
         loss=family.loss,
         highest_scale=config.get("max_logit_scale", family.highest_scale),
         device=device,
@@ -171,9 +170,13 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
 def _forward(model_type: str, modality: Modality) -> Callable[..., Any]:
     if modality != "regions":
         return _image_forward if modality == "image" else _text_forward
-    from pareja.encoders.region_network import clip_regions, siglip_regions
+    from pareja.encoders import region_towers
 
-    return siglip_regions if model_type == "siglip" else clip_regions
+    forwards: dict[str, Callable[..., Any]] = {
+        "siglip": region_towers.siglip_regions,
+        "aimv2": region_towers.aimv2_regions,
+    }
+    return forwards.get(model_type, region_towers.clip_regions)
 
 
 def _with_layers(

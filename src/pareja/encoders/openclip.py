@@ -5,10 +5,11 @@ The library makes the networks; pictures and texts are prepared here, as its con
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     import torch
 
 
+Places = Literal["openclip", "eva", "fastvit"]
+"""Which network's places have shares of its embeddings."""
+
 _CLEANING: dict[str, Cleaning] = {
     "whitespace": "open_clip whitespace",
     "lower": "open_clip lower",
@@ -37,6 +41,31 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
     "random": Image.Resampling.BICUBIC,
+}
+
+
+# By timm's name: what the model pools by, and which shares its patches have. Larger EVA02 put their
+# norms elsewhere.
+_TIMM: dict[str, tuple[str, Places]] = {
+    "eva02_(base|large)_patch[0-9]+_clip_[0-9]+": ("token", "eva"),
+    "fastvit_mci[0-9]": ("avg", "fastvit"),
+}
+
+# open_clip's options under which a vision transformer of its own attends and pools as CLIP does.
+_AS_CLIP = {
+    "act_kwargs",
+    "final_ln_after_pool",
+    "head_width",
+    "image_size",
+    "layers",
+    "ls_init_value",
+    "mlp_ratio",
+    "no_ln_pre",
+    "norm_kwargs",
+    "patch_dropout",
+    "patch_size",
+    "pos_embed_type",
+    "width",
 }
 
 
@@ -107,10 +136,38 @@ def open_openclip(
         preprocessing=preprocessing,
         tokeniser=tokeniser,
         builder=_builder,
+        regions=places_of(model["vision_cfg"]) is not None,
         loss="softmax" if model.get("init_logit_bias") is None else "sigmoid",
         device=device,
         precision=precision,
     )
+
+
+def places_of(vision: dict[str, Any]) -> Places | None:
+    """Say how the shares of a picture network's places are computed; None where they are not.
+
+    Parameters
+    ----------
+    vision
+        The table ``vision_cfg`` of ``open_clip_config.json``.
+
+    Returns
+    -------
+    str or None
+        ``"openclip"`` for a vision transformer of the library itself, ``"eva"`` for EVA02-CLIP and
+        ``"fastvit"`` for MobileCLIP of timm. None for all others: ResNet, networks that pool by
+        attention or a mean of patches, and layers that are built differently.
+    """
+    given = {name for name, value in vision.items() if value}
+    if "timm_model_name" in given:
+        for pattern, (pool, kind) in _TIMM.items():
+            if re.fullmatch(pattern, vision["timm_model_name"]):
+                own_head = not vision.get("timm_proj", "linear")
+                return kind if own_head and vision.get("timm_pool", "avg") == pool else None
+        return None
+    if vision.get("pool_type", "tok") != "tok" or not isinstance(vision.get("layers", 12), int):
+        return None
+    return "openclip" if given <= _AS_CLIP | {"pool_type"} else None
 
 
 def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.nn.Module]:
@@ -118,6 +175,8 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
 
     def build() -> torch.nn.Module:
         import torch
+
+        regions = _regions(checkpoint) if modality == "regions" else None
 
         class Tower(torch.nn.Module):
             """The half of the model that is needed, under one forward method."""
@@ -127,6 +186,8 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
                 self.model = model
 
             def forward(self, tensor: torch.Tensor) -> Any:
+                if regions is not None:
+                    return regions(self.model.visual, tensor)
                 encode = self.model.encode_image if modality == "image" else self.model.encode_text
                 return encode(tensor)
 
@@ -143,3 +204,16 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
         return Tower(model).eval().requires_grad_(False)
 
     return build
+
+
+def _regions(checkpoint: Checkpoint) -> Callable[..., Any]:
+    """Return what runs the picture network for its places too."""
+    from pareja.encoders import region_towers
+
+    forwards: dict[Places | None, Callable[..., Any]] = {
+        "openclip": region_towers.openclip_regions,
+        "eva": region_towers.eva_regions,
+        "fastvit": region_towers.fastvit_regions,
+    }
+    described = checkpoint.read_json("open_clip_config.json")
+    return forwards[places_of(described["model_cfg"]["vision_cfg"])]

@@ -5,18 +5,18 @@ An embedding of a vision transformer is a sum over the patches that its pooling 
 section 3). With attention weights and layer norms held at what they are for this picture, the way
 from a patch to the embedding is linear, so that each patch has a share, in the space of the texts.
 
-CLIP pools by a class token, which looks at the patches in every layer: all of these looks are
-added up. SigLIP pools once, after the last layer, when the patches have long mixed: what it looks
-at is led back by one step to the patches that it came from. What only the multi-layer perceptrons
-and offsets add has no place, and is in no share.
+Some networks pool by a class token (CLIP, EVA-CLIP), which looks at the patches in every layer: all
+of these looks are added up. Others pool once, after the last layer (SigLIP, AIMv2), when the
+patches have long mixed: what the pooling looks at is led back by one step to the patches that it
+came from. What only the multi-layer perceptrons and offsets add has no place, and is in no share.
 
-Each function takes the place of a model's ``forward``, and returns ``(n, 1 + rows * cols, dim)``:
-the picture's own embedding, not normalised, and then the patches' shares of it.
+Here is what is the same for all networks. `region_towers` says where each keeps its parts.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -25,91 +25,170 @@ Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of a layer, ``(n, heads, t, dim / heads)`` each."""
 
 
-def clip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
-    """Run CLIP or MetaCLIP 2, and add up what the class token takes from each patch."""
-    vision = self.vision_model
-    hidden = vision.pre_layrnorm(vision.embeddings(pixel_values))
+class Block(NamedTuple):
+    """One layer of a vision transformer.
+
+    Parameters
+    ----------
+    heads
+        Makes queries, keys and values of what goes into the layer, ``(n, t, dim)``.
+    out, offset
+        Weight ``(dim, dim)`` and bias of what brings the heads together.
+    rest
+        What the perceptron adds to what comes out of the attention.
+    inner
+        A layer norm between the attention and `out`; None in most networks.
+    """
+
+    heads: Callable[[torch.Tensor], Heads]
+    out: torch.Tensor
+    offset: torch.Tensor | None
+    rest: Callable[[torch.Tensor], torch.Tensor]
+    inner: torch.nn.LayerNorm | None = None
+
+    def mix(self, heads: Heads) -> torch.Tensor:
+        """Let the tokens look at each other, ``(n, t, dim)``."""
+        mixed = functional.scaled_dot_product_attention(*heads)
+        return mixed.transpose(1, 2).flatten(2)
+
+    def add(self, hidden: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+        """Return what comes out of the layer."""
+        normed = mixed if self.inner is None else self.inner(mixed)
+        hidden = hidden + functional.linear(normed, self.out, self.offset)
+        return hidden + self.rest(hidden)
+
+
+class Pooling(NamedTuple):
+    """Attention of one learnt query over all patches, after the last layer.
+
+    Parameters
+    ----------
+    queries
+        ``(1, heads, 1, dim / heads)``.
+    keys, values
+        Weight and bias of the keys, and the weight of the values.
+    out
+        Weight of what brings the heads together.
+    """
+
+    queries: torch.Tensor
+    keys: tuple[torch.Tensor, torch.Tensor | None]
+    values: torch.Tensor
+    out: torch.Tensor
+
+
+def class_token_shares(
+    blocks: Sequence[Block], hidden: torch.Tensor, norm: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run a network that pools by its first token, and add up what that takes from each patch.
+
+    Parameters
+    ----------
+    blocks
+        The layers.
+    hidden
+        What goes into the first one, ``(n, 1 + patches, dim)``.
+    norm
+        The layer norm of what is pooled.
+
+    Returns
+    -------
+    pooled
+        The first token after `norm`, ``(n, 1, dim)``.
+    shares
+        Each patch's share of it, ``(n, patches, dim)``.
+    """
     taken = torch.zeros_like(hidden)
-    for layer in vision.encoder.layers:
-        hidden, (queries, keys, values) = _through(layer, hidden)
+    for block in blocks:
+        queries, keys, values = heads = block.heads(hidden)
+        mixed = block.mix(heads)
         # Of the class token alone, the first: how much it takes of each token, (n, heads, 1, t).
         weights = _weights(queries[:, :, :1], keys)
         looked = (weights.transpose(2, 3) * values).transpose(1, 2).flatten(2)
-        taken = taken + functional.linear(looked, layer.self_attn.out_proj.weight)
+        if block.inner is not None:
+            looked = _scaled(looked, block.inner, _deviation(mixed[:, :1], block.inner))
+        taken = taken + functional.linear(looked, block.out)
+        hidden = block.add(hidden, mixed)
     pooled = hidden[:, :1]
-    shares = _scaled(taken[:, 1:], vision.post_layernorm, _deviation(pooled, vision.post_layernorm))
-    own = vision.post_layernorm(pooled)
-    projected: torch.Tensor = self.visual_projection(torch.cat([own, shares], dim=1))
-    return projected
+    return norm(pooled), _scaled(taken[:, 1:], norm, _deviation(pooled, norm))
 
 
-def siglip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
-    """Run SigLIP, and lead what its pooling head looks at back to the patches it came from."""
-    vision = self.vision_model
-    hidden = embedded = vision.embeddings(pixel_values)
-    steps = []
-    for layer in vision.encoder.layers:
+def pooled_shares(
+    blocks: Sequence[Block], embedded: torch.Tensor, norm: Any, pooling: Pooling
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run a network that pools after its last layer, and lead that back to the patches.
+
+    Parameters
+    ----------
+    blocks
+        The layers, none of them with an inner norm.
+    embedded
+        What goes into the first one, ``(n, patches, dim)``.
+    norm
+        The norm between the last layer and the pooling.
+    pooling
+        The pooling.
+
+    Returns
+    -------
+    normed
+        What the pooling looks at, ``(n, patches, dim)``.
+    shares
+        Each patch's share of what the pooling makes of it, ``(n, patches, dim)``.
+    """
+    hidden, steps = embedded, []
+    for block in blocks:
         # Not the attention weights: all layers' at once would take gigabytes.
-        hidden, heads = _through(layer, hidden)
+        heads = block.heads(hidden)
+        hidden = block.add(hidden, block.mix(heads))
         steps.append(heads)
-    norm, head = vision.post_layernorm, vision.head
-    pooling = head.attention
-    count = pooling.num_heads
-    query_weight, key_weight, value_weight = pooling.in_proj_weight.chunk(3)
-    query_bias, key_bias, _ = pooling.in_proj_bias.chunk(3)
-    queries = _split(functional.linear(head.probe, query_weight, query_bias), count)
-    keys = _split(functional.linear(norm(hidden), key_weight, key_bias), count)
-    # How much each head takes of each token, with the layer norm's division: (n, heads, t).
-    looks = _weights(queries, keys)[:, :, 0] / _deviation(hidden, norm).transpose(1, 2)
+    count, normed = pooling.queries.shape[1], norm(hidden)
+    keys = split(functional.linear(normed, *pooling.keys), count)
+    # How much each head takes of each token, with the norm's division: (n, heads, t).
+    looks = _weights(pooling.queries, keys)[:, :, 0] / _deviation(hidden, norm).transpose(1, 2)
     # The embedded patches themselves went through every layer unchanged, in the residual.
-    direct = functional.linear(_scaled(embedded, norm), value_weight)
-    shares = looks.transpose(1, 2).unsqueeze(3) * direct.view(*direct.shape[:2], count, -1)
-    for (queries, keys, values), layer in zip(steps, vision.encoder.layers, strict=True):
-        # From a head of the layer to the values of the pooling, by way of the last layer norm.
-        out = layer.self_attn.out_proj.weight
-        into = value_weight @ ((out - out.mean(0)) * norm.weight[:, None])
-        for number, columns in enumerate(into.chunk(values.shape[1], dim=1)):
-            one = slice(number, number + 1)
-            # What the pooling takes of a patch by way of all tokens that looked at it.
-            via = (looks @ _weights(queries[:, one], keys[:, one])[:, 0]).transpose(1, 2)
-            moved = functional.linear(values[:, number], columns)
-            shares = shares + via.unsqueeze(3) * moved.view(*direct.shape[:2], count, -1)
-    projected = functional.linear(shares.flatten(2), pooling.out_proj.weight)
-    return torch.cat([head(norm(hidden)).unsqueeze(1), projected], dim=1)
+    direct = split(functional.linear(_scaled(embedded, norm), pooling.values), count)
+    parts = list((looks.unsqueeze(3) * direct).unbind(1))
+    for (queries, keys, values), block in zip(steps, blocks, strict=True):
+        # What the pooling takes of a patch by way of all tokens that looked at it:
+        # (n, heads of the layer, heads of the pooling, t).
+        via = looks.unsqueeze(1) @ _weights(queries, keys)
+        # From the heads of the layer to those of the pooling, by way of the last norm.
+        into = (pooling.values @ _scaled(block.out.T, norm).T).chunk(count)
+        for number, rows in enumerate(into):
+            taken = values * via[:, :, number].unsqueeze(3)
+            moved = functional.linear(taken.transpose(1, 2).flatten(2), rows)
+            parts[number] = parts[number] + moved
+    return normed, functional.linear(torch.cat(parts, dim=2), pooling.out)
 
 
-def _split(tensor: torch.Tensor, heads: int) -> torch.Tensor:
+def split(tensor: torch.Tensor, heads: int) -> torch.Tensor:
     """Bring ``(n, t, dim)`` to ``(n, heads, t, dim / heads)``."""
     return tensor.view(*tensor.shape[:2], heads, -1).transpose(1, 2)
-
-
-def _through(layer: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, Heads]:
-    """Run a layer, and return what it gives with its queries, keys and values.
-
-    A layer of transformers keeps these to itself, and computing them again would take a quarter of
-    the time of the layer.
-    """
-    attention, normed = layer.self_attn, layer.layer_norm1(hidden)
-    queries, keys, values = (
-        _split(projection(normed), attention.num_heads)
-        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
-    mixed = functional.scaled_dot_product_attention(queries, keys, values)
-    hidden = hidden + attention.out_proj(mixed.transpose(1, 2).flatten(2))
-    return hidden + layer.mlp(layer.layer_norm2(hidden)), (queries, keys, values)
 
 
 def _weights(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
     return torch.softmax(queries @ keys.transpose(2, 3) * queries.shape[-1] ** -0.5, dim=-1)
 
 
+def _is_rms(norm: Any) -> bool:
+    """Whether a norm divides by the root mean square alone, and takes no mean away."""
+    return not isinstance(norm, torch.nn.LayerNorm)
+
+
+def _epsilon(norm: Any) -> float:
+    epsilon: float = norm.variance_epsilon if _is_rms(norm) else norm.eps
+    return epsilon
+
+
 def _deviation(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
-    """Return what a layer norm divides by, ``(n, t, 1)``."""
-    variance: torch.Tensor = hidden.var(-1, unbiased=False, keepdim=True) + norm.eps
-    return variance.sqrt()
+    """Return what a norm divides by, ``(n, t, 1)``."""
+    centred = hidden if _is_rms(norm) else hidden - hidden.mean(-1, keepdim=True)
+    return (centred.square().mean(-1, keepdim=True) + _epsilon(norm)).sqrt()
 
 
 def _scaled(part: torch.Tensor, norm: Any, deviation: torch.Tensor | float = 1.0) -> torch.Tensor:
-    """Put a part of a sum through a layer norm whose divisor is that of the whole sum."""
-    centred: torch.Tensor = (part - part.mean(-1, keepdim=True)) / deviation * norm.weight
-    return centred
+    """Put a part of a sum through a norm whose divisor is that of the whole sum."""
+    centred = part if _is_rms(norm) else part - part.mean(-1, keepdim=True)
+    scaled: torch.Tensor = centred / deviation * norm.weight
+    return scaled
