@@ -184,7 +184,7 @@ def test_what_is_there_is_said_first(ask: Ask) -> None:
         ("classify", {"ids": [1], "labels": ["red"]}, "at least 2"),
         ("evaluate", {"query_set": "none"}, "walls"),
         ("compare", {"truth": "label"}, "fewer than two"),
-        ("search", {"image": "/etc/passwd"}, "data URL"),
+        ("search", {"image": "file:///etc/passwd"}, "not visited"),
         ("search", {"words": "red", "collection": "none"}, "there are: walls"),
     ],
 )

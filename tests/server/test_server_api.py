@@ -309,9 +309,17 @@ def test_metrics_count_by_route_not_by_address(client: TestClient, ids: dict[str
 def test_the_client_of_openai_works(address: str, colours: ColourEncoder) -> None:
     client = openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
     assert [model.id for model in client.models.list()] == ["colours", "hues"]
+    assert client.models.retrieve("hues").id == "hues"
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.models.retrieve("owner/none")
+    assert (unknown.value.param, unknown.value.code) == ("model", "unknown_model")
     answer = client.embeddings.create(model="hues", input=["red", "blue"])
     np.testing.assert_allclose(
         [row.embedding for row in answer.data], colours.encode_texts(["red", "blue"])
     )
+    cut = client.embeddings.create(model="hues", input="red", dimensions=4)
+    assert len(cut.data[0].embedding) == 4
+    with pytest.raises(openai.BadRequestError, match="dimensions can only be 4"):
+        client.embeddings.create(model="hues", input="red", dimensions=2)
     with pytest.raises(openai.UnprocessableEntityError, match="token ids"):
         client.embeddings.create(model="hues", input=[15496, 995])

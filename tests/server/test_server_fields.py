@@ -40,6 +40,31 @@ def test_the_api_refuses_a_parameter_that_it_does_not_read(
     assert said in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "param", "code", "message"),
+    [
+        ({"input": [""]}, "input[0]", "missing", "input[0]: String should have at least"),
+        ({"input": [["red"]]}, "input[0]", "invalid", "input[0]: Input should be"),
+        ({"input": "red", "dimensions": 2}, "dimensions", "dimensions", "can only be 4"),
+        ({"input": "red", "dimensions": "x"}, "dimensions", "invalid", "valid integer"),
+        ({"input": "red", "model": "none"}, "model", "unknown_model", "colours"),
+        ({"input": "red", "colour": 1}, "colour", "unknown_field", "no field colour"),
+        ({"input": [1, 2]}, "input", "tokens", "token ids"),
+        ({"input": {"image": "https://example.com/a.png"}}, None, "no_image", "not visited"),
+    ],
+)
+def test_an_error_has_the_fields_of_openai(
+    client: TestClient, body: dict[str, object], param: str | None, code: str, message: str
+) -> None:
+    answer = client.post("/v1/embeddings", json=body)
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["param"], error["code"]) == (param, code)
+    assert error["type"] == "invalid_request_error"
+    assert message in error["message"]
+    assert "[union" not in error["message"]
+
+
 @pytest.mark.parametrize("path", ["/", "/map", "/classify", "/login", "/evaluation"])
 def test_pages_take_what_links_get_on_their_way(client: TestClient, path: str) -> None:
     answer = client.get(path, params={"utm_source": "mail", "lang": "es"})
@@ -52,7 +77,6 @@ def test_pages_take_what_links_get_on_their_way(client: TestClient, path: str) -
         ("/v1/search", {"text": "red", "kategory": "x"}, "Did you mean category?"),
         ("/v1/embeddings", {"input": "red", "modle": "x"}, "Did you mean model?"),
         ("/v1/embeddings", {"input": [{"imgae": URL}]}, "Did you mean image?"),
-        ("/v1/embeddings", {"input": "red", "dimensions": 2}, "dimensions can only be"),
         ("/v1/embeddings", {"input": "red", "modality": "image"}, "no image"),
         ("/v1/embeddings", {"input": [15496, 995]}, "token ids"),
         ("/v1/embeddings", {"input": [[15496], [995]]}, "check_embedding_ctx_length=False"),
@@ -99,6 +123,8 @@ def test_a_body_without_its_header_says_so(client: TestClient) -> None:
         {"image": URL.replace("+", "-").replace("/", "_").replace("image_png", "image/png")},
         {"image": "data:image/png," + quote(base64.b64decode(PNG))},
         URL,
+        {"image": PNG},
+        {"image": PNG.rstrip("=")},
     ],
 )
 def test_every_form_of_data_url_is_the_same_picture(

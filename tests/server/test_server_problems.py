@@ -155,7 +155,7 @@ def test_a_file_that_is_too_large_gets_a_page(
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/v1/search?q=red&k=0", "query.k: Input should be greater than or equal to 1"),
+        ("/v1/search?q=red&k=0", "k: Input should be greater than or equal to 1"),
         ("/v1/search?q=red&category=purple", "There are: bright, dark."),
         ("/v1/search?like=999", "There is no picture 999"),
         ("/v1/search", "Nothing is looked for."),
@@ -171,7 +171,7 @@ def test_of_several_kinds_the_one_that_was_meant_is_told(client: TestClient) -> 
     answer = client.post("/v1/embeddings", json={"input": ["red", "x" * 8_001]})
     assert answer.status_code == 422
     message = answer.json()["error"]["message"]
-    assert ".1." in message
+    assert "input[1]: " in message
     assert "at most 8000 characters" in message
 
 
@@ -198,6 +198,8 @@ def test_what_only_the_servers_owner_can_mend_is_quoted(
     assert answer.json()["error"] == {
         "message": "hues is not on this machine; <b>fetch</b> it",
         "type": "server_error",
+        "param": None,
+        "code": "setup",
     }
     # The others answer without it.
     for path in ("/classify", "/evaluation", "/review"):

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from pareja.agents.sheet import CELL, contact_sheet, jpeg
-from pareja.data_urls import read_data_url
+from pareja.data_urls import read_inline
 from pareja.errors import CollectionError, InputError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Tools:
         query = Query(
             text=words or None,
             like=like,
-            image=read_data_url(image, "image") if image else None,
+            image=read_inline(image, "image") if image else None,
             minus=minus or None,
             category=category or None,
         )

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from pareja.errors import CollectionFaultError, MachineError, ParejaError
 from pareja.server.asks import Ask
@@ -149,6 +149,12 @@ def captions(
 def models(engine: EngineHere) -> ModelsBody:
     """List the encoders that the collection is indexed with, the default first."""
     return ModelsBody(data=[ModelBody(id=name) for name in engine.models()])
+
+
+@router.get("/models/{model:path}", tags=["models"], responses=errors(404))
+def model(engine: EngineHere, model: Annotated[str, Path(max_length=MAX_QUERY)]) -> ModelBody:
+    """Say whether the collection is indexed with an encoder."""
+    return ModelBody(id=engine.known(model))
 
 
 @router.get("/classifiers", tags=["models"])

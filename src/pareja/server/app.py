@@ -176,8 +176,7 @@ def _explain(request: Request, error: Exception) -> Response:
     elif wants_page(request.headers, request.url.path):
         response = render(request, "error", status=status, message=message)
     else:
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        response = JSONResponse({"error": {"message": problem.detail, "type": kind}}, status)
+        response = JSONResponse({"error": problem.to_json()}, status)
     response.headers.update(problem.headers or {})
     return response
 

@@ -11,7 +11,7 @@ from threading import Condition
 
 from PIL import Image
 
-from pareja.data_urls import read_data_url
+from pareja.data_urls import read_inline
 from pareja.datasets.images import DEFAULT_MAX_PIXELS, decode_image, image_size
 from pareja.datasets.signatures import HEAD_BYTES, picture_format
 from pareja.regions.parts import GivenBox, cut_out, side_for
@@ -164,7 +164,7 @@ class Decoder:
         Problem, ImageError, BoxError
             If `url` is no such URL, and whenever `upload` does.
         """
-        with self.upload(read_data_url(url, name), name, box) as image:
+        with self.upload(read_inline(url, name), name, box) as image:
             yield image
 
     @contextmanager

@@ -71,13 +71,13 @@ def embed_items(
     texts = [item for item in items if isinstance(item, str)]
     pictures = len(items) - len(texts)
     if not items:
-        raise Problem(422, "no_input")
+        raise Problem(422, "no_input", param="input")
     if len(texts) > limits.texts:
-        raise Problem(413, "texts", got=len(texts), limit=limits.texts)
+        raise Problem(413, "texts", param="input", got=len(texts), limit=limits.texts)
     if pictures > limits.images:
-        raise Problem(413, "images", got=pictures, limit=limits.images)
+        raise Problem(413, "images", param="input", got=pictures, limit=limits.images)
     if texts and pictures and encoder.kind == "pair":
-        raise Problem(422, "pair", model=encoder.name)
+        raise Problem(422, "pair", param="model", model=encoder.name)
     # One picture is decoded at a time, and only what the network sees of it is kept.
     pixels = [
         engine.prepare(item.image, f"input[{n}]", encoder)
@@ -93,7 +93,7 @@ def _items(request: EmbeddingsRequest) -> list[str | ImageInput]:
     """Return the texts and pictures of a request, however they were written."""
     if request.messages is not None:
         if request.input is not None:
-            raise Problem(422, "input_twice")
+            raise Problem(422, "input_twice", param="messages")
         return [_only_part(request.messages)]
     given = request.input if isinstance(request.input, list) else [request.input]
     return [item for item in given if item is not None]
@@ -104,7 +104,7 @@ def _only_part(messages: Sequence[Message]) -> str | ImageInput:
     for message in messages:
         parts += [message.content] if isinstance(message.content, str) else message.content
     if len(parts) != 1:
-        raise Problem(422, "one_message")
+        raise Problem(422, "one_message", param="messages")
     match parts[0]:
         case TextPart(text=text):
             return text
@@ -119,15 +119,21 @@ def _refuse_what_differs(
 ) -> None:
     """Raise a `Problem` where the answer would not be what the request says that it wants."""
     if len({request.encoding_format, request.embedding_type} - {None}) > 1:
-        raise Problem(422, "formats")
+        raise Problem(422, "formats", param="embedding_type")
     if not request.normalized:
-        raise Problem(422, "normalized")
+        raise Problem(422, "normalized", param="normalized")
     kinds = {"text" if isinstance(item, str) else "image" for item in items}
     if request.modality is not None and kinds - {request.modality}:
-        raise Problem(422, "modality", modality=request.modality)
+        raise Problem(422, "modality", param="modality", modality=request.modality)
     dims = {encoder.text_dim if kind == "text" else encoder.image_dim for kind in kinds}
     if request.dimensions is not None and dims - {request.dimensions}:
-        raise Problem(422, "dimensions", dim=some_of(map(str, dims), NAMED), model=encoder.name)
+        raise Problem(
+            400,
+            "dimensions",
+            param="dimensions",
+            dim=some_of(map(str, sorted(dims)), NAMED),
+            model=encoder.name,
+        )
 
 
 def _base64(row: Embeddings) -> str:

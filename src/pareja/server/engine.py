@@ -125,8 +125,8 @@ class Engine:
         first = self.settings.model
         return (first, *(n for n in names if n != first)) if first in names else names
 
-    def encoder(self, name: str = "") -> SharedEncoder:
-        """Return an encoder of the collection; it is loaded when it is first asked for.
+    def known(self, name: str = "") -> str:
+        """Return the name of an encoder of the collection, the default one's for an empty name.
 
         Raises
         ------
@@ -138,7 +138,20 @@ class Engine:
             raise Problem(404, "no_pictures")
         wanted = name or names[0]
         if wanted not in names:
-            raise Problem(404, "unknown_model", model=wanted[:80], models=some_of(names, NAMED))
+            raise Problem(
+                404, "unknown_model", param="model", model=wanted[:80], models=some_of(names, NAMED)
+            )
+        return wanted
+
+    def encoder(self, name: str = "") -> SharedEncoder:
+        """Return an encoder of the collection; it is loaded when it is first asked for.
+
+        Raises
+        ------
+        Problem
+            If the collection has no vectors of it, or none at all.
+        """
+        wanted = self.known(name)
         with self._lock:
             if wanted not in self._encoders:
                 encoder = self.collection.encoder(wanted, device=self._device)

@@ -20,7 +20,7 @@ API = "/v1/"
 
 async def refuse_unknown_parameters(request: Request) -> None:
     """Raise a `Problem` if the URL of an API call has a parameter that its route does not read."""
-    path = getattr(request.scope.get("route"), "path", "")
+    path = getattr(request.scope.get("route"), "path_format", "")
     if not path.startswith(API):
         return
     # The description of the API is the one public place where all parameters of a route stand.

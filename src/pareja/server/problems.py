@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from fastapi.exceptions import RequestValidationError
@@ -45,6 +45,7 @@ _MISTAKES = {
     "less_than_equal": "too_large",
 }
 _LIMITS = ("max_length", "ge", "le")
+_TYPES = {"bool", "float", "int", "str"}
 
 
 class Problem(HTTPException):
@@ -62,6 +63,8 @@ class Problem(HTTPException):
         Whether people are told the detail too, as a quotation behind the wording.
     headers
         Of the answer.
+    param
+        The parameter of the request that it is about, for programs.
     values
         What fills the wording's placeholders.
     """
@@ -74,9 +77,11 @@ class Problem(HTTPException):
         detail: str = "",
         quotes: bool = False,
         headers: dict[str, str] | None = None,
+        param: str | None = None,
         **values: object,
     ) -> None:
         self.key, self.values, self.quotes = f"error.{key}", values, quotes
+        self.param = param
         super().__init__(status, detail or wording("en").text(self.key, **values), headers)
 
     def text(self, lang: Lang) -> str:
@@ -85,6 +90,15 @@ class Problem(HTTPException):
         if not self.quotes:
             return said
         return Markup('{} <span lang="en">{}</span>').format(said, self.detail)
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return what programs get, with the fields of an error of the OpenAI API."""
+        return {
+            "message": self.detail,
+            "type": "invalid_request_error" if self.status_code < 500 else "server_error",
+            "param": self.param,
+            "code": self.key.removeprefix("error."),
+        }
 
 
 def problem_of(error: Exception) -> Problem:
@@ -135,20 +149,38 @@ def _invalid(error: RequestValidationError) -> Problem:
     if first["type"] == UNKNOWN_FIELD:
         return unknown_field(first["ctx"]["got"], first["ctx"]["known"])
     if first["type"] == TOKENS:
-        return Problem(422, "tokens")
+        return Problem(422, "tokens", param="input")
     # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
-    loc = [str(part) for part in first["loc"][:6]]
-    text = f"{'.'.join(loc)[:80]}: {first['msg']}".encode("utf-8", "replace").decode()
+    place = _place(first["loc"])[:80]
+    text = f"{place}: {first['msg']}".encode("utf-8", "replace").decode()
     bounds = first.get("ctx", {})
     limit = next((bounds[name] for name in _LIMITS if name in bounds), 0)
     return Problem(
         400 if first["type"] == "json_invalid" else 422,
         _MISTAKES.get(first["type"], "invalid"),
         detail=text,
-        field=loc[min(1, len(loc) - 1)][:80],
+        param=place,
+        field=place,
         # The bounds of a float are floats: 1.0.
         limit=int(limit) if limit == int(limit) else limit,
     )
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    """Return where a mistake is, as a program would write it, without pydantic's own names.
+
+    Examples
+    --------
+    >>> _place(("body", "input", "list[union[constrained-str,ImageInput]]", 0, "constrained-str"))
+    'input[0]'
+    """
+    whole = ""
+    for part in loc[1:] or loc:
+        if isinstance(part, int):
+            whole += f"[{part}]"
+        elif part.isidentifier() and part.islower() and part not in _TYPES:
+            whole += f".{part}" if whole else part
+    return whole or str(loc[0])
 
 
 def unknown_field(got: str, known: Iterable[str]) -> Problem:
@@ -162,5 +194,5 @@ def unknown_field(got: str, known: Iterable[str]) -> Problem:
     known = list(known)
     near = get_close_matches(got, known, n=1)
     if near:
-        return Problem(422, "misspelt_field", got=got[:80], near=near[0])
-    return Problem(422, "unknown_field", got=got[:80], known=some_of(known, NAMED))
+        return Problem(422, "misspelt_field", param=got[:80], got=got[:80], near=near[0])
+    return Problem(422, "unknown_field", param=got[:80], got=got[:80], known=some_of(known, NAMED))

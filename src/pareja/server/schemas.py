@@ -286,6 +286,8 @@ class ErrorDetail(BaseModel):
 
     message: str
     type: str
+    param: str | None = Field(description="The parameter of the request that it is about.")
+    code: str = Field(description="A short name of what is wrong, for programs.")
 
 
 class ErrorBody(BaseModel):
@@ -302,7 +304,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 class ImageInput(Sent):
     """A picture to embed."""
 
-    image: str = Field(description="A data URL: data:image/jpeg;base64,...")
+    image: str = Field(description="A data URL, data:image/jpeg;base64,..., or base64 alone.")
 
 
 class PictureInput(Sent):
