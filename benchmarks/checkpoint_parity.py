@@ -86,18 +86,40 @@ def by_transformers(kind: str, path: Path, pictures: Sequence[Image.Image]) -> R
     processor = getattr(import_module(module), f"{name}ImageProcessorPil").from_pretrained(path)
     pixels = processor(list(pictures), return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
-        if kind in tiny.IMAGE:
+        if kind in (*tiny.IMAGE, "dinov3"):
             output = model(pixel_values=pixels)
             pooled = output.last_hidden_state[:, 0]
             return {"images": unit(output.pooler_output.flatten(1) if kind == "resnet" else pooled)}
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-        padding: Any = "max_length" if kind.startswith("siglip") else True
+        padding: Any = "max_length" if kind.startswith(("siglip", "tips")) else True
         tokens = tokenizer(list(TEXTS), padding=padding, truncation=True, return_tensors="pt")
         tokens = {key: tokens[key] for key in tokenizer.model_input_names if key in tokens}
         if kind == "siglip":
             tokens.pop("attention_mask", None)  # it was trained without
         output = model(**tokens, pixel_values=pixels)
     return {"images": unit(output.image_embeds), "texts": unit(output.text_embeds)}
+
+
+def by_floats(path: Path, pictures: Sequence[Image.Image]) -> Right:
+    """Embed with transformers' DINOv3, resizing as its processor for torchvision does.
+
+    It resizes numbers from 0 to 1, and Pillow whole levels from 0 to 255.
+    """
+    model = import_module("transformers").AutoModel.from_pretrained(path).eval()
+    settings = json.loads((path / "preprocessor_config.json").read_text())
+    mean, std = (torch.tensor(settings[f"image_{name}"])[:, None, None] for name in ("mean", "std"))
+    side = settings["size"]["height"]
+    with torch.inference_mode():
+        values = [torch.from_numpy(np.asarray(image)).permute(2, 0, 1) / 255 for image in pictures]
+        resized = torch.cat(
+            [
+                torch.nn.functional.interpolate(
+                    value[None], (side, side), mode="bilinear", antialias=True
+                )
+                for value in values
+            ]
+        )
+        return {"images": unit(model((resized - mean) / std).pooler_output)}
 
 
 def by_sentence_transformers(path: Path, pictures: Sequence[Image.Image] | None) -> Right:
@@ -162,6 +184,7 @@ PROCESSORS = {
     "resnet": "ConvNext",
     "vit": "ViT",
     "dinov2": "Bit",
+    **tiny.BY_TORCHVISION,
 }
 NAMES = {
     "clip": "CLIP",
@@ -172,6 +195,8 @@ NAMES = {
     "resnet": "ResNet",
     "vit": "ViT",
     "dinov2": "DINOv2",
+    "dinov3": "DINOv3",
+    "tipsv2": "TIPSv2",
     "sentence": "BERT, mean pooling, Dense",
 }
 
@@ -186,7 +211,8 @@ def measure(path: Path, right: Right, pictures: Sequence[Image.Image]) -> list[s
                 continue
             encoder: Any = load(path, device=device, precision="float32")
             mine = getattr(encoder, f"encode_{what}")(given)
-            cells.append(f"{np.abs(mine - right[what]).max():.1e}")
+            # transformers' TIPSv2 gives NaN for a text without tokens.
+            cells.append(f"{np.nanmax(np.abs(mine - right[what])):.1e}")
     return cells
 
 
@@ -215,8 +241,14 @@ def layouts(place: Path, pictures: Sequence[Image.Image]) -> Iterator[Layout]:
         return path, by_open_clip(path, pictures)
 
     needs = {"siglip": ("sentencepiece",)}
-    for kind in (*tiny.DUAL, *tiny.IMAGE):
+    for kind in (*tiny.DUAL, *tiny.IMAGE, *tiny.BY_TORCHVISION):
         yield Layout(NAMES[kind], "transformers", needs.get(kind, ()), partial(plain, kind))
+
+    def floats() -> Made:
+        path = renewed("dinov3", place / "floats")
+        return path, by_floats(path, pictures)
+
+    yield Layout("DINOv3, resized as numbers from 0 to 1", "transformers", (), floats)
     for kind in ("sentence", *tiny.DUAL):
         made = partial(sentence, kind)
         yield Layout(NAMES[kind], "sentence-transformers", needs.get(kind, ()), made)

@@ -186,6 +186,7 @@ def test_defaults_of_left_out_settings_are_those_of_transformers() -> None:
         config = CONFIG_MAPPING[model_type]()
         assert config.text_config.max_position_embeddings == family.length
         assert config.vision_config.image_size == family.side
+        assert getattr(config, "temperature_init_value", None) == family.temperature
         if family.projection is None:
             assert config.text_config.hidden_size == family.hidden
         else:

@@ -73,7 +73,8 @@ class NetworkContract(EncoderContract):
 
     def test_a_setting_of_pictures_changes_vectors_and_fingerprint(self, tmp_path: Path) -> None:
         folders = self.copy(tmp_path)
-        write_json(folders[0] / "preprocessor_config.json", image_mean=[0.1, 0.2, 0.3])
+        changed = {"image_mean": [0.1, 0.2, 0.3], "do_normalize": True}
+        write_json(folders[0] / "preprocessor_config.json", **changed)
         mine, plain = self.opened(folders), self.make()
         assert mine.image_fingerprint != plain.image_fingerprint
         assert off(mine.encode_images(pictures()), plain.encode_images(pictures())) > 1e-3
@@ -141,6 +142,10 @@ class TestAimv2Contract(NetworkContract):
     kinds = ("aimv2",)
 
 
+class TestTipsv2Contract(NetworkContract):
+    kinds = ("tipsv2",)
+
+
 class TestResnetAndSentenceContract(NetworkContract):
     kinds = ("resnet", "sentence")
 
@@ -154,3 +159,7 @@ class TestVitAndSentenceContract(NetworkContract):
 
 class TestDinov2AndSentenceContract(NetworkContract):
     kinds = ("dinov2", "sentence")
+
+
+class TestDinov3AndSentenceContract(NetworkContract):
+    kinds = ("dinov3", "sentence")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_models import DUAL, IMAGE, LENGTH, LONG, TEXTS, altered, folder, pictures
+from tiny_models import BY_TORCHVISION, DUAL, IMAGE, LENGTH, LONG, TEXTS, altered, folder, pictures
 
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.opening import open_folder
@@ -279,7 +279,7 @@ def otherwise(key: str, value: Any) -> Any:
     return value + 0.25
 
 
-@pytest.mark.parametrize("kind", [*DUAL, *IMAGE])
+@pytest.mark.parametrize("kind", [*DUAL, *IMAGE, *BY_TORCHVISION])
 def test_a_network_is_built_as_its_file_says(kind: str, tmp_path: Path) -> None:
     transformers: Any = import_module("transformers")
     plain = Path(folder(kind))
@@ -302,7 +302,7 @@ def test_a_network_is_built_as_its_file_says(kind: str, tmp_path: Path) -> None:
     images = pictures()
     pixels = torch.from_numpy(mine.preprocessing.normalise(np.stack([*map(mine.prepare, images)])))
     with torch.inference_mode():
-        if kind in IMAGE:
+        if not isinstance(mine, NetworkDualEncoder):
             output = model(pixel_values=pixels)
             raw = output.last_hidden_state[:, 0]
             raw = output.pooler_output.flatten(1) if kind == "resnet" else raw
@@ -314,7 +314,7 @@ def test_a_network_is_built_as_its_file_says(kind: str, tmp_path: Path) -> None:
                 del tokens["attention_mask"]
             texts = model.get_text_features(**tokens).pooler_output
     right = [(raw, mine.encode_images(images), before.encode_images(images))]
-    if kind in DUAL:
+    if isinstance(mine, NetworkDualEncoder):
         order, _ = next(mine.tokeniser.batches(TEXTS, len(TEXTS)))
         ordered = [TEXTS[i] for i in order]
         right.append((texts, mine.encode_texts(ordered), before.encode_texts(ordered)))

@@ -22,7 +22,9 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 DUAL = ("clip", "siglip", "siglip2", "metaclip2", "aimv2")
 IMAGE = ("resnet", "vit", "dinov2")
-
+# transformers has the processors of these for torchvision alone; the classes named here resize with
+# Pillow, and do the same with the same settings.
+BY_TORCHVISION = {"tipsv2": "Siglip", "dinov3": "ViT"}
 
 TEXTS = (
     "a photo of a cat",
@@ -271,6 +273,42 @@ def _dinov2(path: Path) -> None:
     _clip_processor(path, image_processor_type="BitImageProcessor", size={"shortest_edge": 40})
 
 
+def _dinov3(path: Path) -> None:
+    config = transformers.DINOv3ViTConfig(**_VISION, num_register_tokens=2)
+    save_random(transformers.DINOv3ViTModel(config), path)
+    processor = {
+        "image_processor_type": "DINOv3ViTImageProcessorFast",
+        "size": {"height": 32, "width": 32},
+        "resample": 2,
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+def _tipsv2(path: Path) -> None:
+    pieces = ["<pad>", "<unk>", "▁", *(chr(c) for c in range(33, 127)), "▁the", "at", "th", "the"]
+    pieces += [f"<0x{byte:02X}>" for byte in range(256)]
+    make: Any = transformers.Tipsv2Tokenizer
+    make(
+        vocab={piece: i for i, piece in enumerate(pieces)},
+        merges=[("a", "t"), ("t", "h"), ("th", "e"), ("▁", "the")],
+        model_max_length=LENGTH,
+    ).save_pretrained(path)
+    text = _TOWER | {"vocab_size": len(pieces), "max_position_embeddings": LENGTH}
+    vision: dict[str, Any] = _VISION | {"mlp_ratio": 2}
+    del vision["intermediate_size"]
+    config = transformers.Tipsv2Config(text_config=text, vision_config=vision)
+    save_random(transformers.Tipsv2Model(config), path)
+    processor = {
+        "image_processor_type": "Tipsv2ImageProcessor",
+        "do_normalize": False,
+        "resample": 2,
+        "size": {"height": 32, "width": 32},
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
 def _bert(path: Path) -> None:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     words = ["a", "cat", "dog", "the", "of", "photo", "and", "query", "passage"]
@@ -337,5 +375,7 @@ _BUILDERS = {
     "resnet": _resnet,
     "vit": _vit,
     "dinov2": _dinov2,
+    "dinov3": _dinov3,
+    "tipsv2": _tipsv2,
     "sentence": _sentence,
 }

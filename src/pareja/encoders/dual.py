@@ -1,4 +1,4 @@
-"""Dual encoders in transformers' format: CLIP and its kin, SigLIP, MetaCLIP 2, AIMv2-lit."""
+"""Dual encoders of transformers: CLIP and its kin, SigLIP, MetaCLIP 2, AIMv2-lit, TIPSv2."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pareja.encoders.sentence_modules import Layer, described, output_dim
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.tokenizer_files import read_tokeniser
 from pareja.encoders.towers import NetworkDualEncoder, dual_encoder
-from pareja.encoders.weights import load_network
+from pareja.encoders.weights import load_network, read_logit_terms, read_scalar
 
 if TYPE_CHECKING:
     import torch
@@ -34,18 +34,28 @@ class Family:
     hidden: int = 512
     projection: int | None = 512
     side: int = 224
-    causal: bool = True
+    texts: Literal["causal", "padded", "masked"] = "causal"
     highest_scale: float = math.inf
+    temperature: float | None = None
 
 
-# No network gets an attention mask. Where the text model is causal and pools the end token, the
-# padding after it changes nothing; SigLIP was trained without a mask on texts padded to full
-# length, and pools the last token.
+# Where the text model is causal and pools the end token, the padding after it changes nothing, and
+# it gets no attention mask. SigLIP was trained without a mask on texts padded to full length, and
+# pools the last token. TIPSv2 was trained on such texts too, and with a mask: it pools all tokens.
 FAMILIES = {
     "clip": Family("softmax"),
     "metaclip_2": Family("softmax"),
     "aimv2": Family("softmax", highest_scale=100.0),
-    "siglip": Family("sigmoid", length=64, hidden=768, projection=None, causal=False),
+    "siglip": Family("sigmoid", length=64, hidden=768, projection=None, texts="padded"),
+    "tipsv2": Family(
+        "softmax",
+        length=64,
+        hidden=768,
+        projection=None,
+        side=448,
+        texts="masked",
+        temperature=0.005065968260169029,
+    ),
 }
 
 
@@ -87,9 +97,11 @@ def open_dual(
             f"network of config.json sees {vision.get('image_size', family.side)}"
         )
     length = text.get("max_position_embeddings", family.length)
-    padded = not family.causal
     tokeniser = read_tokeniser(
-        checkpoint, length, pad_to_max=padded, cleaning=_cleaning(checkpoint) if padded else "none"
+        checkpoint,
+        length,
+        pad_to_max=family.texts != "causal",
+        cleaning=_cleaning(checkpoint) if family.texts == "padded" else "none",
     )
     if family.projection is None:
         dim = text.get("projection_size") or text.get("hidden_size", family.hidden)
@@ -111,7 +123,8 @@ def open_dual(
         builder=partial(_with_layers, layers) if layers else _builder,
         regions=not layers,
         loss=family.loss,
-        highest_scale=config.get("max_logit_scale", family.highest_scale),
+        masked=family.texts == "masked",
+        read_terms=partial(_read_terms, family),
         device=device,
         precision=precision,
     )
@@ -130,15 +143,26 @@ def _cleaning(checkpoint: Checkpoint) -> Cleaning:
     return "canonical" if str(named).startswith("SiglipTokenizer") else "lower"
 
 
+def _read_terms(family: Family, checkpoint: Checkpoint) -> tuple[float, float]:
+    """Return the factor and the offset of the logits."""
+    config = checkpoint.config
+    if family.temperature is None:
+        return read_logit_terms(checkpoint, config.get("max_logit_scale", family.highest_scale))
+    # Checkpoints need not have it: transformers then takes what the config says.
+    kept = read_scalar(checkpoint, "temperature")
+    return 1 / (kept or config.get("temperature_init_value", family.temperature)), 0.0
+
+
 def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.nn.Module]:
     """Return what builds one tower, reading no weights of the other."""
     other = "image" if modality == "text" else "text"
 
-    causal = modality == "text" and FAMILIES[checkpoint.config["model_type"]].causal
+    family = FAMILIES[checkpoint.config["model_type"]]
+    causal = modality == "text" and family.texts == "causal"
 
     def initialise(self: Any, config: Any) -> None:
         super(type(self), self).__init__(config)
-        for part in (*_PARTS[other], "logit_scale", "logit_bias"):
+        for part in (*_PARTS[other], "logit_scale", "logit_bias", "temperature"):
             if hasattr(self, part):
                 delattr(self, part)
         if causal:
@@ -160,7 +184,9 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
             "__init__": initialise,
             "forward": _forward(checkpoint.config["model_type"], modality),
             "_init_weights": fill,
-            "_keys_to_ignore_on_load_unexpected": [rf"^({'|'.join(_PARTS[other])}|logit_)"],
+            "_keys_to_ignore_on_load_unexpected": [
+                rf"^({'|'.join(_PARTS[other])}|logit_|temperature)"
+            ],
         }
         return load_network(checkpoint, changes)
 
@@ -168,13 +194,16 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
 
 
 def _forward(model_type: str, modality: Modality) -> Callable[..., Any]:
-    if modality != "regions":
-        return _image_forward if modality == "image" else _text_forward
+    if modality == "image":
+        return _image_forward
+    if modality == "text":
+        return _masked_forward if FAMILIES[model_type].texts == "masked" else _text_forward
     from pareja.encoders import region_towers
 
     forwards: dict[str, Callable[..., Any]] = {
         "siglip": region_towers.siglip_regions,
         "aimv2": region_towers.aimv2_regions,
+        "tipsv2": region_towers.tips_regions,
     }
     return forwards.get(model_type, region_towers.clip_regions)
 
@@ -204,3 +233,8 @@ def _image_forward(self: Any, pixel_values: torch.Tensor) -> Any:
 
 def _text_forward(self: Any, input_ids: torch.Tensor) -> Any:
     return self.get_text_features(input_ids=input_ids).pooler_output
+
+
+def _masked_forward(self: Any, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+    output = self.get_text_features(input_ids=input_ids, attention_mask=attention_mask)
+    return output.pooler_output

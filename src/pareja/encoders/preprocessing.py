@@ -25,6 +25,8 @@ Colour = tuple[float, float, float]
 CLIP_MEAN: Colour = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Colour = (0.26862954, 0.26130258, 0.27577711)
 HALF: Colour = (0.5, 0.5, 0.5)
+IMAGENET_MEAN: Colour = (0.485, 0.456, 0.406)
+IMAGENET_STD: Colour = (0.229, 0.224, 0.225)
 
 # Beyond this ratio of the sides nearly all of the resized picture would be cropped away, and making
 # it first could take gigabytes: 10000 x 1 pixels become 2 240 000 x 224.
@@ -73,7 +75,7 @@ class Preprocessing:
         ----------
         config
             Its content. What it leaves out is as in the processor class that it names: CLIP, BiT
-            (used by DINOv2), SigLIP, ViT or ConvNeXt (used by ResNet).
+            (used by DINOv2), SigLIP, ViT, ConvNeXt (used by ResNet), DINOv3 or TIPSv2.
         model_type
             Of the model, which says the class where the file does not.
 
@@ -92,7 +94,11 @@ class Preprocessing:
                 f"preprocessor_config.json names the image processor {named!r}, which is not "
                 f"supported. Supported are those of {', '.join(_DEFAULTS)}."
             )
-        on = {step: bool(config.get(f"do_{step}", True)) for step in _STEPS}
+        # TIPSv2's network sees values from 0 to 1 as they are.
+        on = {
+            step: bool(config.get(f"do_{step}", (family, step) != ("Tipsv2", "normalize")))
+            for step in _STEPS
+        }
         for step, keys in _STEPS.items():
             if empty := [key for key in keys if on[step] and config.get(key, 0) is None]:
                 raise EncoderError(
@@ -264,6 +270,10 @@ _DEFAULTS = {
     "Siglip": Preprocessing(224, "squash", 224, HALF, HALF),
     "ViT": Preprocessing(224, "squash", 224, HALF, HALF, Image.Resampling.BILINEAR),
     "ConvNext": Preprocessing(384, "shortest", 384, HALF, HALF),
+    "DINOv3ViT": Preprocessing(
+        224, "squash", 224, IMAGENET_MEAN, IMAGENET_STD, Image.Resampling.BILINEAR
+    ),
+    "Tipsv2": Preprocessing(448, "squash", 448, (0, 0, 0), (1, 1, 1), Image.Resampling.BILINEAR),
 }
 _CROPPING = {"CLIP", "Bit"}
 # Each step can be left out; these settings count only where it is not.
@@ -281,6 +291,8 @@ _FAMILY_OF = {
     "resnet": "ConvNext",
     "vit": "ViT",
     "dinov2": "Bit",
+    "dinov3_vit": "DINOv3ViT",
+    "tipsv2": "Tipsv2",
 }
 
 

@@ -51,6 +51,19 @@ def siglip_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     return torch.cat([head(normed).unsqueeze(1), shares], dim=1)
 
 
+def tips_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Run TIPSv2 of transformers, whose patches are embeddings themselves (Cao et al. 2026).
+
+    They were trained to lie beside the texts. Each is brought to the length of the picture's own.
+    """
+    vision = self.vision_model
+    output = vision(pixel_values=pixel_values)
+    pooled = output.pooler_output.unsqueeze(1)
+    patches = output.last_hidden_state[:, 1 + vision.config.num_register_tokens :]
+    length = torch.linalg.vector_norm(pooled, dim=-1, keepdim=True)
+    return torch.cat([pooled, functional.normalize(patches, dim=-1) * length], dim=1)
+
+
 def aimv2_regions(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     """Run AIMv2-lit of transformers."""
     vision, head = self.vision_model, self.vision_model.head

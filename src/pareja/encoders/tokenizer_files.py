@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "Siglip": {"model_max_length": 64, "pad_token": "</s>", "do_lower_case": True},
     "Siglip2": {"pad_token": "<pad>"},
     "Gemma": {"pad_token": "<pad>"},
+    "Tipsv2": {"model_max_length": 64, "pad_token": "<pad>", "do_lower_case": True},
 }
 # Which class a model has if none is named; the others have no settings that matter here.
 _KINDS = {"bert": "Bert", "distilbert": "DistilBert", "mpnet": "MPNet", "electra": "Electra"}
@@ -182,6 +183,9 @@ def _apply(checkpoint: Checkpoint, backend: Any, kind: str, settings: dict[str, 
         if unknown := token_text(settings.get("unk_token")):
             done = unknown == backend.model.unk_token
             _refuse_contradiction(checkpoint, "unk_token", settings, done or None)
+    if kind == "Tipsv2":
+        done = "Lowercase" in str(backend.normalizer)
+        _refuse_contradiction(checkpoint, "do_lower_case", settings, done)
     backend.encode_special_tokens = bool(settings.get("split_special_tokens"))
     _add_tokens(backend, settings)
     if kind in _SPACED and "add_prefix_space" in settings:

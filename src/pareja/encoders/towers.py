@@ -227,7 +227,8 @@ def dual_encoder(
     tokeniser: Tokeniser,
     builder: Callable[[Checkpoint, Modality], Callable[[], torch.nn.Module]],
     loss: Literal["softmax", "sigmoid"],
-    highest_scale: float = math.inf,
+    read_terms: Callable[[Checkpoint], tuple[float, float]] = read_logit_terms,
+    masked: bool = False,
     after: str = "",
     regions: bool = False,
     device: str | None = None,
@@ -249,8 +250,10 @@ def dual_encoder(
         How it was trained.
     after
         What is done to the vectors that its towers give, for the fingerprint.
-    highest_scale
-        Where the factor of its logits is cut off.
+    read_terms
+        Reads the factor and the offset of its logits.
+    masked
+        Whether its text network wants to know which tokens are padding.
     regions
         Whether `builder` also makes a network that says what each patch adds to a picture.
     device
@@ -286,7 +289,7 @@ def dual_encoder(
             key=f"{fingerprint.digest}-text",
             modality="text",
             dim=dim,
-            inputs=("input_ids",),
+            inputs=("input_ids", "attention_mask") if masked else ("input_ids",),
             build=builder(checkpoint, "text"),
             length=tokeniser.max_length if tokeniser.pad_to_max else None,
         ),
@@ -294,6 +297,6 @@ def dual_encoder(
         device=where,
         precision=what,
         loss=loss,
-        read_logit_terms=partial(read_logit_terms, checkpoint, highest_scale),
+        read_logit_terms=partial(read_terms, checkpoint),
         folder=checkpoint.folder,
     )

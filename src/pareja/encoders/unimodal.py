@@ -1,4 +1,4 @@
-"""Image encoders that never saw a text: ResNet, ViT and DINOv2, without their classification heads.
+"""Image encoders that never saw a text, without their heads: ResNet, ViT, DINOv2 and DINOv3.
 
 ==========  =============================================================================
 ResNet      global average pooling over the last stage, as before the head (He et al. 2016)
@@ -6,6 +6,7 @@ ViT         the class token after the last layer norm, as the head gets it (Doso
             al. 2021); transformers' ``pooler_output`` is a further layer with random weights
 DINOv2      the class token after the last layer norm, as in the k-NN evaluation of Oquab et
             al. 2024
+DINOv3      the same (Siméoni et al. 2025)
 ==========  =============================================================================
 """
 
@@ -36,19 +37,23 @@ class Pooling:
     dim: Callable[[dict[str, Any]], int]
 
 
-_CLASS_TOKEN = Pooling(
-    "class token",
-    lambda output: output.last_hidden_state[:, 0],
-    lambda config: int(config.get("hidden_size", 768)),
-)
+def _class_token(hidden_size: int) -> Pooling:
+    return Pooling(
+        "class token",
+        lambda output: output.last_hidden_state[:, 0],
+        lambda config: int(config.get("hidden_size", hidden_size)),
+    )
+
+
 POOLINGS = {
     "resnet": Pooling(
         "global average",
         lambda output: output.pooler_output.flatten(1),
         lambda config: int(config.get("hidden_sizes", [2048])[-1]),
     ),
-    "vit": _CLASS_TOKEN,
-    "dinov2": _CLASS_TOKEN,
+    "vit": _class_token(768),
+    "dinov2": _class_token(768),
+    "dinov3_vit": _class_token(384),
 }
 
 
