@@ -306,6 +306,20 @@ def test_metrics_count_by_route_not_by_address(client: TestClient, ids: dict[str
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
+def test_the_embeddings_of_langchain_work(address: str, colours: ColourEncoder) -> None:
+    langchain_openai = pytest.importorskip("langchain_openai")
+    client = langchain_openai.OpenAIEmbeddings(
+        model="hues",
+        base_url=f"{address}/v1",
+        api_key="any",
+        max_retries=0,
+        check_embedding_ctx_length=False,
+    )
+    np.testing.assert_allclose(client.embed_query("red"), colours.encode_texts("red"))
+    rows = client.embed_documents(["red", "blue"])
+    np.testing.assert_allclose(rows, colours.encode_texts(["red", "blue"]))
+
+
 def test_the_client_of_openai_works(address: str, colours: ColourEncoder) -> None:
     client = openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
     assert [model.id for model in client.models.list()] == ["colours", "hues"]
