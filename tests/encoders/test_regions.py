@@ -69,6 +69,28 @@ def test_the_shares_of_what_is_pooled_last_add_up_to_the_embedding(kind: str) ->
     torch.testing.assert_close(found[:, 1:].sum(1), found[:, 0], rtol=1e-4, atol=1e-4)
 
 
+def test_shares_are_the_same_whether_weights_of_attention_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = _open("siglip")
+    assert encoder.region_network is not None
+    network = encoder.region_network.build()
+    kept = network(_values(encoder))
+    monkeypatch.setattr("pareja.encoders.region_network._FEW", 1)
+    torch.testing.assert_close(network(_values(encoder)), kept, rtol=1e-4, atol=1e-5)
+
+
+def test_pictures_are_embedded_in_as_many_parts_as_memory_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = _open("siglip")
+    pixels = np.stack([encoder.prepare(image) for image in pictures()])
+    together = encoder.encode_regions(pixels)
+    monkeypatch.setattr("pareja.encoders.towers._PIXELS_AT_ONCE", 2 * 32**2)
+    apart = encoder.encode_regions(pixels)
+    np.testing.assert_allclose(apart.cells, together.cells, atol=1e-5)
+
+
 @torch.no_grad()
 def test_the_shares_of_clip_and_of_its_class_token_add_up_to_the_embedding() -> None:
     encoder = _open("clip")

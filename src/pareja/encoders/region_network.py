@@ -21,6 +21,9 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
+_FEW = 400
+"""Tokens up to which all layers' attention weights are kept, which more would make gigabytes of."""
+
 Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Queries, keys and values of a layer, ``(n, heads, t, dim / heads)`` each."""
 
@@ -136,12 +139,18 @@ def pooled_shares(
     shares
         Each patch's share of what the pooling makes of it, ``(n, patches, dim)``.
     """
-    hidden, steps = embedded, []
+    hidden, few = embedded, embedded.shape[1] <= _FEW
+    steps: list[tuple[tuple[torch.Tensor, ...], torch.Tensor]] = []
     for block in blocks:
-        # Not the attention weights: all layers' at once would take gigabytes.
-        heads = block.heads(hidden)
-        hidden = block.add(hidden, block.mix(heads))
-        steps.append(heads)
+        queries, keys, values = heads = block.heads(hidden)
+        if few:
+            weights = _weights(queries, keys)
+            mixed = (weights @ values).transpose(1, 2).flatten(2)
+            steps.append(((weights,), values))
+        else:
+            mixed = block.mix(heads)
+            steps.append(((queries, keys), values))
+        hidden = block.add(hidden, mixed)
     count, normed = pooling.queries.shape[1], norm(hidden)
     keys = split(functional.linear(normed, *pooling.keys), count)
     # How much each head takes of each token, with the norm's division: (n, heads, t).
@@ -149,10 +158,11 @@ def pooled_shares(
     # The embedded patches themselves went through every layer unchanged, in the residual.
     direct = split(functional.linear(_scaled(embedded, norm), pooling.values), count)
     parts = list((looks.unsqueeze(3) * direct).unbind(1))
-    for (queries, keys, values), block in zip(steps, blocks, strict=True):
+    for (looked, values), block in zip(steps, blocks, strict=True):
+        weights = looked[0] if few else _weights(*looked)
         # What the pooling takes of a patch by way of all tokens that looked at it:
         # (n, heads of the layer, heads of the pooling, t).
-        via = looks.unsqueeze(1) @ _weights(queries, keys)
+        via = looks.unsqueeze(1) @ weights
         # From the heads of the layer to those of the pooling, by way of the last norm.
         into = (pooling.values @ _scaled(block.out.T, norm).T).chunk(count)
         for number, rows in enumerate(into):

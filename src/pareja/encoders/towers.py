@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import torch
 
 _TEXTS_AT_ONCE = 64
-# Every layer of these stays in memory until the last one is done.
-_REGIONS_AT_ONCE = 8
+# Of pictures whose places are embedded: every layer stays in memory until the last one is done.
+_PIXELS_AT_ONCE = 8 * 224**2
 # One for all encoders: while transformers builds a network it puts other functions in the place of
 # torch.nn.init's, and while OpenVINO converts one the process hides warnings.
 _LOADING = threading.Lock()
@@ -142,8 +142,9 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
         if self.region_network is None:
             raise EncoderError(f"{self.name!r} does not say what each place of a picture adds.")
         tower = self._tower(self.region_network)
-        parts = range(0, len(pixels), _REGIONS_AT_ONCE)
-        found = np.concatenate([tower(pixels=pixels[i : i + _REGIONS_AT_ONCE]) for i in parts])
+        count = max(1, _PIXELS_AT_ONCE // self.image_side**2)
+        parts = range(0, len(pixels), count)
+        found = np.concatenate([tower(pixels=pixels[i : i + count]) for i in parts])
         finite(found.reshape(len(found), -1), self.name, "picture")
         side = math.isqrt(found.shape[1] - 1)
         lengths = np.linalg.norm(found[:, :1], axis=2, keepdims=True)
