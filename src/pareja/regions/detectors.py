@@ -23,9 +23,16 @@ from pareja.encoders.checkpoint import Checkpoint, folder_named, require
 from pareja.encoders.model_files import require_weights
 from pareja.encoders.weights import quiet_transformers, refuse_broken, unreadable
 from pareja.errors import EncoderError
+from pareja.regions import omdet_turbo
 from pareja.regions.maps import Box
 
-DETECTORS = {"owlvit": 0.1, "owlv2": 0.1, "grounding-dino": 0.25, "mm-grounding-dino": 0.25}
+DETECTORS = {
+    "owlvit": 0.1,
+    "owlv2": 0.1,
+    "grounding-dino": 0.25,
+    "mm-grounding-dino": 0.25,
+    "omdet-turbo": 0.3,
+}
 """By the ``model_type`` of a checkpoint: the score from which transformers keeps a box."""
 
 _LOADING = threading.Lock()
@@ -86,8 +93,8 @@ class Detector:
         """
         if self.model_type.startswith("owl"):
             return self._detect(image, list(words), threshold)
-        # Grounding DINO joins several words into one text and gives phrases out of it, which need
-        # not be those that were put in.
+        # The others join several words into one text: what one of them finds would depend on the
+        # rest, and Grounding DINO gives phrases that need not be those that were put in.
         return [self._detect(image, [text], threshold)[0] for text in words]
 
     def _detect(
@@ -97,22 +104,13 @@ class Detector:
 
         with _LOADING:
             processor, model = self._loaded
+        run = _run_omdet if self.model_type == "omdet-turbo" else _run
         with torch.inference_mode(), warnings.catch_warnings():
             # Of 'labels', which will be numbers one day; they are not read here.
             warnings.simplefilter("ignore", FutureWarning)
-            inputs = processor(
-                images=image, text=[words], return_tensors="pt", padding=True, truncation=True
-            ).to(self.device)
-            outputs = model(**inputs)
-            (found,) = processor.post_process_grounded_object_detection(
-                outputs, threshold=threshold, target_sizes=[(image.height, image.width)]
-            )
-            labels = found["labels"]
+            found = run(processor, model, image, words, threshold)
         grouped: list[list[Box]] = [[] for _ in words]
-        for number, (score, edges) in enumerate(
-            zip(found["scores"].tolist(), found["boxes"].tolist(), strict=True)
-        ):
-            owner = int(labels[number]) if len(words) > 1 else 0
+        for owner, score, edges in found:
             box = _clipped(edges, image.size, score)
             if box is not None:
                 grouped[owner].append(box)
@@ -127,7 +125,10 @@ class Detector:
         with quiet_transformers():
             try:
                 where = {"local_files_only": True, "trust_remote_code": False}
-                processor = auto.AutoProcessor.from_pretrained(self.checkpoint.folder, **where)
+                read = auto.AutoProcessor.from_pretrained
+                if self.model_type == "omdet-turbo":
+                    read = omdet_turbo.read_processor
+                processor = read(self.checkpoint.folder, **where)
                 model, loading = auto.AutoModelForZeroShotObjectDetection.from_pretrained(
                     self.checkpoint.folder, output_loading_info=True, dtype="float32", **where
                 )
@@ -141,6 +142,39 @@ class Detector:
         model = model.eval().requires_grad_(False)
         refuse_broken(self.checkpoint, model.state_dict())
         return processor, model.to(self.device)
+
+
+Found = list[tuple[int, float, list[float]]]
+"""Which of the words, the probability, and left, top, right and bottom in pixels."""
+
+
+def _run(
+    processor: Any, model: Any, image: Image.Image, words: list[str], threshold: float
+) -> Found:
+    inputs = processor(
+        images=image, text=[words], return_tensors="pt", padding=True, truncation=True
+    ).to(model.device)
+    outputs = model(**inputs)
+    (found,) = processor.post_process_grounded_object_detection(
+        outputs, threshold=threshold, target_sizes=[(image.height, image.width)]
+    )
+    scores, edges = found["scores"].tolist(), found["boxes"].tolist()
+    owners = map(int, found["labels"]) if len(words) > 1 else [0] * len(scores)
+    return list(zip(owners, scores, edges, strict=True))
+
+
+def _run_omdet(
+    processor: Any, model: Any, image: Image.Image, words: list[str], threshold: float
+) -> Found:
+    outputs = model(**processor(images=image, text=[words], return_tensors="pt").to(model.device))
+    (logits,), (places,) = outputs.decoder_class_logits.cpu(), outputs.decoder_coord_logits.cpu()
+    return [
+        (owner, score, edges)
+        for owner in range(len(words))
+        for score, edges in omdet_turbo.strongest(
+            logits[:, owner].numpy(), places.numpy(), threshold, image.size
+        )
+    ]
 
 
 def _clipped(edges: Sequence[float], size: tuple[int, int], score: float) -> Box | None:
@@ -178,6 +212,8 @@ def find_detector(given: object, device: str | None = None) -> Detector | None:
     require("torch", "transformers", purpose=f"to load {name}")
     checkpoint.check_files()
     require_weights(checkpoint)
+    if checkpoint.config["model_type"] == "omdet-turbo":
+        omdet_turbo.require_timm(checkpoint)
     where, _ = choose(device, "float32")
     return Detector(name, checkpoint, "cpu" if where == "openvino" else where)
 
