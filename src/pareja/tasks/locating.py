@@ -162,7 +162,7 @@ def locate(
         which takes five times as long as the embedding; every other encoder embeds overlapping
         crops, which takes 26 times as long. Or a detector:
         a name of the catalogue, a folder or a repository with OWL-ViT, OWLv2, Grounding DINO,
-        MM-Grounding-DINO or LLMDet, which draws boxes and has no maps.
+        MM-Grounding-DINO, LLMDet or OMDet-Turbo, which draws boxes and has no maps.
     template
         What each of the words is put into, with ``{}`` for it, as in ``"a photo of a {}"``.
     threshold
