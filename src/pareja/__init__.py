@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pareja.tasks.learning import fewshot, learn
     from pareja.tasks.locating import locate
     from pareja.tasks.moderation import moderate
+    from pareja.tasks.quantising import quantise
     from pareja.tasks.study import study
     from pareja.tasks.tuning import tune
 
@@ -64,6 +65,7 @@ _HOMES = {
     "moderate": "tasks.moderation",
     "open": "search.collection",
     "pack": "tasks.checks",
+    "quantise": "tasks.quantising",
     "recommend_models": "encoders",
     "serve": "server.serving",
     "serve_agents": "agents",
@@ -99,6 +101,7 @@ __all__ = [
     "moderate",
     "open",
     "pack",
+    "quantise",
     "recommend_models",
     "serve",
     "serve_agents",

@@ -349,6 +349,33 @@ def _u_centred(kernel: Floats) -> Floats:
     return np.zeros_like(centred) if noise else centred
 
 
+def shared_neighbours(a: ArrayLike, b: ArrayLike, k: int) -> float:
+    """Return how much of each item's k nearest two embeddings of the same items share, on average.
+
+    Parameters
+    ----------
+    a, b
+        Rows of length 1, ``(n, dim)``; the dimensions may differ.
+    k
+        From 1 to n - 1. Neighbours that tie at the k-th place share it.
+
+    Returns
+    -------
+    float
+        In [0, 1]; ``k / (n - 1)`` under chance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shared_neighbours(np.eye(3), np.eye(3), 2)
+    1.0
+    """
+    one, other = (
+        _neighbours(np.asarray(rows, float) @ np.asarray(rows, float).T, k) for rows in (a, b)
+    )
+    return float((one * other).sum() / (k * len(one)))
+
+
 def _neighbours(similarity: Floats, k: int) -> Floats:
     """Return each row's share of being among the k nearest, rows summing to k."""
     others = similarity.copy()

@@ -21,6 +21,9 @@ from pareja.encoders.cards import line_of, read_cards
 from pareja.encoders.figures import ByLanguage, Retrieval, Score
 from pareja.errors import EncoderError
 
+INT8 = ":int8"
+"""What a name ends with that stands for a model whose image network computes in int8."""
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -222,8 +225,8 @@ def list_detectors() -> tuple[ModelCard, ...]:
 
 
 def find_card(name: str) -> ModelCard | None:
-    """Return the card of a catalogue name, or None."""
-    return _cards().get(name)
+    """Return the card of a catalogue name, with `INT8` after it or without, or None."""
+    return _cards().get(name.removesuffix(INT8))
 
 
 def suggestions(name: str) -> list[str]:

@@ -221,10 +221,10 @@ def is_elsewhere(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
 
 
-def require(*packages: str, purpose: str) -> None:
-    """Raise `MissingDependencyError` unless packages of the group ``models`` are installed."""
+def require(*packages: str, purpose: str, group: str = "models") -> None:
+    """Raise `MissingDependencyError` unless packages of an optional group are installed."""
     for package in packages:
         with suppress(ModuleNotFoundError):  # the package around a module that is looked for
             if find_spec({"protobuf": "google.protobuf"}.get(package, package)) is not None:
                 continue
-        raise MissingDependencyError(package, purpose, "models")
+        raise MissingDependencyError(package, purpose, group)

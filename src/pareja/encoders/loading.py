@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pareja.encoders.catalogue import ModelCard, bundled_models, find_card, misfit
+from pareja.encoders.catalogue import INT8, ModelCard, bundled_models, find_card, misfit
+from pareja.encoders.int8 import in_int8
 from pareja.encoders.protocols import (
     AnyEncoder,
     DualEncoder,
@@ -37,14 +38,16 @@ def load(
     given
         A name of the catalogue; a pair of an image and a text encoder, as in
         ``resnet50+distiluse``; the path of a folder with a model; or a repository on the hub that
-        was fetched before, as ``owner/repo`` or ``owner/repo@revision``. An encoder is returned as
-        it is.
+        was fetched before, as ``owner/repo`` or ``owner/repo@revision``. With ``:int8`` after it,
+        its pictures are embedded by the network in int8 that `pareja.quantise` made of it. An
+        encoder is returned as it is.
     device
         ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first of these that this
         machine has. The embedded encoders always run on the CPU, in float32, and an encoder that
         was given stays where it is.
     precision
-        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in.
+        ``"float32"`` or ``"bfloat16"``; by default what the device is fastest in. ``"int8"``
+        stands for the ending ``:int8`` of the name.
 
     Raises
     ------
@@ -71,10 +74,29 @@ def load(
     if not isinstance(given, str | os.PathLike):
         return _checked(given)
     name = os.fspath(given)
+    if precision == "int8" or (name.endswith(INT8) and "+" not in name):
+        return _load_int8(name.removesuffix(INT8), given, device, precision)
     card = find_card(name)
     if card is not None and name not in bundled_models():
         return _fitting(card, _load_named(name, card, True, device, precision))
     return _load_named(name, card, isinstance(given, str), device, precision)
+
+
+def _load_int8(
+    name: str, given: str | os.PathLike[str], device: str | None, precision: str | None
+) -> AnyEncoder:
+    """Load a model, or a pair, whose image network is in int8."""
+    if device not in (None, "openvino"):
+        raise EncoderError(
+            f"{os.fspath(given)!r}: networks in int8 run through OpenVINO alone. Leave the device "
+            f"{device!r} out, or {INT8!r}."
+        )
+    if precision not in (None, "int8"):
+        raise EncoderError(
+            f"{os.fspath(given)!r} is in int8, and the precision {precision!r} is not."
+        )
+    base = name if isinstance(given, str) else Path(name)
+    return in_int8(load(base, device="openvino"))
 
 
 def _load_named(

@@ -72,7 +72,7 @@ class _NetworkEncoder:
         if network.modality not in self._towers:
             with _LOADING:
                 if network.modality not in self._towers:
-                    tower = open_tower(network, self.device, self.precision)
+                    tower = open_tower(network, self.device, network.precision or self.precision)
                     self._towers[network.modality] = tower
         return self._towers[network.modality]
 

@@ -14,8 +14,10 @@ from pareja.encoders.preprocessing import Preprocessing
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["float32", "bfloat16"]
-"""What the network computes in; its inputs and its output stay as `Tower` says."""
+Precision = Literal["float32", "bfloat16", "int8"]
+"""What the network computes in; its inputs and its output stay as `Tower` says.
+
+``int8`` is for the image networks of `pareja.encoders.int8` alone."""
 
 Modality = Literal["image", "text", "regions"]
 """What a network embeds: pictures, texts, or pictures with each of their places."""
@@ -52,6 +54,8 @@ class Network:
     length
         Of a text network that only ever sees texts of one length (SigLIP): that length, so that a
         backend may compile for it. None where texts are padded to the longest of their batch.
+    precision
+        What this tower computes in where that is not what the rest of the encoder computes in.
     """
 
     key: str
@@ -61,6 +65,7 @@ class Network:
     build: Callable[[], torch.nn.Module]
     preprocessing: Preprocessing | None = None
     length: int | None = None
+    precision: Precision | None = None
 
 
 class Tower(Protocol):

@@ -23,7 +23,7 @@ from pareja.checksums import wrong_files
 from pareja.encoders.backends.forks import refuse_after_fork
 from pareja.encoders.backends.network import Device, Network, Precision
 from pareja.encoders.preprocessing import Preprocessing
-from pareja.errors import EncoderError, OutputError
+from pareja.errors import EncoderError, ModelUnavailableError, OutputError
 from pareja.files import staged_directory
 from pareja.shortages import naming_shortages
 
@@ -45,12 +45,15 @@ class OpenVinoTower:
     network
         What to run. Its ``build`` is called only to convert it.
     precision
-        What the network computes in, ``"float32"`` or ``"bfloat16"``.
+        What the network computes in. A network in ``"int8"`` is there or not, and is never
+        converted here.
 
     Raises
     ------
     EncoderError
         If OpenVINO cannot run the network, or computes something else than torch does.
+    ModelUnavailableError
+        If there is no such network in ``"int8"``, or its files are damaged.
     """
 
     device: Device = "openvino"
@@ -58,11 +61,10 @@ class OpenVinoTower:
     def __init__(self, network: Network, precision: Precision) -> None:
         self.precision = precision
         self._lock = threading.Lock()
-        core = openvino.Core()
-        path = _converted_path(network, precision)
+        path = converted_path(network, precision)
         try:
-            model = core.read_model(path) if _is_whole(path) else _convert(network, path, precision)
-            compiled = core.compile_model(model, "CPU", settings(precision))
+            model = converted(network, precision)
+            compiled = openvino.Core().compile_model(model, "CPU", settings(precision))
         except RuntimeError as error:
             raise EncoderError(
                 f"OpenVINO cannot run {path.parent.name}: {_last_line(error)}. Delete "
@@ -86,6 +88,7 @@ def settings(
 ) -> dict[str, Any]:
     """Return how a network is compiled; ``LATENCY`` is all cores on one batch."""
     return {
+        # Of a network in int8, this is what is not quantised.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "PERFORMANCE_HINT": hint,
         # A thread that is bound to a core waits while another program, or a thread that decodes
@@ -94,11 +97,32 @@ def settings(
     }
 
 
-def _converted_path(network: Network, precision: Precision) -> Path:
+def converted(network: Network, precision: Precision) -> openvino.Model:
+    """Return the converted network, converted now if it has not been.
+
+    Raises
+    ------
+    EncoderError
+        If OpenVINO computes something else than torch does.
+    ModelUnavailableError
+        If the network is to be in ``"int8"`` and is not there.
+    """
+    path = converted_path(network, precision)
+    if _is_whole(path):
+        return openvino.Core().read_model(path)
+    if precision == "int8":
+        raise ModelUnavailableError(
+            f"the network in int8 is not in {path.parent} any more, or was damaged. Make it again "
+            "with: pareja models quantise MODEL --dataset DATASET"
+        )
+    return _convert(network, path, precision)
+
+
+def converted_path(network: Network, precision: Precision) -> Path:
     """Return where the converted network is, or will be."""
     # Another version may convert better, or fail to read what this one wrote.
     version = openvino.__version__.split("-")[0]
-    weights = "f16" if precision == "bfloat16" else "f32"
+    weights = {"float32": "f32", "bfloat16": "f16", "int8": "int8"}[precision]
     folder: Path = user_cache_path("pareja") / "openvino" / version / f"{network.key}-{weights}"
     return folder / "network.xml"
 
