@@ -66,8 +66,7 @@ def in_int8(encoder: AnyEncoder) -> AnyEncoder:
     except OSError:
         raise ModelUnavailableError(
             f"{source.name} has no image network in int8 on this machine. Make it from pictures "
-            f"like those that it shall embed: pareja models quantise {source.name} "
-            "--dataset DATASET"
+            f"like those that it shall embed, with: pareja models quantise {source.name}"
         ) from None
     space = replace(
         source.fingerprint, revision=f"{source.fingerprint.revision}; pictures in int8 {made}"

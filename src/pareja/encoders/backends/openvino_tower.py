@@ -113,7 +113,7 @@ def converted(network: Network, precision: Precision) -> openvino.Model:
     if precision == "int8":
         raise ModelUnavailableError(
             f"the network in int8 is not in {path.parent} any more, or was damaged. Make it again "
-            "with: pareja models quantise MODEL --dataset DATASET"
+            "with: pareja models quantise MODEL"
         )
     return _convert(network, path, precision)
 
