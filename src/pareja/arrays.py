@@ -45,8 +45,18 @@ def unit(vectors: NDArray[Real]) -> NDArray[Real]:
     """
     if not vectors.shape[-1]:
         return vectors.copy()
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    limits = np.finfo(vectors.dtype)
+    if not ((lengths > 1e4 * limits.tiny**0.5) & (lengths < 1e-4 * limits.max**0.5)).all():
+        return _unit_of_any_size(vectors)
+    directions: NDArray[Real] = vectors / lengths
+    return directions
+
+
+def _unit_of_any_size(vectors: NDArray[Real]) -> NDArray[Real]:
+    """Scale vectors whose squares may leave the range of their type, or that are zero."""
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
-    # Squares of very large or very small numbers would leave the range of the type.
     with np.errstate(invalid="ignore"):
         scaled = vectors / np.where(largest == 0, np.ones_like(largest), largest)
     lengths = np.linalg.norm(scaled, axis=-1, keepdims=True)

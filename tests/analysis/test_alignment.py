@@ -46,6 +46,11 @@ def small() -> tuple[Floats, Floats, Indices, dict[str, Bridge]]:
     return images, captions, owner, by_name(images, captions, owner)
 
 
+def kept(bridge: Bridge) -> Floats:
+    assert bridge.similarity is not None
+    return bridge.similarity
+
+
 def held_out(i: int, j: int) -> tuple[Floats, Floats, Floats, Floats]:
     """Training pairs without picture i and the picture of caption j; both of these, centred."""
     images, captions, owner, _ = small()
@@ -71,7 +76,7 @@ def every_entry() -> list[tuple[int, int]]:
 
 
 def test_ridge_equals_scikit_learn_trained_without_either() -> None:
-    similarity = small()[3]["ridge"].similarity
+    similarity = kept(small()[3]["ridge"])
     for i, j in every_entry():
         xs, ys, x, y = held_out(i, j)
         mean = np.trace(xs @ xs.T) / (len(xs) - 1)
@@ -80,7 +85,7 @@ def test_ridge_equals_scikit_learn_trained_without_either() -> None:
 
 
 def test_procrustes_equals_scipy_without_either() -> None:
-    similarity = small()[3]["procrustes"].similarity
+    similarity = kept(small()[3]["procrustes"])
     for i, j in every_entry():
         xs, ys, x, y = held_out(i, j)
         # Seven captioned pictures leave five, of which half are components.
@@ -90,7 +95,7 @@ def test_procrustes_equals_scipy_without_either() -> None:
 
 
 def test_relative_equals_the_paper_without_either() -> None:
-    similarity = small()[3]["relative"].similarity
+    similarity = kept(small()[3]["relative"])
     for i, j in every_entry():
         xs, ys, x, y = held_out(i, j)
         described = [[cosine(v, row) for row in rows] for v, rows in ((x, xs), (y, ys))]
@@ -99,7 +104,7 @@ def test_relative_equals_the_paper_without_either() -> None:
 
 
 def test_cca_is_the_correlation_weighted_sum_of_canonical_pairs() -> None:
-    similarity = small()[3]["cca"].similarity
+    similarity = kept(small()[3]["cca"])
     for i, j in every_entry():
         xs, ys, x, y = held_out(i, j)
         weights, whitened = [], []
@@ -121,7 +126,7 @@ def test_scikit_learns_cca_agrees_on_which_caption_is_whose() -> None:
     model = CCA(n_components=3).fit(images[1:], captions[1:])
     x, y = model.transform(images, captions)
     assert cosine(x[0], y[0]) > 0.5
-    assert found.similarity[0].argmax() == 0
+    assert kept(found)[0].argmax() == 0
 
 
 @pytest.mark.parametrize("n", [20, 33])
@@ -131,7 +136,7 @@ def test_related_spaces_are_bridged_but_not_by_the_baseline(n: int) -> None:
     for name in NAMES[1:]:
         assert found[name].image_to_text.recall[1].value > 0.7
         assert found[name].matching.test.p_value == 0.02
-        assert np.abs(found[name].similarity).max() <= 1
+        assert np.abs(kept(found[name])).max() <= 1
     assert found["random_projection"].image_to_text.recall[1].value < 0.2
     assert found["random_projection"].matching.test.p_value > 0.02
 
@@ -142,10 +147,10 @@ def test_the_own_pair_is_not_seen(n: int, name: str) -> None:
     # If picture i or its caption took part in the maps, moving one would move the other's entries.
     images, captions = related(n, seed=7)
     owner = np.arange(n)
-    before = by_name(images, captions, owner)[name].similarity
+    before = kept(by_name(images, captions, owner)[name])
     moved = captions.copy()
     moved[4] = -3 * captions[4] + np.linspace(-9, 9, captions.shape[1])
-    after = by_name(images, moved, owner)[name].similarity
+    after = kept(by_name(images, moved, owner)[name])
     others = owner != 4
     assert after[4, others] == pytest.approx(before[4, others], abs=1e-9)
     assert np.abs(after[4, 4] - before[4, 4]) > 1e-3
@@ -198,8 +203,8 @@ def test_rotation_scale_and_order_do_not_matter(seed: int) -> None:
     first = by_name(images, captions, np.arange(6), permutations=1)
     second = by_name(3 * images[order] @ turn, captions[order], np.arange(6), permutations=1)
     for name in NAMES[1:]:
-        expected = first[name].similarity[np.ix_(order, order)]
-        assert second[name].similarity[others] == pytest.approx(expected[others], abs=1e-7)
+        expected = kept(first[name])[np.ix_(order, order)]
+        assert kept(second[name])[others] == pytest.approx(expected[others], abs=1e-7)
     before = geometry(images, captions, np.arange(6), permutations=1)
     after = geometry(3 * images[order] @ turn, captions[order], np.arange(6), permutations=1)
     for name in ("rsa", "cka", "mutual_knn"):
@@ -229,10 +234,39 @@ def test_of_very_many_pictures_vectors_are_single(monkeypatch: pytest.MonkeyPatc
     owner = np.concatenate([np.arange(23), [4, 4]])
     found = by_name(images, captions[owner], owner, permutations=150)
     for name in ("ridge", "cca", "procrustes", "relative"):
-        assert found[name].similarity.dtype == np.float32
+        assert kept(found[name]).dtype == np.float32
         assert found[name].image_to_text.recall[1].value > 0.6
         assert found[name].matching.test.p_value == 0.02
         assert found[name].matching.test.permutations == 99
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_of_many_pictures_tests_compare_what_the_same_maps_score(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(crossfit, "_FEW", 10)
+    images, captions = related(23, seed=2, noise=2)
+    owner = np.concatenate([np.delete(np.arange(23), 20), [4, 4]])
+    captions = captions[owner] + np.linspace(0, 1, 24)[:, None]
+    bridge = by_name(images, captions, owner)[name]
+    blocks = Blocks.of(owner, 23, seed=0)
+    own, others = [], []
+    for i in range(23):
+        for j, of in enumerate(owner):
+            image, caption = blocks.image_block[[i, of]]
+            if i == of:
+                own.append(kept(bridge)[i, j])
+            elif image < blocks.n_blocks and abs(image - caption) in (0, 1, blocks.n_blocks - 1):
+                others.append(kept(bridge)[i, j])
+    assert bridge.matching.test.statistic == pytest.approx(np.mean(own) - np.mean(others))
+
+
+def test_only_the_similarities_that_are_asked_for_are_kept() -> None:
+    images, captions = related(6, seed=0)
+    found = bridges(
+        images, captions, np.arange(6), permutations=1, resamples=2, keep=["cca", "ridge"]
+    )
+    assert [b.name for b in found if b.similarity is not None] == ["ridge", "cca"]
 
 
 def test_captions_that_are_all_the_same_score_chance() -> None:

@@ -369,7 +369,10 @@ def test_of_many_pictures_some_are_shown(
     monkeypatch.setattr(frame, "FEW_ON_MAP", 2)
     monkeypatch.setattr(frame, "FEW_IN_SCATTER", 2)
     monkeypatch.setattr(study_export, "MOST_CELLS", 5)
-    files = write_folder(study(), tmp_path, langs=["en"])
+    pair, dual = study().encoders
+    kept = tuple(b if b.name == pair.bridge else replace(b, similarity=None) for b in pair.bridges)
+    result = replace(study(), encoders=(replace(pair, bridges=kept), dual))
+    files = write_folder(result, tmp_path, langs=["en"])
     page = (tmp_path / "report.html").read_text()
     assert "Shown here: 3 of 8 pictures" in page
     assert "The figure shows 4 of 8 captions" in page

@@ -14,6 +14,7 @@ from pareja.analysis.retrieval import Direction
 from pareja.datasets import Dataset, load_dataset
 from pareja.encoders import EncoderPair
 from pareja.errors import DatasetError, EncoderError
+from pareja.tasks import encoder_measures
 from pareja.tasks.encoder_measures import CAPTION_TEMPLATES
 from pareja.tasks.study import StudyResult
 from pareja.tasks.study import study as run_study
@@ -63,6 +64,15 @@ def test_a_pair_is_scored_by_every_way_across(result: StudyResult) -> None:
     assert across.bridge == "ridge"
     np.testing.assert_array_equal(across.similarity, across.bridges[1].similarity)
     assert across.matching is across.bridges[1].matching
+
+
+def test_of_large_matrices_a_pair_keeps_one(
+    colour_dataset: Dataset, pair: EncoderPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_measures, "MOST_CELLS", 63)
+    found = run_study(colour_dataset, pair, permutations=9, resamples=9).encoders[0]
+    assert [b.name for b in found.bridges if b.similarity is not None] == ["ridge"]
+    assert found.similarity is found.bridges[1].similarity
 
 
 def test_encoders_are_compared_by_the_bridge_and_never_by_the_random_projection(

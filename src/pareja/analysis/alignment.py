@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -52,7 +51,7 @@ class Bridge:
         (relative representations, Moschella et al. 2023; anchors exclude the pair in question).
     similarity
         Shape ``(n_images, n_captions)``, in [-1, 1]; every entry comes from a map that saw neither
-        that picture nor that caption's picture.
+        that picture nor that caption's picture. None where nobody asked for it.
     image_to_text, text_to_image, matching
         The measures of that similarity.
     first_place
@@ -60,7 +59,7 @@ class Bridge:
     """
 
     name: BridgeName
-    similarity: Floats
+    similarity: Floats | None
     image_to_text: RetrievalScores
     text_to_image: RetrievalScores
     matching: MatchingScores
@@ -100,6 +99,7 @@ def bridges(
     permutations: int = 9999,
     resamples: int = 2000,
     seed: int = 0,
+    keep: Collection[BridgeName] | None = None,
 ) -> tuple[Bridge, ...]:
     """Compare two spaces that share no axes, in every way that is known to be honest.
 
@@ -118,6 +118,9 @@ def bridges(
     resamples, seed
         Of the bootstrap over pictures, which takes the maps as given; the seed is that of the
         random projection, too.
+    keep
+        The bridges whose similarity is part of the result; all unless given. Each takes 8 bytes
+        for a picture and a caption, or 4 where there are more than 16 million of both together.
 
     Returns
     -------
@@ -175,37 +178,32 @@ def bridges(
             "Take a random part of them"
         )
 
-    rows, columns = crossfit.sample_axes(unit(pictures)), crossfit.sample_axes(unit(texts))
-    image_side = crossfit.Side(rows[blocks.captioned], rows, blocks.image_block, blocks)
-    caption_side = crossfit.Side(
+    rows, columns = unit(pictures), unit(texts)
+    image_side = crossfit.Side.of(rows[blocks.captioned], rows, blocks.image_block, blocks)
+    caption_side = crossfit.Side.of(
         _picture_means(columns, blocks.caption_slot),
         columns,
         blocks.block[blocks.caption_slot],
         blocks,
     )
 
-    def bridge(
-        name: BridgeName, similarity: Floats, test: Callable[[float], PermutationTest]
-    ) -> Bridge:
+    def bridge(name: BridgeName, similarity: Floats, test: PermutationTest) -> Bridge:
         forward, backward = retrieval(similarity, owners, resamples=resamples, seed=seed)
         scores = matching(similarity, owners, permutations=1, resamples=resamples, seed=seed)
-        tested = replace(scores, test=test(scores.difference.value))
         hits = first_place(similarity, owners, permutations=permutations, seed=seed)
-        return Bridge(name, similarity, forward, backward, tested, hits)
+        left = similarity if keep is None or name in keep else None
+        return Bridge(name, left, forward, backward, replace(scores, test=test), hits)
 
     many = n_captioned > _MANY
     refits = min(permutations, _REFITS_OF_MANY if many else _REFITS)
     paired_anew = min(permutations, _REFITS_OF_MANY if many else _PAIRED_ANEW)
     common = min(pictures.shape[1], texts.shape[1])
-    found = [
-        bridge(
-            "random_projection",
-            random_projection_similarity(pictures, texts, dim=common, seed=seed),
-            lambda statistic: _projected_anew(
-                statistic, rows, columns, owners, dim=common, projections=refits, seed=seed
-            ),
-        )
-    ]
+    projected = random_projection_similarity(pictures, texts, dim=common, seed=seed)
+    test = _projected_anew(
+        projected, rows, columns, owners, dim=common, projections=refits, seed=seed
+    )
+    found = [bridge("random_projection", projected, test)]
+    del projected
     methods: tuple[tuple[BridgeName, Fit, int], ...] = (
         ("ridge", maps.ridge, refits),
         ("cca", maps.cca, paired_anew),
@@ -214,14 +212,15 @@ def bridges(
     )
     for name, fit, pairings in methods:
         fitted = fit(image_side, caption_side)
-        found.append(
-            bridge(name, fitted.similarity, partial(fitted.test, permutations=pairings, seed=seed))
-        )
+        test, similarity = fitted.test(pairings, seed), fitted.similarity
+        # Vectors of very many pictures take as much room as the similarity itself.
+        del fitted
+        found.append(bridge(name, similarity, test))
     return tuple(found)
 
 
 def _projected_anew(
-    statistic: float,
+    similarity: Floats,
     rows: Floats,
     columns: Floats,
     owner: Indices,
@@ -231,15 +230,31 @@ def _projected_anew(
     seed: int,
 ) -> PermutationTest:
     """Compare the difference of means with that of other random projections."""
+    dtype = np.float32 if len(rows) > _MANY else np.float64
+    rows, columns = _sample_axes(rows, dtype), _sample_axes(columns, dtype)
     # Another stream than the one that drew the projection itself.
     seeds = np.random.default_rng([seed, 1]).integers(2**63, size=projections)
     own, total = np.empty(projections), np.empty(projections)
     for draw, other in enumerate(seeds):
         left, right = random_projections(rows, columns, dim=dim, seed=int(other))
         own[draw] = np.vdot(left[owner], right)
-        total[draw] = left.sum(axis=0) @ right.sum(axis=0)
+        total[draw] = left.sum(axis=0, dtype=np.float64) @ right.sum(axis=0, dtype=np.float64)
     null = mean_difference(own, total, len(rows), len(columns))
-    return permutation_test(statistic, null, two_sided=True, scale=1.0)
+    observed = mean_difference(
+        similarity[owner, np.arange(len(owner))].sum(dtype=np.float64, keepdims=True),
+        float(similarity.sum(dtype=np.float64)),
+        *similarity.shape,
+    )
+    return permutation_test(float(observed[0]), null, two_sided=True, scale=1.0)
+
+
+def _sample_axes(rows: Floats, dtype: type[np.floating]) -> Floats:
+    """Return rows of fewer columns with the same inner products, where that is possible."""
+    turned: Floats = rows
+    if rows.shape[1] > len(rows):
+        u, s, _ = np.linalg.svd(rows, full_matrices=False)
+        turned = u * s
+    return turned.astype(dtype)
 
 
 def _picture_means(captions: Floats, slots: Indices) -> Floats:

@@ -14,6 +14,8 @@ pictures and of captions are made fold by fold.
 The tests of these similarities pair the pictures anew *and fit again*. Shuffling the finished
 matrix would not do: picture i helps to place caption k and picture k to place caption i, so the
 own pairs vary together, twice as much as shuffled ones, and small p-values come too often.
+Of many pictures a test compares own pairs with those strangers alone that the same maps compare:
+that is as exact, and leaves most maps of each pairing unfitted.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations, compress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pareja.analysis.matching import mean_difference
 from pareja.analysis.significance import (
     Floats,
     Indices,
@@ -36,17 +39,9 @@ from pareja.analysis.significance import (
 from pareja.analysis.validation import LARGE
 from pareja.arrays import unit
 
+_FEW = 64
 _MANY = 2000
 """Beyond this many pictures there are fewer blocks, and vectors of pictures are float32."""
-
-
-def sample_axes(rows: Floats) -> Floats:
-    """Return rows of fewer columns with the same inner products, where that is possible."""
-    if rows.shape[1] <= len(rows):
-        return rows
-    u, s, _ = np.linalg.svd(rows, full_matrices=False)
-    turned: Floats = u * s
-    return turned
 
 
 @dataclass(frozen=True)
@@ -92,6 +87,11 @@ class Blocks:
         """Number of blocks, with the one of pictures without captions where there are any."""
         return int(self.image_block.max()) + 1
 
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The two blocks that each fold leaves out, fold by fold."""
+        return [pair for pair in combinations(range(self.parts), 2) if pair[0] < self.n_blocks]
+
     @cached_property
     def left_out(self) -> tuple[Indices, Indices]:
         """What is left out beside b's pictures, and beside c's captions, to compare these.
@@ -102,6 +102,27 @@ class Blocks:
         own = np.arange(self.n_blocks)
         with_images[own, own] = with_captions[own, own] = (own + 1) % self.n_blocks
         return with_images, with_captions
+
+    @cached_property
+    def judged(self) -> tuple[Indices, Indices]:
+        """The blocks of pictures and of captions that tests compare with each other.
+
+        Up to 64 pictures all. Of more those that a map compares which compares own pairs, too.
+        """
+        if len(self.captioned) <= _FEW:
+            images, captions = np.indices((self.parts, self.n_blocks)).reshape(2, -1)
+            return images, captions
+        own = np.arange(self.n_blocks)
+        partner = self.left_out[0][own, own]
+        return np.concatenate([own, own, partner]), np.concatenate([own, partner, own])
+
+    @cached_property
+    def judging(self) -> NDArray[np.bool_]:
+        """Whether a fold takes part in tests, ``(folds,)``."""
+        images, captions = self.judged
+        partners = self.left_out[0][images, captions]
+        taking = set(zip(images.tolist(), partners.tolist(), strict=True))
+        return np.array([(b, c) in taking or (c, b) in taking for b, c in self.pairs])
 
     def own(self, fold: tuple[int, int], place: int) -> bool:
         """Whether the fold of two blocks compares pictures of one with their own captions."""
@@ -158,38 +179,77 @@ class Side:
         One row for each picture that has captions, ``(n, dim)``.
     rows
         Everything that is to be placed, ``(n_rows, dim)``.
+    beyond
+        How long the part of each row is that lies outside these axes, ``(n_rows,)``.
     row_block
         The block of each row, ``(n_rows,)``.
     """
 
     training: Floats
     rows: Floats
+    beyond: Floats
     row_block: Indices
     blocks: Blocks
+
+    @classmethod
+    def of(cls, training: Floats, rows: Floats, row_block: Indices, blocks: Blocks) -> Side:
+        """Describe a space by the axes that the training pictures span: no map knows others."""
+        if len(training) >= training.shape[1]:
+            return cls(training, rows, np.zeros(len(rows)), row_block, blocks)
+        axes = np.linalg.svd(training, full_matrices=False)[2].T
+        inside = rows @ axes
+        beyond = np.linalg.norm(rows - inside @ axes.T, axis=1)
+        return cls(training @ axes, inside, beyond, row_block, blocks)
 
     def folds(self) -> Iterator[Fold]:
         """Yield every pair of blocks once."""
         block = self.blocks.block
-        for b in range(self.blocks.n_blocks):
-            for c in range(b + 1, self.blocks.parts):
-                train = np.flatnonzero((block != b) & (block != c))
-                first = np.flatnonzero(self.row_block == b)
-                second = np.flatnonzero(self.row_block == c)
-                rows = np.concatenate([first, second])
-                mean = self.training[train].mean(axis=0)
-                yield Fold(
-                    blocks=(b, c),
-                    train=train,
-                    centred=self.training[train] - mean,
-                    rows=rows,
-                    partners=np.repeat([c, b], [len(first), len(second)]),
-                    test=self.rows[rows] - mean,
-                )
+        rows_of = [np.flatnonzero(self.row_block == b) for b in range(self.blocks.parts)]
+        for b, c in self.blocks.pairs:
+            train = np.flatnonzero((block != b) & (block != c))
+            rows = np.concatenate([rows_of[b], rows_of[c]])
+            trained = self.training[train]
+            mean = trained.mean(axis=0)
+            trained -= mean
+            yield Fold(
+                blocks=(b, c),
+                train=train,
+                centred=trained,
+                rows=rows,
+                partners=np.repeat([c, b], [len(rows_of[b]), len(rows_of[c])]),
+                test=self.rows[rows] - mean,
+            )
 
     def unit_tests(self) -> Iterator[Floats]:
         """Yield the directions of the left-out rows from the training mean, fold by fold."""
         for fold in self.folds():
-            yield unit(fold.test)
+            yield unit(np.column_stack([fold.test, self.beyond[fold.rows]]))[:, :-1]
+
+    @cached_property
+    def spectra(self) -> list[tuple[Floats, Floats]]:
+        """Of every fold, the eigenvalues and eigenvectors of ``centred.T @ centred``.
+
+        Falling, ``(dim,)``, and ``(dim, dim)``, one a column. The scatter of a fold is that of all
+        pictures without those of its two blocks: one small matrix is decomposed, no tall one.
+        """
+        blocks = self.blocks
+        middle = self.training.mean(axis=0)
+        members = [self.training[blocks.block == b] - middle for b in range(blocks.n_blocks)]
+        scatters = [rows.T @ rows for rows in members]
+        sums = [rows.sum(axis=0) for rows in members]
+        whole = np.sum(scatters, axis=0)
+        found = []
+        for pair in blocks.pairs:
+            out = [b for b in pair if b < blocks.n_blocks]
+            scatter, total = whole.copy(), np.zeros(len(whole))
+            for b in out:
+                scatter -= scatters[b]
+                total -= sums[b]
+            n_train = len(self.training) - sum(len(members[b]) for b in out)
+            scatter -= np.outer(total, total / n_train)
+            values, vectors = np.linalg.eigh(scatter)
+            found.append((np.maximum(values[::-1], 0.0), vectors[:, ::-1]))
+        return found
 
     def components(self, count: int) -> tuple[list[Floats], Floats]:
         """Return principal components of left-out rows and of training pictures.
@@ -199,11 +259,10 @@ class Side:
         """
         placed = []
         trained = np.zeros((self.blocks.parts, self.blocks.parts, len(self.training), count))
-        for fold in self.folds():
-            _, _, axes = np.linalg.svd(fold.centred, full_matrices=False)
-            placed.append(unit(fold.test @ axes[:count].T))
+        for fold, (_, axes) in zip(self.folds(), self.spectra, strict=True):
+            placed.append(unit(fold.test @ axes[:, :count]))
             b, c = fold.blocks
-            trained[b, c, fold.train] = trained[c, b, fold.train] = fold.centred @ axes[:count].T
+            trained[b, c, fold.train] = trained[c, b, fold.train] = fold.centred @ axes[:, :count]
         return placed, trained
 
 
@@ -226,7 +285,54 @@ class Cut:
         return vectors[: len(self.rows[0])], vectors[len(self.rows[0]) :]
 
 
-Vectors = Callable[[Indices, Indices], Floats]
+@dataclass(frozen=True)
+class Places:
+    """Where vectors of left-out rows stand, those of folds that take part in tests one by one.
+
+    Parameters
+    ----------
+    starts
+        Where each half of a fold begins, ``(halves,)``.
+    half_of
+        The half that belongs to a block and its partner, ``(parts, parts)``.
+    own_rows
+        The row of each picture that has captions, in the fold that compares it with its own,
+        ``(n,)``.
+    """
+
+    starts: Indices
+    half_of: Indices
+    own_rows: Indices
+
+    @classmethod
+    def of(cls, blocks: Blocks, cuts: Iterable[Cut]) -> Places:
+        """Lay out the rows of those folds."""
+        half_of = np.zeros((blocks.parts, blocks.parts), np.intp)
+        own_rows = np.empty(len(blocks.captioned), np.intp)
+        starts: list[int] = []
+        begin = 0
+        for cut in compress(cuts, blocks.judging):
+            for k in (0, 1):
+                rows = cut.rows[k]
+                half_of[cut.blocks[k], cut.blocks[1 - k]] = len(starts)
+                starts.append(begin)
+                if blocks.own(cut.blocks, k):
+                    own_rows[blocks.slot[rows]] = begin + np.arange(len(rows))
+                begin += len(rows)
+        return cls(np.array(starts), half_of, own_rows)
+
+    def gathered(self, vectors: Floats) -> Gathered:
+        """Return the own vectors, and the sums of all."""
+        by_half = np.add.reduceat(vectors, self.starts, axis=0, dtype=np.float64)
+        return vectors[self.own_rows], by_half[self.half_of]
+
+
+Gathered = tuple[Floats, Floats]
+"""Of left-out pictures the unit vectors that meet their own captions, ``(n, width)``, and the sums
+of a block's by the block that is out beside it, ``(parts, parts, width)``."""
+
+Refit = Callable[[Indices, Indices], Gathered]
+"""Fits again for a pairing of pictures, ``(n,)``, and of blocks, ``(parts,)``."""
 
 
 @dataclass(frozen=True)
@@ -235,13 +341,10 @@ class CrossFit:
 
     Parameters
     ----------
-    left
-        Unit vectors of the left-out pictures for a pairing of pictures and of blocks, fold after
-        fold, ``(all rows, width)``; None where they do not depend on the pairing.
+    refit
+        Vectors of the left-out pictures for another pairing; None where they do not depend on it.
     own, sums
-        Those vectors for the observed pairing: of each picture that has captions in the fold that
-        compares it with its own, ``(n, width)``, and summed by block and the block that is out
-        beside it, ``(parts, parts, width)``.
+        Those vectors for the observed pairing (`Gathered`).
     right
         Unit vectors of the captions in each fold that leaves them out, those of one picture added
         up, ``(n, parts, width)``; the second axis is the other block that is out.
@@ -250,8 +353,7 @@ class CrossFit:
     """
 
     blocks: Blocks
-    cuts: list[Cut]
-    left: Vectors | None
+    refit: Refit | None
     own: Floats
     sums: Floats
     right: Floats
@@ -265,7 +367,7 @@ class CrossFit:
         lefts: Iterable[Floats],
         rights: Iterable[Floats],
         width: int,
-        left: Vectors | None = None,
+        refit: Refit | None = None,
     ) -> CrossFit:
         """Compare what every fold leaves out.
 
@@ -274,11 +376,11 @@ class CrossFit:
         images, captions
             The two spaces.
         lefts, rights
-            Unit vectors of left-out pictures and captions, fold by fold. Without ``left`` their
+            Unit vectors of left-out pictures and captions, fold by fold. Without ``refit`` their
             axes are the fold's training pictures, and are paired anew with them.
         width
             How many axes there are over all folds.
-        left
+        refit
             See `CrossFit`.
         """
         blocks = images.blocks
@@ -288,14 +390,12 @@ class CrossFit:
         right = np.zeros((n, parts, width), vector_type(blocks))
         own = np.zeros((n, width), vector_type(blocks))
         sums = np.zeros((parts, parts, width))
-        cuts = []
         for fold, other, found, opposite in zip(
             images.folds(), captions.folds(), lefts, rights, strict=True
         ):
             cut, answer = Cut.of(fold), Cut.of(other)
-            cuts.append(cut)
             pictures, texts = cut.halves(found), answer.halves(opposite)
-            axes = slice(None) if left else cut.train
+            axes = slice(None) if refit else cut.train
             for i, j in ((0, 1), (1, 0), *((k, k) for k in (0, 1) if blocks.own(cut.blocks, k))):
                 cosines = np.clip(pictures[i] @ texts[j].T, -1.0, 1.0)
                 similarity[np.ix_(cut.rows[i], answer.rows[j])] = cosines
@@ -307,60 +407,45 @@ class CrossFit:
                 if answer.rows[k].size:
                     slots, added = _sums_by_slot(blocks.caption_slot[answer.rows[k]], texts[k])
                     right[_at(slots, partner, axes)] = added
-        return cls(blocks, cuts, left, own, sums, right, similarity)
+        return cls(blocks, refit, own, sums, right, similarity)
 
-    def test(self, statistic: float, permutations: int, seed: int) -> PermutationTest:
+    def test(self, permutations: int, seed: int) -> PermutationTest:
         """Pair the pictures anew, fit again, and compare the difference of means."""
         blocks, right = self.blocks, self.right
-        parts = blocks.parts
         # Cosines are sums: captions of one picture, and pictures of one block, add up first.
         right_sums = np.zeros((blocks.n_blocks, *right.shape[1:]))
         for block in range(blocks.n_blocks):
             right_sums[block] = right[blocks.block == block].sum(axis=0, dtype=np.float64)
 
         members, groups = grouped_pairings(blocks.block, blocks.n_blocks, permutations, seed)
-        uncaptioned = np.arange(blocks.n_blocks, parts)
-        with_images, with_captions = blocks.left_out
-        with_own = with_images[blocks.block, blocks.block]
-        image_part, caption_part = np.indices(with_images.shape)
-        own, total = np.empty(permutations), np.empty(permutations)
-        starts, half_of, own_rows = self._layout()
-        left_own, left_sums = self.own, self.sums[image_part, with_images]
-        for draw, (pairing, moved) in enumerate(zip(members, groups, strict=True)):
+        uncaptioned = np.arange(blocks.n_blocks, blocks.parts)
+        image_block, caption_block = blocks.judged
+        with_images, with_captions = (
+            partners[image_block, caption_block] for partners in blocks.left_out
+        )
+        with_own = blocks.left_out[0][blocks.block, blocks.block]
+        n_images = np.bincount(blocks.image_block)[image_block]
+        n_captions = np.bincount(blocks.block[blocks.caption_slot])
+        n_own = int(n_captions.sum())
+
+        def difference(pairing: Indices, moved: Indices) -> float:
             partners = np.concatenate([moved, uncaptioned])
             matched = right[pairing, partners[with_own]]
-            sums = right_sums[moved[caption_part], partners[with_captions]]
-            if self.left is None:
-                matched, sums = matched.take(pairing, axis=1), sums.take(pairing, axis=2)
+            opposite = moved[caption_block]
+            sums = right_sums[opposite, partners[with_captions]]
+            if self.refit is None:
+                left, left_sums = self.own, self.sums
+                matched, sums = matched.take(pairing, axis=1), sums.take(pairing, axis=1)
             else:
-                found = self.left(pairing, partners)
-                left_own = found[own_rows]
-                by_half = np.add.reduceat(found, starts, axis=0, dtype=np.float64)
-                left_sums = by_half[half_of[image_part, with_images]]
-            own[draw] = np.vdot(left_own, matched)
-            total[draw] = np.vdot(left_sums, sums)
-        null = mean_difference(own, total, len(blocks.image_block), len(blocks.caption_slot))
-        return permutation_test(statistic, null, two_sided=True, scale=1.0)
+                left, left_sums = self.refit(pairing, partners)
+            own = float(np.vdot(left, matched))
+            total = float(np.vdot(left_sums[image_block, with_images], sums))
+            strangers = int(n_images @ n_captions[opposite]) - n_own
+            return own / n_own - (total - own) / strangers
 
-    def _layout(self) -> tuple[Indices, Indices, Indices]:
-        """Return where each half of a fold begins, whose it is, and where own vectors stand.
-
-        Shapes ``(halves,)``, ``(parts, parts)`` by block and partner, and ``(n,)``.
-        """
-        blocks = self.blocks
-        half_of = np.zeros((blocks.parts, blocks.parts), np.intp)
-        own_rows = np.empty(len(blocks.captioned), np.intp)
-        starts: list[int] = []
-        begin = 0
-        for cut in self.cuts:
-            for k in (0, 1):
-                rows = cut.rows[k]
-                half_of[cut.blocks[k], cut.blocks[1 - k]] = len(starts)
-                starts.append(begin)
-                if blocks.own(cut.blocks, k):
-                    own_rows[blocks.slot[rows]] = begin + np.arange(len(rows))
-                begin += len(rows)
-        return np.array(starts), half_of, own_rows
+        observed = difference(np.arange(len(blocks.captioned)), np.arange(blocks.n_blocks))
+        null = np.array([difference(*draw) for draw in zip(members, groups, strict=True)])
+        return permutation_test(observed, null, two_sided=True, scale=1.0)
 
 
 def _at(rows: Indices, *others: int | slice | Indices) -> Any:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from pareja.analysis.crossfit import CrossFit, Fold, Side, Vectors, vector_type
+from pareja.analysis.crossfit import (
+    CrossFit,
+    Cut,
+    Fold,
+    Gathered,
+    Places,
+    Side,
+    vector_type,
+)
 from pareja.analysis.ridge import ridge_penalty
 from pareja.analysis.significance import Floats, Indices
 from pareja.arrays import unit
+
+Spectrum = tuple[Floats, Floats]
+"""What `Side.spectra` holds of a fold."""
 
 _COMPONENTS = 32
 
@@ -20,58 +31,60 @@ def anchor_cosines(fold: Fold) -> Floats:
     return cosines
 
 
-def regularised_weights(fold: Fold) -> Floats:
+def regularised_weights(fold: Fold, spectrum: Spectrum) -> Floats:
     """Return ``k (K + kappa I)^-1``, kappa being the mean of K's eigenvalues."""
-    scatter = fold.centred.T @ fold.centred
-    kappa = np.trace(scatter) / (len(fold.train) - 1)
+    values, vectors = spectrum
+    kappa = values.sum() / (len(fold.train) - 1)
     if kappa <= 0:
         return np.zeros((len(fold.rows), len(fold.train)))
-    np.fill_diagonal(scatter, scatter.diagonal() + kappa)
     # Among axes, of which there are never more than pictures: (K + kappa I)^-1 X is
     # X (X^T X + kappa I)^-1.
-    weights: Floats = np.linalg.solve(scatter, fold.test.T).T @ fold.centred.T
+    weights: Floats = (fold.test @ (vectors / (values + kappa)) @ vectors.T) @ fold.centred.T
     return weights
 
 
-def ridge_weights(fold: Fold, targets: Floats) -> tuple[Floats, ...]:
-    """Return weights ``(rows, n_train)`` whose product with the targets is ridge's prediction.
-
-    Or two factors of them, where multiplying by one after the other is less work.
+def ridge_axes(fold: Fold, spectrum: Spectrum, targets: Floats) -> Floats:
+    """Return rows ``(rows, dim)`` whose product with ``centred.T @ targets`` is ridge's prediction.
 
     Parameters
     ----------
     fold
         A fold of the pictures' space.
+    spectrum
+        Its spectrum.
     targets
         Caption embeddings of all training pictures of the study, ``(n, dim)``.
     """
-    u, s, v = np.linalg.svd(fold.centred, full_matrices=False)
+    values, vectors = spectrum
+    # What has next to no spread gets next to no weight by any penalty.
+    some = values > 1e-14 * values[0]
+    s, v = np.sqrt(values[some]), vectors[:, some]
     wanted = targets[fold.train] - targets[fold.train].mean(axis=0)
-    chosen = ridge_penalty(u, s, wanted)
+    chosen = ridge_penalty(fold.centred @ v / s, s, wanted)
     if chosen is None:
-        return (np.zeros((len(fold.rows), len(fold.train))),)
-    turned = fold.test @ v.T * (s / (s * s + chosen))
-    if turned.size + u.size < len(turned) * len(u):
-        return turned, u.T
-    return (turned @ u.T,)
+        return np.zeros_like(fold.test)
+    turned: Floats = fold.test @ (v / (s * s + chosen)) @ v.T
+    return turned
 
 
 def relative(images: Side, captions: Side) -> CrossFit:
     """Cosines with the training pictures in one space beside those in the other."""
-    return _aligned(images, captions, anchor_cosines)
+    return _aligned(images, captions, lambda side: map(anchor_cosines, side.folds()))
 
 
 def cca(images: Side, captions: Side) -> CrossFit:
     """Regularised canonical correlation, in its dual form."""
-    return _aligned(images, captions, regularised_weights)
+    return _aligned(
+        images, captions, lambda side: map(regularised_weights, side.folds(), side.spectra)
+    )
 
 
-def _aligned(images: Side, captions: Side, place: Callable[[Fold], Floats]) -> CrossFit:
+def _aligned(images: Side, captions: Side, place: Callable[[Side], Iterable[Floats]]) -> CrossFit:
     dtype = vector_type(images.blocks)
 
     def vectors(side: Side) -> Iterator[Floats]:
-        for fold in side.folds():
-            yield unit(place(fold).astype(dtype))
+        for placed in place(side):
+            yield unit(placed.astype(dtype))
 
     n = len(images.training)
     return CrossFit.of(images, captions, vectors(images), vectors(captions), n)
@@ -79,45 +92,83 @@ def _aligned(images: Side, captions: Side, place: Callable[[Fold], Floats]) -> C
 
 def ridge(images: Side, captions: Side) -> CrossFit:
     """Predict a picture's caption embedding; strengths stay as chosen when pairing anew."""
-    dtype = vector_type(images.blocks)
+    blocks, dtype = images.blocks, vector_type(images.blocks)
     targets = captions.training.astype(dtype)
-    maps = [
-        (fold.train, [factor.astype(dtype) for factor in ridge_weights(fold, captions.training)])
-        for fold in images.folds()
+    folds = list(images.folds())
+    axes = [
+        ridge_axes(fold, spectrum, captions.training)
+        for fold, spectrum in zip(folds, images.spectra, strict=True)
     ]
-    every = None
-    if all(len(factors) == 1 for _, factors in maps):
-        # One product with all weights is less work than one a fold.
-        every = np.zeros((sum(len(weights) for _, (weights,) in maps), len(targets)), dtype)
-        begin = 0
-        for train, (weights,) in maps:
-            every[begin : begin + len(weights), train] = weights
-            begin += len(weights)
+    predicted: Callable[[Indices, Indices], Iterator[Floats]]
+    if len(targets) > images.rows.shape[1]:
+        covariances = Covariances(images, targets)
+        rows = [turned.astype(dtype) for turned in axes]
 
-    def left(pairing: Indices, groups: Indices) -> Floats:
-        paired = targets[pairing]
-        if every is not None:
-            return unit(every @ paired)
-        return unit(np.concatenate([multiplied(factors, paired[train]) for train, factors in maps]))
+        def predicted(pairing: Indices, chosen: Indices) -> Iterator[Floats]:
+            for fold, covariance in zip(chosen, covariances.paired(pairing, chosen), strict=True):
+                yield unit(rows[fold] @ covariance)
 
-    return _refitted(images, captions, left, captions.unit_tests(), targets.shape[1])
+    else:
+        weights = [
+            (turned @ fold.centred.T).astype(dtype)
+            for turned, fold in zip(axes, folds, strict=True)
+        ]
+
+        def predicted(pairing: Indices, chosen: Indices) -> Iterator[Floats]:
+            paired = targets[pairing]
+            for fold in chosen:
+                yield unit(weights[fold] @ paired[folds[fold].train])
+
+    places = Places.of(blocks, map(Cut.of, folds))
+    judging = np.flatnonzero(blocks.judging)
+
+    def refit(pairing: Indices, _: Indices) -> Gathered:
+        return places.gathered(np.concatenate(list(predicted(pairing, judging))))
+
+    observed = predicted(np.arange(len(targets)), np.arange(len(folds)))
+    return CrossFit.of(images, captions, observed, captions.unit_tests(), targets.shape[1], refit)
 
 
-def multiplied(factors: Sequence[Floats], last: Floats) -> Floats:
-    """Return the product of matrices, from the last one on."""
-    for factor in reversed(factors):
-        last = factor @ last
-    return last
+class Covariances:
+    """The pictures' axes times those of captions paired anew, summed over a fold's training.
 
+    Every block's sum is computed once, and a fold's is that of all without its two blocks.
 
-def _refitted(
-    images: Side, captions: Side, left: Vectors, rights: Iterable[Floats], width: int
-) -> CrossFit:
-    """Compare by maps that are fitted anew for each pairing."""
-    blocks = images.blocks
-    observed = left(np.arange(len(blocks.captioned)), np.arange(blocks.parts))
-    ends = np.cumsum([len(fold.rows) for fold in images.folds()])[:-1]
-    return CrossFit.of(images, captions, np.split(observed, ends), rights, width, left)
+    Parameters
+    ----------
+    images
+        The pictures.
+    targets
+        Captions' embeddings, ``(n, target_dim)``; their type is that of the sums.
+    """
+
+    def __init__(self, images: Side, targets: Floats) -> None:
+        blocks = images.blocks
+        self._targets = targets
+        self._pairs = blocks.pairs
+        self._order = np.argsort(blocks.block, kind="stable")
+        sizes = np.bincount(blocks.block)
+        self._ends = np.cumsum(sizes)[:-1]
+        rows = (images.training - images.training.mean(axis=0))[self._order]
+        self._rows = np.split(rows.astype(targets.dtype), self._ends)
+        sums = np.array([part.sum(axis=0) for part in np.split(rows, self._ends)])
+        self._trained = np.array(
+            [[b not in pair for b in range(blocks.n_blocks)] for pair in self._pairs]
+        ).astype(targets.dtype)
+        self._means = self._trained @ sums / (self._trained @ sizes)[:, None]
+
+    def paired(self, pairing: Indices, folds: Indices) -> Iterator[Floats]:
+        """Yield ``centred.T @ targets[pairing][train]`` of folds, ``(dim, target_dim)``."""
+        moved = np.split(self._targets[pairing[self._order]], self._ends)
+        products = [rows.T @ others for rows, others in zip(self._rows, moved, strict=True)]
+        whole = np.sum(products, axis=0)
+        sums = self._trained @ np.array([others.sum(axis=0) for others in moved])
+        for fold in folds:
+            found = whole - np.outer(self._means[fold], sums[fold]).astype(whole.dtype)
+            for b in self._pairs[fold]:
+                if b < len(products):
+                    found -= products[b]
+            yield found
 
 
 def procrustes(images: Side, captions: Side) -> CrossFit:
@@ -131,16 +182,31 @@ def procrustes(images: Side, captions: Side) -> CrossFit:
     )
     placed, trained = images.components(count)
     towards, wanted = captions.components(count)
-    cuts = [fold.blocks for fold in images.folds()]
-    first, second = np.array(cuts).T
+    first, second = np.array(blocks.pairs).T
     still = trained[first, second].transpose(0, 2, 1).copy()
+    del trained
 
-    def left(pairing: Indices, groups: Indices) -> Floats:
-        moved = wanted[groups[first], groups[second]].take(pairing, axis=1)
-        u, _, v = np.linalg.svd(still @ moved)
-        rotations = u @ v
-        return np.concatenate(
-            [vectors @ rotation for vectors, rotation in zip(placed, rotations, strict=True)]
-        )
+    def rotations(pairing: Indices, groups: Indices, chosen: Indices) -> Floats:
+        moved = wanted[groups[first[chosen]], groups[second[chosen]]].take(pairing, axis=1)
+        u, _, v = np.linalg.svd(still[chosen] @ moved)
+        turns: Floats = u @ v
+        return turns
 
-    return _refitted(images, captions, left, towards, count)
+    judging = np.flatnonzero(blocks.judging)
+    places = Places.of(blocks, map(Cut.of, images.folds()))
+    own, sums = places.gathered(np.concatenate([placed[fold] for fold in judging]))
+    fold_of = places.half_of // 2
+    own_fold = fold_of[blocks.block, blocks.left_out[0][blocks.block, blocks.block]]
+    members = [(fold, np.flatnonzero(own_fold == fold)) for fold in np.unique(own_fold)]
+
+    def refit(pairing: Indices, groups: Indices) -> Gathered:
+        found = rotations(pairing, groups, judging)
+        turned = np.empty_like(own)
+        for fold, slots in members:
+            turned[slots] = own[slots] @ found[fold]
+        return turned, (sums[:, :, None] @ found[fold_of])[:, :, 0]
+
+    every = np.arange(len(first))
+    observed = rotations(np.arange(len(own)), np.arange(blocks.parts), every)
+    lefts = (vectors @ turn for vectors, turn in zip(placed, observed, strict=True))
+    return CrossFit.of(images, captions, lefts, towards, count, refit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,9 @@ class PermutationTest:
     permutations: int
 
 
+# Every measure of a study draws the same samples, which takes longer than most of what is done with
+# them.
+@lru_cache(maxsize=1)
 def resample_counts(units: int, resamples: int, seed: int) -> Floats:
     """Draw bootstrap samples, as how often each unit is in each.
 
@@ -96,7 +100,8 @@ def resample_counts(units: int, resamples: int, seed: int) -> Floats:
     Returns
     -------
     Floats
-        Counts, shape ``(resamples, units)``; every row sums to ``units``.
+        Counts, shape ``(resamples, units)``; every row sums to ``units``. Read-only: the last
+        samples are kept for whoever asks for the same again.
 
     Notes
     -----
@@ -104,9 +109,10 @@ def resample_counts(units: int, resamples: int, seed: int) -> Floats:
     pictures, which turns the whole bootstrap into one matrix product with these counts.
     """
     generator = np.random.default_rng(seed)
-    return generator.multinomial(units, np.full(units, 1 / units), size=resamples).astype(
-        np.float64
-    )
+    drawn = generator.multinomial(units, np.full(units, 1 / units), size=resamples)
+    counts: Floats = drawn.astype(np.float64)
+    counts.flags.writeable = False
+    return counts
 
 
 def ratio_draws(counts: Floats, numerator: Floats, denominator: Floats) -> Floats:

@@ -127,13 +127,15 @@ def random_projections(
     Parameters
     ----------
     rows, columns
-        Embeddings of two spaces, shapes ``(n, p)`` and ``(m, q)``.
+        Embeddings of two spaces, shapes ``(n, p)`` and ``(m, q)``, in float64 or float32.
     dim
         The common dimension.
     seed
         Seed of the two Gaussian matrices.
     """
     generator = np.random.default_rng(seed)
-    left = generator.standard_normal((rows.shape[1], dim))
-    right = generator.standard_normal((columns.shape[1], dim))
+    left, right = (
+        generator.standard_normal((side.shape[1], dim), dtype=side.dtype)
+        for side in (rows, columns)
+    )
     return unit(rows @ left), unit(columns @ right)

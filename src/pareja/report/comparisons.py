@@ -37,7 +37,7 @@ def pairs_section(frame: Frame) -> Section:
     for encoder in frame.result.encoders:
         reading = telling(frame.shown, encoder)
         ordered = by_match(
-            frame.result.dataset.owner, reading.similarity, reading.image_to_text.ranks
+            frame.result.dataset.owner, encoder.similarity, reading.image_to_text.ranks
         )
         parts = dict(zip(("best", "worst"), ends(ordered), strict=True))
         if reading.bridge:
@@ -82,8 +82,8 @@ def _match_card(frame: Frame, reading: Reading, picture: int) -> PictureCard:
     """Return a picture with its own caption, and the caption that the encoder puts before it."""
     words, dataset = frame.words, frame.result.dataset
     numbers = frame.caption_numbers
-    own = nearest_own(dataset.owner, reading.similarity, picture)
-    row = reading.similarity[picture]
+    own = nearest_own(dataset.owner, reading.encoder.similarity, picture)
+    row = reading.encoder.similarity[picture]
     lines: list[Inline] = [
         (Span(numbers[own], "strong"), Span(f" {clipped(dataset.captions[own])}")),
         words(

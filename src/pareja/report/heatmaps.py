@@ -38,7 +38,11 @@ _MOST_CELLS = 800
 def draw_similarity(frame: Frame, slot: int) -> Drawing:
     """Draw an encoder's similarity matrices, pictures as rows, matched cells marked."""
     words, result, few = frame.words, frame.result, frame.few
-    shown = [reading for reading in frame.shown if reading.slot == slot]
+    shown = [
+        (reading, reading.similarity)
+        for reading in frame.shown
+        if reading.slot == slot and reading.similarity is not None
+    ]
     dataset = result.dataset
     rows = category_order(result)
     place = {picture: row for row, picture in enumerate(rows)}
@@ -47,8 +51,8 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
     several = len(shown) > 1
     with sheet(3.75 * len(shown) if several else 5.6, 3.35 if several else 5.0) as figure:
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
-        for axes, reading in zip(panels, shown, strict=True):
-            matrix = binned(reading.similarity, np.array(rows), np.array(columns))
+        for axes, (reading, similarity) in zip(panels, shown, strict=True):
+            matrix = binned(similarity, np.array(rows), np.array(columns))
             if few:
                 image = axes.pcolormesh(matrix, cmap=MAP, edgecolors=PAPER, linewidth=0.4)
                 _mark_cells(axes, matrix, matched)

@@ -28,14 +28,15 @@ class Reading:
     bridge
         For a pair the way across its spaces; None for a dual encoder.
     similarity, image_to_text, text_to_image, matching, first_place
-        The matrix, ``(n_images, n_captions)``, and what was measured of it.
+        The matrix, ``(n_images, n_captions)``, and what was measured of it; None for the matrix of
+        a bridge that was too large to be kept.
     """
 
     label: str
     encoder: EncoderResult
     slot: int
     bridge: BridgeName | None
-    similarity: Floats
+    similarity: Floats | None
     image_to_text: RetrievalScores
     text_to_image: RetrievalScores
     matching: MatchingScores

@@ -37,6 +37,10 @@ regression is the plainest map that can be learned from few pairs: one linear ma
 is chosen inside each fold, scored on pairs that it has not seen.
 """
 
+MOST_CELLS = 2_000_000
+"""Of larger matrices of an encoder pair only that of `COMPARED_BRIDGE` is kept, and none is written
+as text, where each cell takes ten bytes or so."""
+
 CAPTION_TEMPLATES = ("{}", "a photo of {}", "a picture of {}", "this picture shows {}")
 """What captions are put into to see how much an encoder depends on their wording."""
 
@@ -63,6 +67,8 @@ class EncoderResult:
         For a pair the way across that stands for it, `COMPARED_BRIDGE`; None for a dual encoder.
     bridges
         For a pair, every way across its two spaces, the baseline first; empty for a dual encoder.
+        Of more than `MOST_CELLS` pictures times captions, only that of `bridge` keeps its
+        similarity.
     geometry
         Whether pictures and captions are arranged alike, without any map.
     categories, confusion
@@ -139,9 +145,10 @@ def measure(
     tests: Tests = {**draws, "permutations": permutations}
     across: tuple[Bridge, ...] = ()
     if encoder.kind == "pair":
-        across = bridges(images, captions, owner, **tests)
+        keep = None if len(images) * len(captions) <= MOST_CELLS else (COMPARED_BRIDGE,)
+        across = bridges(images, captions, owner, **tests, keep=keep)
         told = next(bridge for bridge in across if bridge.name == COMPARED_BRIDGE)
-        similarity = told.similarity
+        similarity = cast(Floats, told.similarity)
         image_to_text, text_to_image = told.image_to_text, told.text_to_image
         matched, hits = told.matching, told.first_place
     else:

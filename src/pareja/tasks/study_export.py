@@ -14,12 +14,9 @@ from pareja.analysis.retrieval import Direction, RetrievalScores
 from pareja.analysis.significance import Estimate, Floats, PermutationTest
 from pareja.datasets.records import Dataset
 from pareja.tables import table
-from pareja.tasks.encoder_measures import EncoderResult
+from pareja.tasks.encoder_measures import MOST_CELLS, EncoderResult
 from pareja.tasks.locating_export import place_to_json
 from pareja.tasks.study import StudyResult
-
-MOST_CELLS = 2_000_000
-"""Matrices of more cells are not written as text, where each takes ten bytes or so."""
 
 
 def study_to_json(result: StudyResult, files: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -99,7 +96,9 @@ def write_csv(result: StudyResult, out: Path) -> dict[str, Path]:
         if cells > MOST_CELLS:
             break
         matrices = {f"similarity-{stem}": encoder.similarity} | {
-            f"similarity-{stem}-{bridge.name}": bridge.similarity for bridge in encoder.bridges
+            f"similarity-{stem}-{bridge.name}": bridge.similarity
+            for bridge in encoder.bridges
+            if bridge.similarity is not None
         }
         for key, similarity in matrices.items():
             rows = _similarity_rows(result.dataset, similarity)
@@ -282,7 +281,7 @@ def _pair_rows(result: StudyResult) -> Iterable[Sequence[object]]:
         record = dataset.records[i]
         cells: list[object] = [record.file_name, record.category or "", caption]
         for _, way in ways:
-            cells.append(f"{way.similarity[i, j]:.6f}")
+            cells.append(f"{way.matching.matched[j]:.6f}")
             cells.append(f"{way.image_to_text.ranks[i]:g}")
             cells.append(f"{way.text_to_image.ranks[j]:g}")
         yield cells
