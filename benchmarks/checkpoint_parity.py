@@ -84,19 +84,20 @@ def by_transformers(kind: str, path: Path, pictures: Sequence[Image.Image]) -> R
     name = PROCESSORS[kind]
     module = f"transformers.models.{name.lower()}.image_processing_pil_{name.lower()}"
     processor = getattr(import_module(module), f"{name}ImageProcessorPil").from_pretrained(path)
-    pixels = processor(list(pictures), return_tensors="pt")["pixel_values"]
+    prepared = processor(list(pictures), return_tensors="pt")
+    pixels = prepared["pixel_values"]
     with torch.inference_mode():
         if kind in (*tiny.IMAGE, "dinov3"):
             output = model(pixel_values=pixels)
             pooled = output.last_hidden_state[:, 0]
             return {"images": unit(output.pooler_output.flatten(1) if kind == "resnet" else pooled)}
         tokenizer = transformers.AutoTokenizer.from_pretrained(path)
-        padding: Any = "max_length" if kind.startswith(("siglip", "tips")) else True
+        padding: Any = "max_length" if kind.startswith(PADDED) else True
         tokens = tokenizer(list(TEXTS), padding=padding, truncation=True, return_tensors="pt")
         tokens = {key: tokens[key] for key in tokenizer.model_input_names if key in tokens}
         if kind == "siglip":
             tokens.pop("attention_mask", None)  # it was trained without
-        output = model(**tokens, pixel_values=pixels)
+        output = model(**tokens, **prepared)
     return {"images": unit(output.image_embeds), "texts": unit(output.text_embeds)}
 
 
@@ -178,12 +179,14 @@ def by_open_clip(path: Path, pictures: Sequence[Image.Image]) -> Right:
         return {"images": unit(images), "texts": unit(model.encode_text(tokenizer(list(TEXTS))))}
 
 
+PADDED = ("siglip", "naflex", "tips")
 PROCESSORS = {
     **dict.fromkeys(("clip", "metaclip2", "aimv2"), "CLIP"),
     **dict.fromkeys(("siglip", "siglip2"), "Siglip"),
     "resnet": "ConvNext",
     "vit": "ViT",
     "dinov2": "Bit",
+    "naflex": "Siglip2",
     **tiny.BY_TORCHVISION,
 }
 NAMES = {
@@ -195,6 +198,7 @@ NAMES = {
     "resnet": "ResNet",
     "vit": "ViT",
     "dinov2": "DINOv2",
+    "naflex": "SigLIP 2 NaFlex",
     "dinov3": "DINOv3",
     "tipsv2": "TIPSv2",
     "sentence": "BERT, mean pooling, Dense",
@@ -241,7 +245,7 @@ def layouts(place: Path, pictures: Sequence[Image.Image]) -> Iterator[Layout]:
         return path, by_open_clip(path, pictures)
 
     needs = {"siglip": ("sentencepiece",)}
-    for kind in (*tiny.DUAL, *tiny.IMAGE, *tiny.BY_TORCHVISION):
+    for kind in (*tiny.DUAL, *tiny.IMAGE, "naflex", *tiny.BY_TORCHVISION):
         yield Layout(NAMES[kind], "transformers", needs.get(kind, ()), partial(plain, kind))
 
     def floats() -> Made:

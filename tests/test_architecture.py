@@ -56,6 +56,7 @@ LAZY = (
     "pareja.encoders.backends.openvino_tower",
     "pareja.encoders.backends.torch_tower",
     "pareja.encoders.efficientnet_lite_network",
+    "pareja.encoders.naflex_network",
     "pareja.encoders.region_network",
     "pareja.encoders.region_towers",
     "pareja.encoders.sentence_network",

@@ -185,7 +185,8 @@ def test_defaults_of_left_out_settings_are_those_of_transformers() -> None:
     for model_type, family in FAMILIES.items():
         config = CONFIG_MAPPING[model_type]()
         assert config.text_config.max_position_embeddings == family.length
-        assert config.vision_config.image_size == family.side
+        vision = config.vision_config
+        assert getattr(vision, "image_size", vision.patch_size) == family.side
         assert getattr(config, "temperature_init_value", None) == family.temperature
         if family.projection is None:
             assert config.text_config.hidden_size == family.hidden

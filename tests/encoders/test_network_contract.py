@@ -142,6 +142,13 @@ class TestAimv2Contract(NetworkContract):
     kinds = ("aimv2",)
 
 
+class TestSiglip2NaflexContract(NetworkContract):
+    kinds = ("naflex",)
+
+    def others(self) -> Sequence[Encoder]:
+        return [tiny(str(folder("siglip2")))]
+
+
 class TestTipsv2Contract(NetworkContract):
     kinds = ("tipsv2",)
 

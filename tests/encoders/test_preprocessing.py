@@ -167,7 +167,7 @@ def test_every_field_changes_the_identity() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"image_processor_type": "Siglip2ImageProcessor"}, "Siglip2ImageProcessor"),
+        ({"image_processor_type": "BeitImageProcessor"}, "BeitImageProcessor"),
         ({}, "not supported"),
         ({"image_processor_type": "CLIPImageProcessor", "do_resize": False}, "do_resize"),
         ({"image_processor_type": "CLIPImageProcessor", "do_center_crop": False}, "square"),

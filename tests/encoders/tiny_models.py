@@ -237,6 +237,25 @@ def _siglip2(path: Path) -> None:
     _siglip_model(path, len(pieces))
 
 
+def _naflex(path: Path) -> None:
+    path.mkdir()
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder("siglip2") / file, path)
+    size = json.loads((folder("siglip2") / "config.json").read_text())["text_config"]["vocab_size"]
+    vision: dict[str, Any] = _TOWER | {"patch_size": 8, "num_patches": 16}
+    text = _TOWER | {"vocab_size": size, "max_position_embeddings": LENGTH}
+    text |= {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
+    config = transformers.Siglip2Config(text_config=text, vision_config=vision)
+    save_random(transformers.Siglip2Model(config), path)
+    processor = {
+        "image_processor_type": "Siglip2ImageProcessor",
+        "patch_size": 8,
+        "max_num_patches": 24,
+        "resample": 2,
+    }
+    (path / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
 def _resnet(path: Path) -> None:
     config = transformers.ResNetConfig(
         embedding_size=8, hidden_sizes=[8, 16, 24, 40], depths=[1, 1, 1, 1]
@@ -376,6 +395,7 @@ _BUILDERS = {
     "vit": _vit,
     "dinov2": _dinov2,
     "dinov3": _dinov3,
+    "naflex": _naflex,
     "tipsv2": _tipsv2,
     "sentence": _sentence,
 }

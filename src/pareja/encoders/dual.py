@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.model_files import require_weights
+from pareja.encoders.preprocessing import Mosaic
 from pareja.encoders.sentence_modules import Layer, described, output_dim
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.tokenizer_files import read_tokeniser
@@ -35,6 +36,7 @@ class Family:
     projection: int | None = 512
     side: int = 224
     texts: Literal["causal", "padded", "masked"] = "causal"
+    regions: bool = True
     highest_scale: float = math.inf
     temperature: float | None = None
 
@@ -47,6 +49,16 @@ FAMILIES = {
     "metaclip_2": Family("softmax"),
     "aimv2": Family("softmax", highest_scale=100.0),
     "siglip": Family("sigmoid", length=64, hidden=768, projection=None, texts="padded"),
+    # NaFlex: the side is that of a patch.
+    "siglip2": Family(
+        "sigmoid",
+        length=64,
+        hidden=768,
+        projection=None,
+        side=16,
+        texts="padded",
+        regions=False,
+    ),
     "tipsv2": Family(
         "softmax",
         length=64,
@@ -91,10 +103,14 @@ def open_dual(
     text, vision = config.get("text_config") or {}, config.get("vision_config") or {}
     require_weights(checkpoint)
     preprocessing = checkpoint.preprocessing()
-    if preprocessing.side != vision.get("image_size", family.side):
+    if isinstance(preprocessing, Mosaic):
+        made, seen = preprocessing.patch, vision.get("patch_size", family.side)
+    else:
+        made, seen = preprocessing.side, vision.get("image_size", family.side)
+    if made != seen:
         raise checkpoint.error(
-            f"preprocessor_config.json makes squares of {preprocessing.side} pixels, and the "
-            f"network of config.json sees {vision.get('image_size', family.side)}"
+            f"preprocessor_config.json makes squares of {made} pixels, and the network of "
+            f"config.json sees {seen}"
         )
     length = text.get("max_position_embeddings", family.length)
     tokeniser = read_tokeniser(
@@ -121,7 +137,7 @@ def open_dual(
         preprocessing=preprocessing,
         tokeniser=tokeniser,
         builder=partial(_with_layers, layers) if layers else _builder,
-        regions=not layers,
+        regions=family.regions and not layers,
         loss=family.loss,
         masked=family.texts == "masked",
         read_terms=partial(_read_terms, family),
@@ -194,6 +210,10 @@ def _builder(checkpoint: Checkpoint, modality: Modality) -> Callable[[], torch.n
 
 
 def _forward(model_type: str, modality: Modality) -> Callable[..., Any]:
+    if modality == "image" and model_type == "siglip2":
+        from pareja.encoders.naflex_network import naflex_image_forward
+
+        return naflex_image_forward
     if modality == "image":
         return _image_forward
     if modality == "text":

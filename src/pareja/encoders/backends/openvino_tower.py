@@ -182,8 +182,7 @@ def _sample(network: Network, count: int, length: int) -> dict[str, NDArray[Any]
     """Return random inputs of the tower."""
     random = np.random.default_rng(0)
     if network.preprocessing is not None:
-        side = network.preprocessing.side
-        return {"pixels": random.integers(0, 256, (count, side, side, 3), np.uint8)}
+        return {"pixels": network.preprocessing.sample(random, count)}
     length = network.length or length
     # Texts of different lengths, padded at their end.
     mask = (np.arange(length) < length - np.arange(count)[:, None]).astype(np.int64)
