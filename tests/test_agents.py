@@ -96,6 +96,22 @@ def test_a_search_by_a_picture_from_elsewhere_and_words(ask: Ask) -> None:
     assert hit["caption"] == "A wall painted red"
 
 
+def test_a_search_by_a_part_of_a_picture(ask: Ask) -> None:
+    picture = Image.new("RGB", (40, 20), "green")
+    picture.paste("blue", (20, 0, 40, 20))
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    image = f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    for box, colour in (([20, 0, 20, 20], "blue"), ([0, 0, 0.5, 1], "green")):
+        found = ask("search", image=image, box=box, k=1).structured_content
+        assert found["hits"][0]["caption"] == f"A wall painted {colour}"
+    assert (
+        "in a picture of 40 x 20 pixels"
+        in ask("search", image=image, box=[30, 0, 20, 20]).content[0].text
+    )
+    assert ask("search", words="red", box=[0, 0, 1, 1]).is_error
+
+
 def test_words_never_name_a_file(ask: Ask, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9), (30, 60, 210)).save(tmp_path / "red.png")
     (hit,) = ask("search", words=str(tmp_path / "red.png"), k=1).structured_content["hits"]

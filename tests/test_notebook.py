@@ -64,6 +64,15 @@ def test_typing_fills_the_grid(collection: Collection, colours: ColourEncoder) -
     assert alts(found.value)[0] == "A wall painted blue"
 
 
+def test_a_search_by_a_part_says_which(collection: Collection, colours: ColourEncoder) -> None:
+    found = collection.search(Query(like=1, box="0.5,0,0.5,1"), colours, k=1)
+    assert "like picture 1 · only its part 0.5,0,0.5,1" in notebook.show(found)._repr_html_()
+    (hit,) = found.hits
+    left = (0.0, 0.0, hit.picture.width / 2, float(hit.picture.height))
+    near = replace(found, hits=(replace(hit, part=left),))
+    assert "mejor parte: a la izquierda" in notebook.show(near, lang="es")._repr_html_()
+
+
 def test_maps_lie_over_what_was_found(collection: Collection, colours: ColourEncoder) -> None:
     box, found = parts(notebook.search(collection, model=colours, k=2, maps=True))
     box.value = "something green"

@@ -14,9 +14,10 @@ from pareja.datasets.records import Record
 from pareja.encoders import AnyEncoder, DualEncoder, ImageEncoder, require_dual
 from pareja.errors import DatasetError, MissingDependencyError, ParejaError
 from pareja.inputs import BytesSource
+from pareja.regions.parts import box_as_typed
 from pareja.report.html import data_uri, page_environment
 from pareja.report.located import told_places
-from pareja.report.overlay import warmed
+from pareja.report.overlay import place_in_words, warmed
 from pareja.report.pictures import Thumbnail, thumbnail
 from pareja.search.collection import Collection
 from pareja.search.contracts import Hit, Picture, Query, SearchResult
@@ -85,6 +86,7 @@ def show(
         query.text,
         None if query.image is None else words.text("found.image"),
         None if query.like is None else words.text("found.like", id=query.like),
+        words.text("found.part", box=box_as_typed(query.box)) if query.box is not None else None,
         words.text("found.minus", words=query.minus) if query.minus else None,
         query.category,
         *(words.listing(one.labels) for one in query.shows),
@@ -279,9 +281,14 @@ def _card(
         small = warmed(located, located.places[0], THUMBNAIL)
         where = told_places(located, located.places[0], words)
     caption = picture.caption_es if words.lang == "es" else None
+    part = None
+    if hit.part is not None:
+        place = place_in_words(hit.part, (picture.width, picture.height), words)
+        part = words.text("found.best_part", place=place)
     told = (
         words.text("found.score", score=words.number(hit.score, 3), id=picture.id),
         *where,
+        part,
         picture.category,
         None if relevant is None else words.text("found.right" if relevant else "found.wrong"),
         " · ".join(filter(None, (picture.author, picture.license))),

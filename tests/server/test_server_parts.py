@@ -43,9 +43,24 @@ def test_a_part_of_a_picture_of_the_collection(
 def test_a_part_of_a_picture_that_was_uploaded(client: TestClient, ids: dict[str, int]) -> None:
     where = client.post("/search-by-picture", files={"picture": two_colours()}).headers["location"]
     assert "box" not in where
-    for box, colour in (("200&box=100&box=200&box=100", "blue"), ("0&box=0&box=0.5&box=1", "pink")):
+    for box, colour in (
+        ("200&box=100&box=200&box=100", "blue"),
+        ("200,100,200,100", "blue"),
+        ("0&box=0&box=0.5&box=1", "pink"),
+        ("0,0,.5,1", "pink"),
+    ):
         answer = client.get(f"/v1/search{where[1:]}&box={box}&k=1").json()
         assert [hit["id"] for hit in answer["hits"]] == [ids[colour]]
+
+
+def test_commas_are_taken_by_the_pages_too(client: TestClient, ids: dict[str, int]) -> None:
+    page = f"/pictures/{ids['red']}"
+    assert (
+        client.get(f"{page}?box=1,2,30,40").text
+        == client.get(f"{page}?box=1&box=2&box=30&box=40").text
+    )
+    for wrong in ("1,2,3,4,5", "1,2,3,4&box=5", "1,,3,4", "a,2,3,4"):
+        assert client.get(f"{page}?box={wrong}").status_code == 422
 
 
 @pytest.mark.parametrize(

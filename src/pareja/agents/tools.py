@@ -57,6 +57,7 @@ class Tools:
         words: str | None = None,
         like: int | None = None,
         image: str | None = None,
+        box: list[float] | None = None,
         minus: str | None = None,
         category: str | None = None,
         model: str | None = None,
@@ -66,9 +67,11 @@ class Tools:
         """Find pictures by words, by a picture, or by both.
 
         Give `words`, a picture, or both. A picture is `like`, the id of one of the collection (more
-        like this), or `image`, a data URL of one from elsewhere. `minus` are words to move away
-        from. Hits are ordered, the best first; `likely_relevant` is false where unrelated queries
-        score as high here, so that probably no picture fits.
+        like this), or `image`, a data URL of one from elsewhere. With `box` only that part of
+        it counts: left, top, width and height in pixels; fractions of its sides where all are at
+        most 1. `minus` are words to move away from. Hits are ordered, the best first;
+        `likely_relevant` is false where unrelated queries score as high here, so that probably no
+        picture fits.
         """
         from pareja.search import Query
 
@@ -80,6 +83,7 @@ class Tools:
             text=words or None,
             like=like,
             image=read_inline(image, "image") if image else None,
+            box=box or None,
             minus=minus or None,
             category=category or None,
         )

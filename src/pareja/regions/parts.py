@@ -47,7 +47,9 @@ def rectangle(box: GivenBox, size: tuple[int, int]) -> Rectangle:
     numbers = numbers_of(box)
     left, top, width, height = numbers
     if width <= 0 or height <= 0:
-        raise BoxError(f"`box` is {_shown(numbers)}, which has no width or no height. {_TAKEN}")
+        raise BoxError(
+            f"`box` is {box_as_typed(numbers)}, which has no width or no height. {_TAKEN}"
+        )
     if max(numbers) <= 1:
         left, width = left * size[0], width * size[0]
         top, height = top * size[1], height * size[1]
@@ -141,21 +143,30 @@ def numbers_of(box: GivenBox) -> tuple[float, float, float, float]:
 
 
 def _outside(
-    numbers: tuple[float, ...], edges: tuple[float, float, float, float], size: tuple[int, int]
+    numbers: tuple[float, float, float, float],
+    edges: tuple[float, float, float, float],
+    size: tuple[int, int],
 ) -> str:
     """Say how a box reaches out of a picture, and what was probably meant."""
     left, top, right, bottom = edges
     said = (
-        f"`box` is {_shown(numbers)}, and reaches from {left:.6g}, {top:.6g} to {right:.6g}, "
+        f"`box` is {box_as_typed(numbers)}, and reaches from {left:.6g}, {top:.6g} to {right:.6g}, "
         f"{bottom:.6g} in a picture of {size[0]} x {size[1]} pixels."
     )
     x0, y0, x1, y1 = numbers
     whole = (1, 1) if max(numbers) <= 1 else size
     if 0 <= x0 < x1 <= whole[0] and 0 <= y0 < y1 <= whole[1]:
-        sides = _shown((x0, y0, x1 - x0, y1 - y0))
+        sides = box_as_typed((x0, y0, x1 - x0, y1 - y0))
         return f"{said} If these are two corners, give left, top, width and height: {sides}."
     return f"{said} Give a part that lies in the picture: left, top, width and height."
 
 
-def _shown(numbers: tuple[float, ...]) -> str:
-    return ",".join(f"{number:.6g}" for number in numbers)
+def box_as_typed(box: GivenBox) -> str:
+    """Return a box as the command line takes it.
+
+    Examples
+    --------
+    >>> box_as_typed((120.0, 40, 300, 200.5))
+    '120,40,300,200.5'
+    """
+    return ",".join(f"{number:.6g}" for number in numbers_of(box))

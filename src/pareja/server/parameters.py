@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, cast
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from pareja.server.asks import DEFAULT_HITS, Ask
 from pareja.server.engine import Engine
@@ -25,8 +25,19 @@ BOX = (
 )
 OFFSET = "How many to leave out, from the first: the next page."
 AT_LEAST = "How probable such a label must be."
+
+
+def _without_commas(values: object) -> object:
+    """Take ``box=1,2,3,4`` for four numbers, as the command line does."""
+    if not isinstance(values, list):
+        return values
+    return [number for value in values for number in str(value).split(",")]
+
+
 BoxParameter = Annotated[
-    list[Annotated[float, Field(allow_inf_nan=False)]], Query(max_length=4, description=BOX)
+    list[Annotated[float, Field(allow_inf_nan=False)]],
+    BeforeValidator(_without_commas),
+    Query(max_length=4, description=BOX),
 ]
 ShownLabel = Annotated[str, Field(max_length=MAX_QUERY, json_schema_extra={"pattern": "^$|/"})]
 ShownLabels = Annotated[
