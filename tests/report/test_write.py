@@ -377,3 +377,5 @@ def test_of_many_pictures_some_are_shown(
     assert "Shown here: 3 of 8 pictures" in page
     assert "The figure shows 4 of 8 captions" in page
     assert not [name for name in files if name.startswith("similarity")]
+    assert "Similarities under pictures+words · ridge" in page
+    assert "Left, pictures+words" not in page

@@ -12,7 +12,7 @@ import numpy as np
 
 from pareja.analysis.modality import DualScores
 from pareja.analysis.retrieval import DIRECTIONS
-from pareja.analysis.significance import Indices
+from pareja.analysis.significance import Floats, Indices
 from pareja.arrays import evenly
 from pareja.report.document import StudentPlace
 from pareja.report.numbered import Numbered
@@ -30,7 +30,7 @@ MANY_POINTS = 1_500
 
 MOST_PICTURES = 400
 """Of more pictures than this a report shows some, spread evenly over the dataset."""
-SOME_PICTURES = 60
+SOME_PICTURES = 12
 MOST_POINTS = 2_000
 """A figure of points shows at most about so many pictures or captions, spread evenly."""
 
@@ -116,6 +116,14 @@ class Frame(Numbered):
         """
         name = re.sub(r"[^a-z0-9]+", "-", self.result.encoders[slot].name.lower())
         return f"{kind}-{slot + 1}-{name[-_KEY_LENGTH:].strip('-')}".strip("-")
+
+    def matrices(self, slot: int) -> list[tuple[Reading, Floats]]:
+        """Return the shown readings of an encoder whose similarity is there, with it."""
+        return [
+            (reading, reading.similarity)
+            for reading in self.shown
+            if reading.slot == slot and reading.similarity is not None
+        ]
 
     @cached_property
     def duals(self) -> list[tuple[int, str, DualScores]]:

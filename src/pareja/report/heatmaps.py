@@ -38,11 +38,7 @@ _MOST_CELLS = 800
 def draw_similarity(frame: Frame, slot: int) -> Drawing:
     """Draw an encoder's similarity matrices, pictures as rows, matched cells marked."""
     words, result, few = frame.words, frame.result, frame.few
-    shown = [
-        (reading, reading.similarity)
-        for reading in frame.shown
-        if reading.slot == slot and reading.similarity is not None
-    ]
+    shown = frame.matrices(slot)
     dataset = result.dataset
     rows = category_order(result)
     place = {picture: row for row, picture in enumerate(rows)}

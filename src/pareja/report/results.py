@@ -53,14 +53,14 @@ def _similarity(frame: Frame) -> Section:
     words = frame.words
     few = frame.few
     blocks: list[Block] = []
-    for slot, encoder in enumerate(frame.result.encoders):
-        shown = [reading for reading in frame.shown if reading.encoder is encoder]
+    for slot in range(len(frame.result.encoders)):
+        shown = [reading for reading, _ in frame.matrices(slot)]
         counts = [words.amount(hits(reading.image_to_text)) for reading in shown]
         total = words.integer(shown[0].image_to_text.n_queries)
         if len(shown) == 1:
             caption = words(
                 f"similarity.{'few' if few else 'many'}",
-                name=encoder.name,
+                name=shown[0].label,
                 hits=counts[0],
                 n=total,
             )
