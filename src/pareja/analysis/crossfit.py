@@ -88,6 +88,11 @@ class Blocks:
         return int(self.image_block.max()) + 1
 
     @property
+    def many(self) -> bool:
+        """Whether there are so many pictures that a vector of their number is too long."""
+        return len(self.captioned) > _MANY
+
+    @property
     def pairs(self) -> list[tuple[int, int]]:
         """The two blocks that each fold leaves out, fold by fold."""
         return [pair for pair in combinations(range(self.parts), 2) if pair[0] < self.n_blocks]
@@ -456,7 +461,7 @@ def _at(rows: Indices, *others: int | slice | Indices) -> Any:
 
 def vector_type(blocks: Blocks) -> type[np.floating]:
     """Return how precisely vectors of pictures are kept: of very many, in float32."""
-    return np.float32 if len(blocks.captioned) > _MANY else np.float64
+    return np.float32 if blocks.many else np.float64
 
 
 def _sums_by_slot(slots: Indices, vectors: Floats) -> tuple[Indices, Floats]:

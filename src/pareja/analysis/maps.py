@@ -33,14 +33,20 @@ def anchor_cosines(fold: Fold) -> Floats:
 
 def regularised_weights(fold: Fold, spectrum: Spectrum) -> Floats:
     """Return ``k (K + kappa I)^-1``, kappa being the mean of K's eigenvalues."""
+    # Among axes, of which there are never more than pictures: (K + kappa I)^-1 X is
+    # X (X^T X + kappa I)^-1.
+    weights: Floats = whitened(fold, spectrum) @ fold.centred.T
+    return weights
+
+
+def whitened(fold: Fold, spectrum: Spectrum) -> Floats:
+    """Return ``test (X^T X + kappa I)^-1``, ``(rows, dim)``; zeros where X has no spread."""
     values, vectors = spectrum
     kappa = values.sum() / (len(fold.train) - 1)
     if kappa <= 0:
-        return np.zeros((len(fold.rows), len(fold.train)))
-    # Among axes, of which there are never more than pictures: (K + kappa I)^-1 X is
-    # X (X^T X + kappa I)^-1.
-    weights: Floats = (fold.test @ (vectors / (values + kappa)) @ vectors.T) @ fold.centred.T
-    return weights
+        return np.zeros_like(fold.test)
+    turned: Floats = fold.test @ (vectors / (values + kappa)) @ vectors.T
+    return turned
 
 
 def ridge_axes(fold: Fold, spectrum: Spectrum, targets: Floats) -> Floats:
@@ -69,11 +75,15 @@ def ridge_axes(fold: Fold, spectrum: Spectrum, targets: Floats) -> Floats:
 
 def relative(images: Side, captions: Side) -> CrossFit:
     """Cosines with the training pictures in one space beside those in the other."""
+    if images.blocks.many:
+        return _linked(images, captions, lambda fold, _: fold.test, unit)
     return _aligned(images, captions, lambda side: map(anchor_cosines, side.folds()))
 
 
 def cca(images: Side, captions: Side) -> CrossFit:
     """Regularised canonical correlation, in its dual form."""
+    if images.blocks.many:
+        return _linked(images, captions, whitened, lambda rows: rows)
     return _aligned(
         images, captions, lambda side: map(regularised_weights, side.folds(), side.spectra)
     )
@@ -88,6 +98,59 @@ def _aligned(images: Side, captions: Side, place: Callable[[Side], Iterable[Floa
 
     n = len(images.training)
     return CrossFit.of(images, captions, vectors(images), vectors(captions), n)
+
+
+def _linked(
+    images: Side,
+    captions: Side,
+    place: Callable[[Fold, Spectrum], Floats],
+    scale: Callable[[Floats], Floats],
+) -> CrossFit:
+    """Compare as `_aligned` does, by way of one small matrix between the two spaces a fold.
+
+    Rows are described by products with training rows, ``a X^T`` and ``b Y^T``. The inner product of
+    two descriptions is ``a (X^T Y) b^T``: nothing is as long as there are pictures.
+
+    Parameters
+    ----------
+    images, captions
+        The two spaces.
+    place
+        The rows a or b of a fold, ``(rows, dim)``, of any length.
+    scale
+        Makes X or Y of the centred training rows.
+    """
+    blocks, dtype = images.blocks, vector_type(images.blocks)
+    targets = captions.training.astype(dtype)
+    trained: list[tuple[Indices, Floats]] = []
+
+    def placed(fold: Fold, spectrum: Spectrum) -> Floats:
+        rows, training = place(fold, spectrum), scale(fold.centred)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows @ (training.T @ training), rows))
+        vectors: Floats = rows / np.where(lengths > 0, lengths, 1.0)[:, None]
+        return vectors.astype(dtype)
+
+    cuts, lefts = [], []
+    for fold, spectrum in zip(images.folds(), images.spectra, strict=True):
+        cuts.append(Cut.of(fold))
+        lefts.append(placed(fold, spectrum))
+        trained.append((fold.train, scale(fold.centred).astype(dtype)))
+
+    def vectors(pairing: Indices, chosen: Indices) -> Iterator[Floats]:
+        for fold in chosen:
+            train, rows = trained[fold]
+            others = targets[pairing[train]]
+            yield lefts[fold] @ (rows.T @ scale(others - others.mean(axis=0)))
+
+    places = Places.of(blocks, cuts)
+    judging = np.flatnonzero(blocks.judging)
+
+    def refit(pairing: Indices, _: Indices) -> Gathered:
+        return places.gathered(np.concatenate(list(vectors(pairing, judging))))
+
+    rights = map(placed, captions.folds(), captions.spectra)
+    observed = vectors(np.arange(len(targets)), np.arange(len(cuts)))
+    return CrossFit.of(images, captions, observed, rights, targets.shape[1], refit)
 
 
 def ridge(images: Side, captions: Side) -> CrossFit:
