@@ -34,6 +34,7 @@ NAMES = [
     "moderate",
     "open",
     "pack",
+    "quantise",
     "recommend_models",
     "serve",
     "serve_agents",

@@ -76,6 +76,19 @@ def test_tipsv2_equals_transformers(device: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pareja.encoders.protocols.TruncationWarning")
+def test_metaclip2_with_the_tokenizer_of_mt5_equals_transformers() -> None:
+    model = AutoModel.from_pretrained(folder("metaclip2-mt5")).eval()
+    tokens = AutoTokenizer.from_pretrained(folder("metaclip2-mt5"))(
+        [*TEXTS, LONG], padding=True, truncation=True, return_tensors="pt"
+    )
+    inputs = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+    with torch.inference_mode():
+        expected = unit(model.get_text_features(**inputs).pooler_output)
+    mine = opened(folder("metaclip2-mt5")).encode_texts([*TEXTS, LONG])
+    np.testing.assert_allclose(mine, expected, atol=TOLERANCE)
+
+
+@pytest.mark.filterwarnings("ignore::pareja.encoders.protocols.TruncationWarning")
 @pytest.mark.parametrize("device", DEVICES)
 def test_naflex_equals_transformers_for_pictures_of_any_shape(device: str) -> None:
     model = AutoModel.from_pretrained(folder("naflex")).eval()

@@ -168,6 +168,21 @@ def _metaclip2(path: Path) -> None:
     _clip_processor(path)
 
 
+def _metaclip2_mt5(path: Path) -> None:
+    letters = [chr(code) for code in range(33, 127)]
+    pieces = ["<pad>", "</s>", "<unk>", "▁", "▁the", "▁a", *letters]
+    vocab = [(piece, 0.0 if i < 3 else -float(len(piece) ** 0.5)) for i, piece in enumerate(pieces)]
+    make: Any = transformers.T5Tokenizer
+    make(vocab=vocab, extra_ids=0, model_max_length=LENGTH).save_pretrained(path)
+    text = _TOWER | {"vocab_size": len(pieces), "max_position_embeddings": LENGTH}
+    text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    config = transformers.MetaClip2Config(
+        text_config=text, vision_config=_VISION, projection_dim=24
+    )
+    save_random(transformers.MetaClip2Model(config), path)
+    _clip_processor(path)
+
+
 def _siglip_model(path: Path, size: int) -> None:
     text = _TOWER | {"vocab_size": size, "max_position_embeddings": LENGTH}
     text |= {"bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
@@ -390,6 +405,7 @@ _BUILDERS = {
     "siglip": _siglip,
     "siglip2": _siglip2,
     "metaclip2": _metaclip2,
+    "metaclip2-mt5": _metaclip2_mt5,
     "aimv2": _aimv2,
     "resnet": _resnet,
     "vit": _vit,
