@@ -67,6 +67,12 @@ def study(
         bool,
         typer.Option("--maps", help="Show where captions are seen in the best and worst pairs."),
     ] = False,
+    mteb: Annotated[
+        bool,
+        typer.Option(
+            "--mteb", help="Also write results/MODEL/REVISION/TASK.json, as MTEB keeps results."
+        ),
+    ] = False,
     cache: CacheOption = True,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -79,9 +85,12 @@ def study(
     """
     import pareja
     from pareja.report import write_folder
+    from pareja.tasks.mteb_export import write_mteb
     from pareja.tasks.study import EMBEDDED
     from pareja.tasks.study_export import study_to_json
 
+    if mteb and as_json and out is None:
+        raise typer.BadParameter("it writes files, and there is no -o", param_hint="--mteb")
     loaded = pareja.load_dataset(dataset, split=split)
     folder = out or (None if as_json else Path(f"{loaded.name}-study"))
     files: dict[str, str] = {}
@@ -103,6 +112,8 @@ def study(
         if run.folder is not None:
             run.progress("report", None)
             files = write_folder(result, run.folder, langs=run.langs)
+            if mteb:
+                write_mteb(result, run.folder)
     if as_json:
         print_json(study_to_json(result, files))
         return
