@@ -26,6 +26,12 @@ def export(
             help="Where the copy keeps its vectors: qdrant://host:6333/name?shards=2&replicas=2"
         ),
     ] = None,
+    atlas: Annotated[
+        bool,
+        typer.Option(
+            "--atlas", help="Add x, y and neighbors to a .parquet file, for embedding-atlas."
+        ),
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +44,7 @@ def export(
     from pareja.search import Collection
 
     with Collection.open(index_folder or default_index(), read_only=True) as collection:
-        report = collection.export(out, model=model, store=store, force=force)
+        report = collection.export(out, model=model, store=store, atlas=atlas, force=force)
     if as_json:
         print_json({**asdict(report), "path": str(report.path)})
         return

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -36,13 +36,14 @@ class Rows:
     embeddings
         ``(n, dim)``.
     further
-        Further columns of a Parquet file, by name: texts, or whole numbers, or None.
+        Further columns of a Parquet file, by name: texts, numbers, or dictionaries of lists of
+        numbers. A text may be None.
     """
 
     names: list[str]
     digests: list[str]
     embeddings: Embeddings
-    further: Mapping[str, Sequence[str | int | None]] = field(default_factory=dict)
+    further: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +149,7 @@ def _write_parquet(
             ("sha256", pyarrow.string()),
             ("embedding", pyarrow.list_(pyarrow.float32(), dim)),
             *(
-                (name, pyarrow.int64() if isinstance(values[0], int) else pyarrow.string())
+                (name, pyarrow.string() if _is_text(values) else pyarrow.array(values[:1]).type)
                 for name, values in first.further.items()
             ),
         ],
@@ -161,6 +162,10 @@ def _write_parquet(
             vectors = pyarrow.FixedSizeListArray.from_arrays(group.embeddings.ravel(), dim)
             columns = [group.names, group.digests, vectors, *group.further.values()]
             writer.write_table(pyarrow.table(columns, schema=schema), row_group_size=_ROW_GROUP)
+
+
+def _is_text(values: Sequence[Any]) -> bool:
+    return not values or values[0] is None or isinstance(values[0], str)
 
 
 def _write_npz(stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint, dim: int) -> None:

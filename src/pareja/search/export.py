@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pareja.decimals import counted
 from pareja.embedding.export import Rows, beside, writer_for
 from pareja.errors import CollectionError, OutputError
 from pareja.files import staged_file
 from pareja.names import printable
+from pareja.search.atlas import atlas_columns
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Picture
 from pareja.search.database import Database
@@ -52,12 +54,13 @@ class ExportReport:
 
 
 def to_parquet(
-    out: Path, catalogue: Catalogue, space: Space, store: VectorStore, *, force: bool
+    out: Path, catalogue: Catalogue, space: Space, store: VectorStore, *, atlas: bool, force: bool
 ) -> ExportReport:
     """Write the pictures that have a vector in one space, with their metadata, to a Parquet file.
 
     It has the columns that ``pareja embed`` writes (``file_name``, ``sha256``, ``embedding``), and
-    beside them the metadata, ``width`` and ``height``.
+    beside them the metadata, ``width`` and ``height``. With `atlas` it also has those of
+    `atlas_columns`.
 
     Raises
     ------
@@ -76,10 +79,15 @@ def to_parquet(
         )
     write = writer_for(out)
     vectors = 0
+    shown: dict[str, list[Any]] = {}
+    if atlas:
+        known = [picture.id for some in _pictures(catalogue, store) for picture in some]
+        shown = atlas_columns(store.get(known))
 
     def rows() -> Iterator[Rows]:
         nonlocal vectors
         for pictures in _pictures(catalogue, store):
+            here = slice(vectors, vectors + len(pictures))
             vectors += len(pictures)
             places = [printable(picture.path.as_posix()) for picture in pictures]
             yield Rows(
@@ -89,7 +97,8 @@ def to_parquet(
                 further={
                     name: [getattr(picture, name) for picture in pictures]
                     for name in ("width", "height", *TOLD)
-                },
+                }
+                | {name: values[here] for name, values in shown.items()},
             )
 
     with staged_file(out, force=force) as stream:

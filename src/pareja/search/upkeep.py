@@ -58,6 +58,7 @@ class Upkeep(JudgedPictures):
         *,
         model: Model | None = None,
         store: str | None = None,
+        atlas: bool = False,
         force: bool = False,
     ) -> ExportReport:
         """Take the collection elsewhere; nothing is embedded, and it stays as it is.
@@ -73,6 +74,9 @@ class Upkeep(JudgedPictures):
             Whose vectors go into the file; by default those of the first encoder.
         store
             Where the copy keeps its vectors: ``qdrant://host:6333/name``; by default in its folder.
+        atlas
+            Whether the file also gets ``x``, ``y`` and ``neighbors``, which embedding-atlas shows:
+            the first two principal components, and the 15 nearest rows with their distances.
         force
             Replace a file that exists. A folder is never replaced.
 
@@ -82,7 +86,7 @@ class Upkeep(JudgedPictures):
             If the collection has no vectors of that encoder, or the store does not answer or holds
             vectors under that name already.
         InputError
-            If `model` is given for a folder, or `store` for a file.
+            If `model` or `atlas` is given for a folder, or `store` for a file.
         OutputError
             If the file or the folder exists, or cannot be written.
         MissingDependencyError
@@ -92,6 +96,10 @@ class Upkeep(JudgedPictures):
         if not is_file(path):
             if model is not None:
                 raise InputError("a copy has the vectors of all models. Leave model out.")
+            if atlas:
+                raise InputError(
+                    "atlas adds columns to a .parquet file. Leave it out, or name one."
+                )
             with self._database.read():
                 return to_collection(path, self._database, self._catalogue, self._stores, store)
         if store is not None:
@@ -105,4 +113,6 @@ class Upkeep(JudgedPictures):
         else:
             space = named[-1] if named else self._catalogue.space_of(self.encoder(model))
         with self._database.read():
-            return to_parquet(path, self._catalogue, space, self._stores(space), force=force)
+            return to_parquet(
+                path, self._catalogue, space, self._stores(space), atlas=atlas, force=force
+            )
