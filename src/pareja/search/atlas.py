@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pareja.arrays import unit
 from pareja.encoders.protocols import Embeddings
 
 NEIGHBOURS = 15
@@ -20,7 +21,7 @@ def atlas_columns(vectors: Embeddings) -> dict[str, list[Any]]:
     Parameters
     ----------
     vectors
-        ``(n, dim)``, of length 1, in the order of the rows.
+        ``(n, dim)``, in the order of the rows.
 
     Returns
     -------
@@ -37,7 +38,8 @@ def atlas_columns(vectors: Embeddings) -> dict[str, list[Any]]:
     return {
         "x": placed[:, 0].tolist(),
         "y": placed[:, 1].tolist(),
-        "neighbors": _neighbours(vectors, min(NEIGHBOURS, len(vectors))),
+        # Stored as float16, their lengths are only nearly 1.
+        "neighbors": _neighbours(unit(vectors), min(NEIGHBOURS, len(vectors))),
     }
 
 
