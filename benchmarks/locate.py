@@ -120,14 +120,15 @@ def drawn_boxes() -> str:
     """
     records = find_pictures(DRAWN).dataset.records
     lines = [
-        "| pictures | side | smoothing | pointing game | centre | above centre | off centre |",
-        "|" + " --- |" * 7,
+        "| pictures | side | smoothing | pointing game | centre | random | above centre | "
+        "off centre |",
+        "|" + " --- |" * 8,
     ]
 
     def tried(part: str, pictures: Sequence[Record], model: Detailed) -> float:
         pointing = cast(PointingScores, measured(model, pictures, "{}").pointing)
         cells = [part, str(model.detail * model.image_side), str(model.smoothing)]
-        cells += [str(pointing.hits), f"{pointing.centre.value:.2f}"]
+        cells += [str(pointing.hits), f"{pointing.centre.value:.2f}", f"{pointing.random:.2f}"]
         cells += [str(pointing.above_centre), str(pointing.off_centre)]
         lines.append(f"| {' | '.join(cells)} |")
         return pointing.hits.value
@@ -144,32 +145,35 @@ def drawn_boxes() -> str:
     return "\n".join(lines)
 
 
-def cost(model: str, pictures: int) -> None:
+def cost(model: str | Detailed, pictures: int) -> None:
     """Compare embedding with embedding and mapping, in turn, over the same prepared pictures.
 
     By the seconds that all cores worked, which what else runs on the machine changes least.
     """
-    encoder = require_dual(load(model))
+    encoder = model if isinstance(model, Detailed) else require_dual(load(model))
     regions = region_encoder(encoder)
+    name = encoder.name
+    if isinstance(model, Detailed):
+        name = f"{name}, places seen at {model.detail * model.image_side} pixels"
     records = pareja.load_dataset("commons200").records
     images = [decode_image(record.source) for record in records[:32]]
     whole, placed = (np.stack([it.prepare(image) for image in images]) for it in (encoder, regions))
     text = encoder.encode_texts(["a dog"])
     times: dict[str, list[float]] = {"embedding": [], "embedding and maps": []}
     for turn in range(1 + max(1, pictures // len(images))):
-        for name in times:
+        for what in times:
             start = time.process_time()
-            if name == "embedding":
+            if what == "embedding":
                 encoder.encode_pixels(whole)
             else:
                 found = regions.encode_regions(placed)
                 np.einsum("nrcd,qd->nqrc", found.cells, text, optimize=True)
             if turn:  # the first loads the networks
-                times[name].append(time.process_time() - start)
+                times[what].append(time.process_time() - start)
     alone, both = (sum(values) for values in times.values())
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{model}: {len(images) * len(times['embedding'])} pictures, embedding {alone:.1f} s, "
+        f"{name}: {len(images) * len(times['embedding'])} pictures, embedding {alone:.1f} s, "
         f"with maps {both:.1f} s, {both / alone:.2f} times; at most {memory:.0f} MB"
     )
 
@@ -181,7 +185,7 @@ def main() -> None:
     parser.add_argument("--cost", type=int, metavar="PICTURES")
     options = parser.parse_args()
     if options.cost:
-        for model in ("starter", "clip-shapes", "siglip-shapes"):
+        for model in ("clip-shapes", "siglip-shapes", Detailed(detail=1, smoothing=0.7), "starter"):
             cost(model, options.cost)
         return
     if options.drawn:
