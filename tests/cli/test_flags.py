@@ -27,8 +27,10 @@ COMMANDS: Any = typer.main.get_command(app)
 _FLAG = re.compile(r"(?<![\w-])(?<!var\()--[a-z][a-z-]*(?!\w|-|:)")
 _OURS = re.compile(r"\bpareja (?P<words>[a-z][^`'\"\n]*)")
 # What these modules spell are options of git, and parameters of the tools that agents call.
-_OF_OTHERS = {SOURCE / "delivery" / "git.py", SOURCE / "agents.py"}
-_THEIRS = re.compile(r"(?:\b(?:python|pip|sha256sum|tensorboard)|\$\(DOCKER\)) [^`\n]*")
+_OF_OTHERS = {SOURCE / "delivery" / "git.py", *(SOURCE / "agents").glob("*.py")}
+_THEIRS = re.compile(
+    r"(?:\b(?:claude|embedding-atlas|python|pip|sha256sum|tensorboard)|\$\(DOCKER\)) [^`\n]*"
+)
 
 
 class Text(NamedTuple):
