@@ -116,7 +116,8 @@ def make_older(place: Path) -> None:
         "ALTER TABLE space DROP COLUMN described",
         "ALTER TABLE space DROP COLUMN parts",
         "ALTER TABLE file DROP COLUMN split",
-        *(f"ALTER TABLE {table} DROP COLUMN checksum" for table in _SUMMED),
+        "DROP TABLE look",
+        *(f"ALTER TABLE {table} DROP COLUMN checksum" for table in _SUMMED if table != "look"),
         "PRAGMA user_version = 1",
     ):
         in_sql(place, statement)

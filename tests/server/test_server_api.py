@@ -337,3 +337,30 @@ def test_the_client_of_openai_works(address: str, colours: ColourEncoder) -> Non
         client.embeddings.create(model="hues", input="red", dimensions=2)
     with pytest.raises(openai.UnprocessableEntityError, match="token ids"):
         client.embeddings.create(model="hues", input=[15496, 995])
+
+
+def test_near_duplicates_are_folded_on_demand_and_on_pages(
+    client: TestClient, collection: Collection, colours: ColourEncoder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    blocks = np.random.default_rng(0).integers(0, 120, (8, 8, 3), dtype=np.uint8)
+    blocks[..., 0] += 130
+    scene = Image.fromarray(blocks).resize((96, 96), Image.Resampling.BICUBIC)
+    for side in (96, 80, 64):
+        scene.resize((side, side)).save(folder / f"{side}.png")
+    collection.index(folder, colours, remove_missing=False)
+    every = client.get("/v1/search", params={"q": "red", "k": 20}).json()["hits"]
+    folded = client.get("/v1/search", params={"q": "red", "k": 20, "fold": True}).json()["hits"]
+    assert (
+        client.post("/v1/search", json={"text": "red", "k": 20, "fold": True}).json()["hits"]
+        == folded
+    )
+    assert not any(hit["near_duplicates"] for hit in every)
+    assert len(folded) == len(every) - 2
+    inside = [other["id"] for hit in folded for other in hit["near_duplicates"]]
+    assert {hit["id"] for hit in every} == {hit["id"] for hit in folded} | set(inside)
+    page = client.get("/", params={"q": "red"}).text
+    assert "2 near duplicates" in page
+    assert all(f'/pictures/{picture}"' in page for picture in inside)
+    assert "2 near duplicates" not in client.get("/", params={"q": "red", "fold": "false"}).text

@@ -67,8 +67,29 @@ def test_an_error_has_the_fields_of_openai(
 
 @pytest.mark.parametrize("path", ["/", "/map", "/classify", "/login", "/evaluation"])
 def test_pages_take_what_links_get_on_their_way(client: TestClient, path: str) -> None:
-    answer = client.get(path, params={"utm_source": "mail", "lang": "es"})
+    added = {"utm_source": "mail", "fbclid": "x", "gclid": "y", "org.htmx.cache-buster": "results"}
+    answer = client.get(path, params=added)
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/?q=red&kategory=bright", "Did you mean category?"),
+        ("/?query=red", "no field query here"),
+        ("/map?modle=hues", "Did you mean model?"),
+        ("/side-by-side?q=red&kk=3", "Did you mean k?"),
+        ("/healthz?deep=1", "no field deep here"),
+    ],
+)
+@pytest.mark.parametrize("partial", [False, True])
+def test_pages_refuse_a_parameter_that_they_do_not_read(
+    client: TestClient, path: str, said: str, partial: bool
+) -> None:
+    headers = {"accept": "text/html", **({"hx-request": "true"} if partial else {})}
+    answer = client.get(path, headers=headers)
+    assert answer.status_code == 422
+    assert said in answer.text
 
 
 @pytest.mark.parametrize(

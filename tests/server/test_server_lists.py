@@ -34,6 +34,18 @@ def many(collection: Collection, tmp_path: Path, colours: ColourEncoder) -> int:
     return collection.count()
 
 
+@pytest.fixture
+def five_hundred(collection: Collection, tmp_path: Path, colours: ColourEncoder) -> int:
+    """Reddish pictures, until there are 500."""
+    folder = tmp_path / "reds"
+    folder.mkdir()
+    count = 500 - collection.count()
+    for n in range(count):
+        Image.new("RGB", (8, 6), (255, n // 32, 8 * (n % 32))).save(folder / f"{n:03}.png")
+    collection.index([folder], colours)
+    return collection.count()
+
+
 def number_of(page: Page) -> int:
     return page.locator(".card").count()
 
@@ -81,6 +93,26 @@ def test_a_list_goes_on_where_somebody_scrolled_before_the_script_was_there(
     )
     late[0].continue_()
     expect(page.locator("[data-card]").nth(79)).to_be_attached()
+
+
+def test_keys_alone_lead_through_five_hundred_results(page: Page, five_hundred: int) -> None:
+    page.goto("/?q=red&k=100")
+    expect(page.locator(".card")).to_have_count(100)
+    for loaded in (200, 300, 400, 500):
+        page.keyboard.press("End")
+        expect(page.locator(".card")).to_have_count(loaded)
+    page.keyboard.press("End")
+    at = ""
+    while True:
+        page.keyboard.press("ArrowDown")
+        before, at = at, focused(page)
+        if at == before:
+            break
+    shown = page.locator("[data-card]").evaluate_all("all => all.map((card) => card.id)")
+    assert (five_hundred, len(shown), len(set(shown))) == (500, 500, 500)
+    assert at in shown[-10:]
+    expect(page.locator("[data-more]")).to_have_count(0)
+    expect(page).to_have_url(re.compile("page=5"))
 
 
 def test_pictures_are_shown_whole(page: Page, many: int) -> None:

@@ -62,6 +62,7 @@ class Tools:
         category: str | None = None,
         model: str | None = None,
         k: int = 10,
+        fold: bool = False,
         collection: str | None = None,
     ) -> dict[str, Any]:
         """Find pictures by words, by a picture, or by both.
@@ -69,9 +70,11 @@ class Tools:
         Give `words`, a picture, or both. A picture is `like`, the id of one of the collection (more
         like this), or `image`, a data URL of one from elsewhere. With `box` only that part of
         it counts: left, top, width and height in pixels; fractions of its sides where all are at
-        most 1. `minus` are words to move away from. Hits are ordered, the best first;
+        most 1. `minus` are words to move away from. Parts of the words may have weights:
+        "a cat::2 in snow::0.5 indoors::-0.5". Hits are ordered, the best first;
         `likely_relevant` is false where unrelated queries score as high here, so that probably no
-        picture fits.
+        picture fits. With `fold`, near duplicates are one hit, which has the ids of the others in
+        `near_duplicates`.
         """
         from pareja.search import Query
 
@@ -87,12 +90,21 @@ class Tools:
             minus=minus or None,
             category=category or None,
         )
-        found = shelf.search(query, self._encoder(shelf, model), k=k)
+        found = shelf.search(query, self._encoder(shelf, model), k=k, fold=fold)
         return {
             "model": found.model,
             "likely_relevant": found.likely_relevant,
             "hits": [
-                {"rank": hit.rank, "score": round(hit.score, 4), **_described(hit.picture)}
+                {
+                    "rank": hit.rank,
+                    "score": round(hit.score, 4),
+                    **_described(hit.picture),
+                    **(
+                        {"near_duplicates": [other.picture.id for other in hit.near_duplicates]}
+                        if fold
+                        else {}
+                    ),
+                }
                 for hit in found
             ],
         }

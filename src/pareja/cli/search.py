@@ -40,7 +40,12 @@ _PAGE = """<!doctype html>
 
 def search(
     query: Annotated[
-        str | None, typer.Argument(metavar="QUERY", help="Words.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="QUERY",
+            help="Words; parts may have weights: 'a cat::2 indoors::-0.5'.",
+            show_default=False,
+        ),
     ] = None,
     image: Annotated[
         Path | None, typer.Option(help="A picture to search by, alone or with words.")
@@ -79,6 +84,10 @@ def search(
     offset: Annotated[
         int, typer.Option(min=0, help="How many of the best to leave out: the next page.")
     ] = 0,
+    fold: Annotated[
+        bool,
+        typer.Option("--fold", help="Show near duplicates as one picture, with their number."),
+    ] = False,
     model: ModelOption = None,
     device: DeviceOption = None,
     index_folder: IndexOption = None,
@@ -118,7 +127,7 @@ def search(
             category=category,
             shows=conditions,
         )
-        result = collection.search(wanted, model, k=k, offset=offset, device=device)
+        result = collection.search(wanted, model, k=k, offset=offset, fold=fold, device=device)
         if open_sheet:
             page = _open_page(result, collection)
             stderr().print(f"the pictures are shown in {page}", soft_wrap=True, markup=False)
@@ -194,6 +203,14 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
                 "caption": hit.picture.caption,
                 "category": hit.picture.category,
                 "part": hit.part,
+                "near_duplicates": [
+                    {
+                        "id": other.picture.id,
+                        "path": other.picture.shown_path,
+                        "score": round(other.score, 6),
+                    }
+                    for other in hit.near_duplicates
+                ],
             }
             for hit in result.hits
         ],
@@ -241,6 +258,10 @@ def print_search(result: SearchResult) -> None:
         if hit.part is not None:
             left, top, width, height = map(round, hit.part)
             picture.append(f"\nbest part: {width} x {height} at {left}, {top}", style="dim")
+        if hit.near_duplicates:
+            told = counted(len(hit.near_duplicates), "near duplicate")
+            names = "".join(f"\n  {other.picture.shown_path}" for other in hit.near_duplicates)
+            picture.append(f"\n{told}:{names}", style="dim")
         table.add_row(
             str(hit.rank),
             f"{hit.score:.3f}",

@@ -70,11 +70,11 @@ def looks(image: Image.Image) -> Looks | None:
     image
         The picture, in any mode.
     """
-    import imagehash
-
     small = image.convert("RGB").resize((32, 32), Image.Resampling.BOX)
     if np.asarray(small.convert("L"), np.float32).std() < _PLAIN:
         return None
+    import imagehash
+
     parts = small.resize((8, 8), Image.Resampling.BOX).convert("YCbCr")
     chroma = (np.asarray(parts, np.float32)[..., 1:] - 128).ravel()
     length = float(np.linalg.norm(chroma))
@@ -87,7 +87,7 @@ def looks(image: Image.Image) -> Looks | None:
 
 
 def near_duplicates(
-    pictures: Sequence[Looks], *, threshold: int = NEAR_DUPLICATE_BITS
+    pictures: Sequence[Looks], *, threshold: int = NEAR_DUPLICATE_BITS, since: int = 0
 ) -> list[tuple[int, int, int]]:
     """Find for each picture the most similar earlier one, where it is similar enough.
 
@@ -101,6 +101,8 @@ def near_duplicates(
         may be similar to one of any colour.
     threshold
         Largest number of bits that may differ.
+    since
+        Position of the first later picture: what lies before was compared already.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def near_duplicates(
         ``(earlier, later, bits)`` by position in `pictures`, at most one for each later picture, so
         that five copies give four findings instead of ten. In order of the later picture.
     """
-    if len(pictures) < 2:
+    if len(pictures) - since < 1 or len(pictures) < 2:
         return []
     words = np.ascontiguousarray(np.stack([picture.hash for picture in pictures]).T)
     colours = np.stack([picture.colours for picture in pictures])
@@ -123,7 +125,7 @@ def near_duplicates(
                 found.append((earlier, later, int(before[earlier])))
         return found
 
-    starts = range(0, len(pictures), _ROWS)
+    starts = range(since, len(pictures), _ROWS)
     with ThreadPoolExecutor(available_cores(), thread_name_prefix="duplicates") as pool:
         return list(chain.from_iterable(pool.map(of_some, starts)))
 

@@ -19,6 +19,7 @@ from pareja.embedding.embedded import Embedded
 from pareja.embedding.stages import (
     ImageBatch,
     ImageStages,
+    Notice,
     OnError,
     Prepared,
     in_parts_that_fit,
@@ -100,6 +101,7 @@ def stream_images(
     cache: Memory | None = None,
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
+    notice: Notice | None = None,
 ) -> Iterator[ImageBatch]:
     """Embed any number of pictures in bounded memory, batch by batch.
 
@@ -123,6 +125,9 @@ def stream_images(
         ``"skip"`` reports a picture that does not decode and goes on, ``"raise"`` stops.
     progress
         Called after each batch, in the caller's thread.
+    notice
+        Returns what is to be kept of each picture that is decoded, besides its embedding; runs in
+        a decoding thread.
 
     Yields
     ------
@@ -142,7 +147,7 @@ def stream_images(
     threads = workers or available_cores()
     total = len(sources) if isinstance(sources, Sized) else None
     numbered = iter(enumerate(sources))
-    stages = ImageStages(encoder, cache, on_error)
+    stages = ImageStages(encoder, cache, on_error, notice)
     report = _Reporter(total, progress)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pareja-decode")
     in_flight: deque[tuple[int, Source | Path, Future[Prepared]]] = deque()

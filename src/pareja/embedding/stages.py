@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.images import decode_image, image_size
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 OnError = Literal["skip", "raise"]
 """What happens at a picture that does not decode."""
+
+Notice = Callable[[Image.Image], bytes]
+"""What is to be kept of a decoded picture besides its embedding; runs in a decoding thread."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class ImageBatch:
         without reading the picture.
     cached
         How many of the embeddings came from the cache.
+    noticed
+        What was noticed of each picture; None where it was not decoded.
     """
 
     indices: NDArray[np.intp]
@@ -54,6 +60,7 @@ class ImageBatch:
     digests: tuple[str, ...]
     sizes: tuple[tuple[int, int] | None, ...]
     cached: int = 0
+    noticed: tuple[bytes | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Prepared:
     size: tuple[int, int] | None = None
     vector: Vector | None = None
     pixels: Pixels | None = None
+    noticed: bytes | None = None
     error: ImageError | None = None
     shortage: MachineError | None = None
 
@@ -85,12 +93,21 @@ class ImageStages:
         Embeddings of earlier runs.
     on_error
         What happens at a picture that does not decode.
+    notice
+        Looks at each picture that is decoded.
     """
 
-    def __init__(self, encoder: ImageEncoder, cache: Memory | None, on_error: OnError) -> None:
+    def __init__(
+        self,
+        encoder: ImageEncoder,
+        cache: Memory | None,
+        on_error: OnError,
+        notice: Notice | None = None,
+    ) -> None:
         self._encoder = encoder
         self._cache = cache
         self._on_error = on_error
+        self._notice = notice
         self._fingerprint = encoder.image_fingerprint
 
     def prepare(self, index: int, source: Source | Path) -> Prepared:
@@ -121,7 +138,9 @@ class ImageStages:
         if vector is not None:
             return Prepared(index, name, digest, stamp, size, vector=vector)
         image = decode_image(content, network_side=self._encoder.image_side, name=name)
-        return Prepared(index, name, digest, stamp, size, pixels=self._encoder.prepare(image))
+        noticed = None if self._notice is None else self._notice(image)
+        pixels = self._encoder.prepare(image)
+        return Prepared(index, name, digest, stamp, size, pixels=pixels, noticed=noticed)
 
     def encode(self, batch: Sequence[Prepared]) -> ImageBatch:
         """Run the model on the pictures that need it, and store what comes out.
@@ -159,6 +178,7 @@ class ImageStages:
             digests=tuple(item.digest for item in kept),
             sizes=tuple(item.size for item in kept),
             cached=0 if self._cache is None else len(kept) - len(fresh),
+            noticed=tuple(item.noticed for item in kept),
         )
 
     def _encoded(self, pixels: Sequence[Pixels]) -> Embeddings:

@@ -154,9 +154,9 @@ class Catalogue(Files):
     def forget_pictures(self, ids: Iterable[int]) -> None:
         """Remove pictures; their vectors are the caller's."""
         with self._database.write() as connection:
-            connection.executemany(
-                "DELETE FROM picture WHERE id = ?", [(picture_id,) for picture_id in ids]
-            )
+            for picture_id in ids:
+                connection.execute("DELETE FROM picture WHERE id = ?", (picture_id,))
+                connection.execute("DELETE FROM look WHERE picture = ?", (picture_id,))
             self._revise(connection)
 
     def describe(self, ids: Iterable[int]) -> dict[int, str | None]:

@@ -237,12 +237,14 @@ class Collection(Upkeep):
         minus: str | None = None,
         category: str | None = None,
         shows: Shows | Sequence[Shows] = (),
+        fold: bool = False,
         device: str | None = None,
     ) -> SearchResult:
         """Find the pictures that are closest to words, to a picture, or to both.
 
         Words, picture and "more like this" are averaged; of words to move away from,
-        `pareja.search.composition.MINUS_WEIGHT` times their embedding is subtracted.
+        `pareja.search.composition.MINUS_WEIGHT` times their embedding is subtracted. Parts of the
+        words may have weights of their own: ``"a cat::2 in snow::0.5 indoors::-0.5"``.
 
         Parameters
         ----------
@@ -272,6 +274,10 @@ class Collection(Upkeep):
             Only pictures of this category.
         shows
             Only pictures to which a learned classifier gives certain labels.
+        fold
+            Whether near duplicates (copies in another size, quality or colour, and slight crops)
+            are one hit, which has the others in `near_duplicates`. `k` and `offset` then count
+            such hits.
         device
             What a model that is loaded here runs on, as in `pareja.load`.
 
@@ -317,7 +323,9 @@ class Collection(Upkeep):
             category=category,
             shows=shows,
         )
-        return self._searcher.search(whole, self.encoder(model, device=device), k, offset)
+        return self._searcher.search(
+            whole, self.encoder(model, device=device), k, offset, fold=fold
+        )
 
 
 open = Collection.open  # noqa: A001  the front door is pareja.open

@@ -19,9 +19,10 @@ from pareja.inputs import find_pictures
 from pareja.regions.parts import GivenBox, read_part
 from pareja.search.contracts import Query
 from pareja.search.vectors.protocol import VectorStore
+from pareja.search.weights import Term, terms_of
 
 MINUS_WEIGHT = 0.5
-"""How much of a text to move away from is subtracted from a query of length 1."""
+"""How much of words to move away from is subtracted from a query of length 1, by default."""
 
 
 def query_vector(
@@ -29,8 +30,9 @@ def query_vector(
 ) -> NDArray[np.float32]:
     """Return the vector of length 1 that stands for a query, ``(dim,)``.
 
-    Text, picture and "more like this" are averaged, each of length 1 and so with equal say. Of
-    words to move away from, `MINUS_WEIGHT` times their embedding is subtracted after that.
+    Words, picture and "more like this" are averaged, each of length 1; words count as much as their
+    weight says, and everything else counts 1. Words to move away from are subtracted after that
+    from the average, brought to length 1: their weight, or `MINUS_WEIGHT`, times their embedding.
 
     Parameters
     ----------
@@ -46,7 +48,8 @@ def query_vector(
     Raises
     ------
     CollectionError
-        If nothing is looked for, the words are blank, or the picture has no vector.
+        If nothing is looked for, the words are blank, a weight is no number, or the picture has no
+        vector.
     FingerprintMismatchError
         If words or a picture's embedding lie in another space, or it does not say in which.
     ImageError
@@ -57,7 +60,8 @@ def query_vector(
         If `box` is no part of the picture.
     """
     _check_box(query)
-    texts = _texts(query)
+    plus, less = _terms(query)
+    texts = list(dict.fromkeys(term.words for term in (*plus, *less)))
     if texts and not _shares_a_space(encoder):
         raise FingerprintMismatchError(
             f"{encoder.name} has no words in the space of its pictures, so words cannot search "
@@ -66,7 +70,7 @@ def query_vector(
     vectors = (
         dict(zip(texts, cast(Encoder, encoder).encode_texts(texts), strict=True)) if texts else {}
     )
-    wanted = [] if query.text is None else [vectors[query.text]]
+    wanted = [vectors[term.words] for term in plus]
     if query.image is not None:
         given = query.image if query.box is None else _part_given(query, encoder)
         wanted.append(_picture_vector(given, encoder))
@@ -80,13 +84,19 @@ def query_vector(
             raise CollectionError(
                 f"picture {query.like} was not embedded by {encoder.name}. Index it again."
             ) from None
+    if not wanted and less:
+        raise CollectionError(
+            f"the query only moves away from {less[0].words!r}. Say what to move towards: words "
+            "with a weight above 0, or a picture."
+        )
     if not wanted:
         raise CollectionError(
             "nothing is looked for. Give words, a picture, or a picture of the collection."
         )
-    vector = _direction(np.mean(wanted, axis=0, dtype=np.float64))
-    if query.minus is not None:
-        vector = _direction(vector - MINUS_WEIGHT * vectors[query.minus])
+    weights = [term.weight for term in plus] + [1.0] * (len(wanted) - len(plus))
+    vector = _direction(np.average(np.array(wanted, np.float64), axis=0, weights=weights))
+    if less:
+        vector = _direction(vector - sum(term.weight * vectors[term.words] for term in less))
     return vector.astype(np.float32)
 
 
@@ -117,8 +127,8 @@ def _part_given(query: Query, encoder: ImageEncoder) -> Image.Image:
     return read_part(sources[0], cast(GivenBox, query.box), encoder.image_side)
 
 
-def _texts(query: Query) -> list[str]:
-    """Return the words that are to be embedded."""
+def _terms(query: Query) -> tuple[list[Term], list[Term]]:
+    """Return the words to move towards and away from, all with weights above 0."""
     for name, text in (("text", query.text), ("minus", query.minus)):
         if text is not None and not isinstance(text, str):
             raise InputError(f"{name} is of type {type(text).__name__}. Give words.")
@@ -126,7 +136,16 @@ def _texts(query: Query) -> list[str]:
         raise CollectionError("the query is empty. Write what the pictures should show.")
     if query.minus is not None and not query.minus.strip():
         raise CollectionError("the words to move away from are empty. Write some, or none at all.")
-    return [text for text in (query.text, query.minus) if text is not None]
+    terms = [] if query.text is None else terms_of(query.text)
+    less = [] if query.minus is None else terms_of(query.minus, MINUS_WEIGHT)
+    for term in less:
+        if term.weight < 0:
+            raise CollectionError(
+                f"the weight of {term.words!r} is {term.weight:g}, and `minus` is subtracted "
+                "already. Give a weight above 0."
+            )
+    less += [Term(term.words, -term.weight) for term in terms if term.weight < 0]
+    return [term for term in terms if term.weight > 0], less
 
 
 def _shares_a_space(encoder: ImageEncoder) -> bool:

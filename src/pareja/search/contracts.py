@@ -138,7 +138,8 @@ class Query:
     Parameters
     ----------
     text
-        Words.
+        Words; parts of them may have weights: ``"a cat::2 in snow::0.5 indoors::-0.5"``. What is
+        below 0 is moved away from. Words without a weight count 1, as a picture does.
     image
         A picture from elsewhere: its path, bytes, a PIL image or pixels; or its embedding with the
         space that it lies in, as `pareja.embed` returns it.
@@ -148,7 +149,8 @@ class Query:
         Only this part of `image`, or of the picture `like`: left, top, width and height in the
         upright picture's pixels; four numbers of at most 1 are fractions of its width and height.
     minus
-        Words to move away from.
+        Words to move away from; they may have weights too, by default
+        `pareja.search.composition.MINUS_WEIGHT`.
     category
         Only pictures of this category.
     shows
@@ -182,12 +184,15 @@ class Hit:
     part
         That part: left, top, width and height in pixels of the upright picture. None where the
         whole picture is nearer, and in collections that have no parts.
+    near_duplicates
+        The near duplicates that were folded into this one, the best first, with its rank.
     """
 
     rank: int
     picture: Picture
     score: float
     part: Rectangle | None = None
+    near_duplicates: tuple[Hit, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ _SUMMED = {
     "file": f"path, picture, location, split, name, member, {_METADATA}",
     "judgement": "query, digest, relevant",
     "query_set": "name, position, query",
+    "look": "picture, look, alike",
 }
 """The columns, by table, that a row's checksum is of."""
 
@@ -96,15 +97,21 @@ _MIGRATIONS = (
     """,
     "ALTER TABLE file ADD COLUMN split TEXT;",
     "".join(
-        f"ALTER TABLE {table} ADD COLUMN checksum INTEGER; {_sealing(table)};" for table in _SUMMED
+        f"ALTER TABLE {table} ADD COLUMN checksum INTEGER; {_sealing(table)};"
+        for table in ("vector", "picture", "file", "judgement", "query_set")
     ),
     "ALTER TABLE space ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;",
+    """
+    CREATE TABLE look (
+        picture INTEGER PRIMARY KEY, look BLOB NOT NULL, alike INTEGER, checksum INTEGER);
+    CREATE INDEX look_alike ON look (alike);
+    """,
 )
 
 SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"
 
-_COPIED = ("setting", "picture", "file", "space", "judgement", "query_set")
-_TABLES_OF_TEXT = _COPIED
+_TABLES_OF_TEXT = ("setting", "picture", "file", "space", "judgement", "query_set")
+_COPIED = (*_TABLES_OF_TEXT, "look")
 
 # Of each connection. The file is not mapped into memory, though a search would be a little faster:
 # where somebody cuts a mapped file short, the system ends the process that reads it.

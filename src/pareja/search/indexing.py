@@ -24,6 +24,7 @@ from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import IndexReport
 from pareja.search.database import Database
 from pareja.search.filing import Filed, Found
+from pareja.search.folding import Alike, noticed, noticed_of
 from pareja.search.parts import EACH, PartVectors
 from pareja.search.places import Place, absolute
 from pareja.search.spaces import Space
@@ -142,6 +143,7 @@ class Indexer(Remover):
             self.tally["removed"] += self.catalogue.count_files(gone)
             self.forget(gone, [known[path].picture for path in gone])
         self.stores(self.space).optimise()
+        self._look_at(places)
         if self.space.parts:
             self._index_parts(places, batch_size, progress)
         return IndexReport(
@@ -183,11 +185,38 @@ class Indexer(Remover):
             batch_size=batch_size,
             cache=memory,
             progress=progress,
+            notice=noticed,
         ):
             self._store(batch, pending, filed)
             decoded.update(batch.indices.tolist())
         undecodable = {found.key for n, found in enumerate(pending) if n not in decoded}
         return {found.key for found in place.pictures} - undecodable
+
+    def _look_at(self, places: Sequence[Place]) -> None:
+        """Look at pictures that were embedded without being decoded; group near duplicates."""
+        alike = Alike(self.database)
+        for place in places:
+            filed = self.catalogue.files_below(place.path)
+            lacking = alike.lacking(known.picture for known in filed.values())
+            pending = {
+                filed[found.key].picture: found.record.source
+                for found in place.pictures
+                if found.key in filed and filed[found.key].picture in lacking
+            }
+            ids = list(pending)
+            for start in range(0, len(ids), DEFAULT_BATCH):
+                some = ids[start : start + DEFAULT_BATCH]
+                seen = noticed_of([pending[picture] for picture in some])
+                with self.database.write():
+                    here = self.catalogue.pictures_by_id(some)
+                    alike.add(
+                        {
+                            picture: look
+                            for picture, look in zip(some, seen, strict=True)
+                            if look is not None and picture in here
+                        }
+                    )
+        alike.group()
 
     def _index_parts(
         self, places: Sequence[Place], batch_size: int | None, progress: OnProgress | None
@@ -247,8 +276,9 @@ class Indexer(Remover):
             embedded = store.known(list(here.values()))
             vectors: dict[int, Vector] = {}
             left: list[int] = []
-            for index, digest, vector in zip(
-                batch.indices, batch.digests, batch.embeddings, strict=True
+            looks: dict[int, bytes] = {}
+            for index, digest, vector, look in zip(
+                batch.indices, batch.digests, batch.embeddings, batch.noticed, strict=True
             ):
                 found = pending[index]
                 picture_id = here.get(digest)
@@ -258,9 +288,12 @@ class Indexer(Remover):
                 if picture_id not in embedded:
                     vectors[picture_id] = vector
                     embedded.add(picture_id)
+                if look is not None:
+                    looks[picture_id] = look
                 if found.key in filed and filed[found.key].picture != picture_id:
                     left.append(filed[found.key].picture)
                 self.catalogue.file(found, picture_id)
+            Alike(self.database).add(looks)
             changed = self.catalogue.describe(here.values())
             pictures = self.catalogue.pictures_by_id(list(vectors))
             if vectors:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial, reduce
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,9 +186,7 @@ class LabelFilters:
                 if wanted - lost >= needed or len(near) == len(scan):
                     break
                 wanted *= 4
-            # Summed row by row, as a search without a filter does: equal vectors, equal scores.
-            scores = np.clip((rows.astype(np.float64) * query).sum(axis=1), -1, 1)
-            hits += zip(found.tolist(), scores.tolist(), strict=True)
+            hits += zip(found.tolist(), cosines(rows, query), strict=True)
         left_out = set(exclude)
         hits = [hit for hit in hits if hit[0] not in left_out]
         return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
@@ -210,6 +209,13 @@ class LabelFilters:
             ):
                 self._scans.popitem(last=False)
         yield kept[0]
+
+
+def cosines(rows: Embeddings, vector: NDArray[np.float32]) -> list[float]:
+    """Return the cosines of rows ``(n, dim)`` with a vector ``(dim,)``, all of length 1."""
+    # Summed row by row, as a search without a filter does: equal vectors, equal scores.
+    scores = np.clip((rows.astype(np.float64) * vector).sum(axis=1), -1, 1)
+    return cast(list[float], scores.tolist())
 
 
 def present(store: VectorStore, ids: Keys) -> tuple[Keys, Embeddings]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.search.contracts import Shows
-from pareja.search.labels import LabelFilters
+from pareja.search.labels import LabelFilters, cosines, present
 from pareja.search.parts import EACH, ids_of
 from pareja.search.spaces import Space
 from pareja.search.vectors.exact import Keys
@@ -77,11 +77,23 @@ class Nearest:
                 None if among is None else ids_of(among),
                 ids_of(np.array(exclude, np.int64)).tolist(),
             )
-            for id_, score in parts:
-                picture, number = divmod(id_, EACH)
-                if picture not in best or score > best[picture].score:
-                    best[picture] = Near(picture, score, number)
-        return sorted(best.values(), key=lambda near: (-near.score, near.picture))[:k]
+            _take_better(best, parts)
+        return _ordered(best)[:k]
+
+    def among(self, vector: NDArray[np.float32], pictures: Sequence[int]) -> list[Near]:
+        """Return how near some pictures are, those that have a vector, best first, ties by id."""
+        ids = np.array(sorted(pictures), np.int64)
+        best = {picture: Near(picture, score) for picture, score in self._scores(vector, ids)}
+        if self.space.parts:
+            parts = self._scores(vector, ids_of(ids), self.stores.parts(self.space))
+            _take_better(best, parts)
+        return _ordered(best)
+
+    def _scores(
+        self, vector: NDArray[np.float32], ids: Keys, store: VectorStore | None = None
+    ) -> list[tuple[int, float]]:
+        found, rows = present(store or self.stores(self.space), ids)
+        return list(zip(found.tolist(), cosines(rows, vector), strict=True))
 
     def _found(
         self,
@@ -100,3 +112,15 @@ class Nearest:
         """Return how many vectors there are, of pictures and of parts."""
         parts = self.stores.parts(self.space).count() if self.space.parts else 0
         return self.stores(self.space).count() + parts
+
+
+def _take_better(best: dict[int, Near], parts: Sequence[tuple[int, float]]) -> None:
+    """Put a part in the place of its picture, where it is nearer."""
+    for id_, score in parts:
+        picture, number = divmod(id_, EACH)
+        if picture not in best or score > best[picture].score:
+            best[picture] = Near(picture, score, number)
+
+
+def _ordered(best: dict[int, Near]) -> list[Near]:
+    return sorted(best.values(), key=lambda near: (-near.score, near.picture))

@@ -26,6 +26,7 @@ from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Query
 from pareja.search.nearest import Near, Nearest
 from pareja.search.spaces import Space
+from pareja.search.weights import terms_of
 
 _GROWTH = 0.1
 
@@ -126,11 +127,12 @@ def measure_unrelated(
 def likely_relevant(query: Query, space: Space, found: Sequence[Near]) -> bool | None:
     """Return whether the best hit is better than what unrelated words reach.
 
-    None where that was not measured: it holds for words alone, since pictures are closer to
-    pictures than words are, and for the whole collection.
+    None where that was not measured: it holds for words alone, without weights, since pictures are
+    closer to pictures than words are, and for the whole collection.
     """
     others = (query.image, query.like, query.minus, query.category)
     words_alone = all(part is None for part in others) and not query.shows
+    words_alone = words_alone and len(terms_of(query.text or "")) == 1
     if not words_alone or not found or space.unrelated_score is None:
         return None
     return found[0].score >= space.unrelated_score

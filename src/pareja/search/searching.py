@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pareja.encoders.protocols import ImageEncoder
 from pareja.errors import CollectionError, InputError
@@ -15,6 +16,7 @@ from pareja.search.catalogue import Catalogue
 from pareja.search.composition import query_vector
 from pareja.search.contracts import Hit, Picture, Query, SearchResult
 from pareja.search.database import Database
+from pareja.search.folding import Alike
 from pareja.search.labels import LabelFilters
 from pareja.search.nearest import Near, Nearest
 from pareja.search.relevance import likely_relevant
@@ -39,8 +41,18 @@ class Searcher:
     filters: LabelFilters
     read: Callable[[int], bytes]
 
-    def search(self, query: Query, encoder: ImageEncoder, k: int, offset: int = 0) -> SearchResult:
+    def search(
+        self,
+        query: Query,
+        encoder: ImageEncoder,
+        k: int,
+        offset: int = 0,
+        *,
+        fold: bool = False,
+    ) -> SearchResult:
         """Return at most `k` hits after the first `offset`, with the vectors of one encoder.
+
+        With `fold`, near duplicates are one hit: the one that is nearest, and the others in it.
 
         Raises
         ------
@@ -69,7 +81,8 @@ class Searcher:
         vector = query_vector(query, encoder, store, self.read)
         nearest = Nearest(space, self.stores, self.filters)
         # One more tells whether there are any after these.
-        wanted = min(offset + k + 1, max(1, store.count())) if offset else k + 1
+        needed = min(offset + k + 1, max(1, store.count())) if offset else k + 1
+        wanted = needed
         exclude = [*query.without, *([] if query.like is None else [query.like])]
         while True:
             with self.database.read():
@@ -77,25 +90,74 @@ class Searcher:
                     vector, wanted, category=query.category, shows=query.shows, exclude=exclude
                 )
                 pictures = self.catalogue.pictures_by_id([near.picture for near in found])
-            # A server has a vector a moment before the collection has its picture.
-            strangers = [near.picture for near in found if near.picture not in pictures]
-            if not strangers:
-                break
-            exclude += strangers
+                # A server has a vector a moment before the collection has its picture.
+                strangers = [near.picture for near in found if near.picture not in pictures]
+                if strangers:
+                    exclude += strangers
+                    continue
+                first = self._first_of_each(found) if fold else found
+                if fold and len(first) < needed and len(found) == wanted:
+                    wanted *= 2
+                    continue
+                shown = first[offset : offset + k]
+                folds = self._folds(shown, vector, query, nearest, exclude) if fold else {}
+            break
         return SearchResult(
             query=query,
             model=encoder.name,
             hits=tuple(
-                _hit(rank, pictures[near.picture], near)
-                for rank, near in enumerate(found[offset : offset + k], start=offset + 1)
+                _hit(rank, pictures[near.picture], near, folds.get(near.picture, ()))
+                for rank, near in enumerate(shown, start=offset + 1)
             ),
             took_ms=1e3 * (time.perf_counter() - start),
             likely_relevant=likely_relevant(query, space, found),
             offset=offset,
-            more=len(found) > offset + k,
+            more=len(first) > offset + k,
         )
 
+    def _first_of_each(self, found: Sequence[Near]) -> list[Near]:
+        """Return the best picture of each group of near duplicates."""
+        groups = Alike(self.database).groups([near.picture for near in found])
+        first: dict[int, Near] = {}
+        for near in found:
+            first.setdefault(groups[near.picture], near)
+        return list(first.values())
 
-def _hit(rank: int, picture: Picture, near: Near) -> Hit:
+    def _folds(
+        self,
+        shown: Sequence[Near],
+        vector: NDArray[np.float32],
+        query: Query,
+        nearest: Nearest,
+        exclude: Sequence[int],
+    ) -> dict[int, list[tuple[Picture, Near]]]:
+        """Return the other near duplicates of what is shown, those that pass the filters.
+
+        All of them, however far behind they are: on later pages they do not come again.
+        """
+        alike = Alike(self.database)
+        groups = alike.groups([near.picture for near in shown])
+        heads = {group: picture for picture, group in groups.items()}
+        members = alike.members(list(heads))
+        others = members.keys() - groups.keys() - set(exclude)
+        if query.shows:
+            others &= set(self.filters.showing(query.shows, query.category).tolist())
+        pictures = self.catalogue.pictures_by_id(sorted(others))
+        passing = [
+            picture.id
+            for picture in pictures.values()
+            if query.category is None or picture.category == query.category
+        ]
+        folds: dict[int, list[tuple[Picture, Near]]] = {}
+        for near in nearest.among(vector, passing):
+            head = heads[members[near.picture]]
+            folds.setdefault(head, []).append((pictures[near.picture], near))
+        return folds
+
+
+def _hit(
+    rank: int, picture: Picture, near: Near, folded: Sequence[tuple[Picture, Near]] = ()
+) -> Hit:
     size = picture.width, picture.height
-    return Hit(rank, picture, near.score, None if near.part is None else window(near.part, size))
+    part = None if near.part is None else window(near.part, size)
+    return Hit(rank, picture, near.score, part, tuple(_hit(rank, *other) for other in folded))

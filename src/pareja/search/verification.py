@@ -10,6 +10,7 @@ from pareja.names import printable
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import VerifyReport
 from pareja.search.database import Database
+from pareja.search.folding import Alike
 from pareja.search.indexing import remove_pictures
 from pareja.search.parts import PartVectors
 from pareja.search.spaces import Space
@@ -97,14 +98,20 @@ def _damaged_rows(
             f"what is known of {counted(len(pictures), 'picture')} is damaged: the numbers "
             f"{some_of(map(str, pictures))}; index their folders again"
         )
+    looks = database.damaged("look", "picture")
+    if looks:
+        problems.append(
+            f"what {counted(len(looks), 'picture')} look like is damaged; index their folders again"
+        )
     if queries := database.damaged("judgement", "query"):
         told = counted(len(queries), "query", "queries")
         problems.append(f"judgements of {told} are damaged: {some_of(queries)}; judge them again")
     if sets := database.damaged("query_set", "name"):
         told = counted(len(sets), "query set")
         problems.append(f"queries of {told} are damaged: {some_of(sets)}; make them anew")
-    if repair and (files or pictures):
+    if repair and (files or pictures or looks):
         with database.write():
+            Alike(database).forget(looks)
             catalogue.look_again(files)
             catalogue.forget_files(catalogue.files_of(pictures))
             remove_pictures(catalogue, stores, pictures)

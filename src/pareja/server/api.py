@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from pareja.server.asks import Ask
 from pareja.server.parameters import (
     Asked,
     EngineHere,
+    Fold,
     LeastProbability,
     ModelName,
     Offset,
@@ -44,12 +46,14 @@ router = APIRouter(prefix="/v1", responses=errors(400, 404, 413, 415, 422, 503))
 
 
 @router.get("/search", tags=["search"])
-async def search(engine: EngineHere, ask: Asked, offset: Offset = 0) -> SearchBody:
+async def search(
+    engine: EngineHere, ask: Asked, offset: Offset = 0, fold: Fold = False
+) -> SearchBody:
     """Search by words, by a picture of the collection, or by one that was uploaded."""
     # A route that is not async would wait for a second thread to write its answer down, and under
     # load no answer would leave before every search is done.
     decodes = bool(ask.box) and ask.like is not None
-    search = partial(engine.search, ask, offset=offset)
+    search = partial(engine.search, replace(ask, fold=fold), offset=offset)
     return SearchBody.of(await engine.run(search, decodes=decodes), ask.q)
 
 
@@ -66,6 +70,7 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
         k=request.k,
         shows=tuple(request.shows),
         at_least=request.at_least,
+        fold=request.fold,
     )
     search = partial(engine.search, ask, request.image, offset=request.offset)
     decodes = request.image is not None or bool(request.box)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 DEFAULT_HITS = 10
-_FILTERS = {"minus", "category", "model", "k", "shows", "at_least"}
+_FILTERS = {"minus", "category", "model", "k", "shows", "at_least", "fold"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Ask(Addressed):
         for all of it.
     k
         How many hits.
+    fold
+        Whether near duplicates are one hit. Pages show the others on a click, so it is their
+        default; the API takes it on demand.
     page
         Which page of the list, from 1.
     """
@@ -61,6 +64,7 @@ class Ask(Addressed):
     k: int = DEFAULT_HITS
     shows: tuple[str, ...] = ()
     at_least: float = 0.0
+    fold: bool = True
     page: int = 1
 
     @property

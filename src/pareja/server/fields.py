@@ -1,14 +1,17 @@
 """What requests may say: a field that no route reads is refused, since it would change nothing.
 
-The API refuses unknown fields of a body and unknown parameters of a URL. Pages take any parameter,
-because links to them are passed around and get ``utm_source`` or ``fbclid`` on their way.
+That holds for the fields of a body and for the parameters of a URL, of the API and of pages. Links
+to pages are passed around, and get ``utm_source`` or ``fbclid`` on their way: those are left alone.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -17,19 +20,28 @@ from pareja.server.problems import NO_WORDS, UNKNOWN_FIELD, unknown_field
 
 API = "/v1/"
 
+_ADDED_ON_THE_WAY = re.compile(
+    r"(utm|mc|mtm|pk|hsa|vero)_\w+|_ga|_gl|\w*clid|[gw]braid|igsh(id)?|org\.htmx\.[\w.-]+"
+)
+"""Parameters that newsletters, social networks and browsers add to links, and htmx to requests."""
+
 
 async def refuse_unknown_parameters(request: Request) -> None:
-    """Raise a `Problem` if the URL of an API call has a parameter that its route does not read."""
-    path = getattr(request.scope.get("route"), "path_format", "")
-    if not path.startswith(API):
+    """Raise a `Problem` if the URL has a parameter that its route does not read."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
         return
-    # The description of the API is the one public place where all parameters of a route stand.
-    operation = request.app.openapi()["paths"][path][request.method.lower()]
-    parameters = operation.get("parameters", ())
-    known = [field["name"] for field in parameters if field["in"] == "query"]
+    known = sorted(_parameters(route.dependant))
     for name in request.query_params:
-        if name not in known:
+        added = not route.path.startswith(API) and _ADDED_ON_THE_WAY.fullmatch(name)
+        if name not in known and not added:
             raise unknown_field(name, known)
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    """Return the names of the parameters that a route and its dependencies read from the URL."""
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*map(_parameters, dependant.dependencies))
 
 
 class Sent(BaseModel):

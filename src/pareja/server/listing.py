@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from pareja.search.contracts import Picture, SearchResult
+from pareja.search.contracts import Hit, Picture, SearchResult
+from pareja.search.weights import terms_of
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
 from pareja.server.marking import Marked, parts_of
-from pareja.server.parameters import Asked, EngineHere
+from pareja.server.parameters import Asked, EngineHere, Fold
 from pareja.server.rendering import is_partial, render, words_of
 from pareja.server.uploads import Upload
 from pareja.words.pages import PageWording
@@ -93,16 +94,22 @@ def entries_of(result: SearchResult) -> list[tuple[Picture, float | None]]:
     return [(hit.picture, hit.score) for hit in result.hits]
 
 
+def folds_of(result: SearchResult | None) -> dict[int, tuple[Hit, ...]]:
+    """Return the near duplicates that a card stands for, by the id of its picture."""
+    return {hit.picture.id: hit.near_duplicates for hit in result or ()}
+
+
 @router.get("/")
 def search_page(
     request: Request,
     engine: EngineHere,
     ask: Asked,
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    fold: Fold = True,
 ) -> Response:
     """Search, or leaf through the collection while nothing is asked."""
     collection = engine.collection
-    ask = replace(ask, page=page, category=engine.category(ask.category))
+    ask = replace(ask, page=page, fold=fold, category=engine.category(ask.category))
     found = page_of(engine, ask)
     upload = engine.uploads.get(ask.image)
     liked = collection.picture(ask.like) if ask.like else None
@@ -110,6 +117,7 @@ def search_page(
         "ask": ask,
         "result": found.result,
         "entries": found.entries,
+        "folds": folds_of(found.result),
         "more": found.more,
         "judgements": collection.judgements(ask.q) if ask.q else {},
         "upload": upload,
@@ -120,7 +128,10 @@ def search_page(
             f"/uploads/{ask.image}/part" if upload else f"/pictures/{ask.like}"
         ),
         # Of words alone can be said where they are, and by an encoder that connects the two.
-        "places": bool(ask.q and found.result) and engine.encoder(ask.model).kind == "dual",
+        "places": bool(found.result)
+        and len(terms_of(ask.q)) == 1
+        and bool(ask.q)
+        and engine.encoder(ask.model).kind == "dual",
         "places_by": ask.model,
         "found": found.summary(words_of(request), collection.count()),
     }

@@ -16,7 +16,7 @@ from pareja.search.contracts import Picture
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
 from pareja.server.folders import is_gone, may_open
-from pareja.server.listing import HIT_CHOICES, entries_of
+from pareja.server.listing import HIT_CHOICES, entries_of, folds_of
 from pareja.server.marking import Marked, parts_of
 from pareja.server.parameters import (
     LARGEST_ID,
@@ -102,6 +102,7 @@ def picture_page(
         source_host=address.netloc,
         captions_possible=engine.encoder(model).kind == "dual",
         entries=entries_of(neighbours),
+        folds=folds_of(neighbours),
         parts=parts_of(neighbours, words_of(request)),
     )
 
@@ -168,7 +169,11 @@ def side_by_side_page(
     a, b = opponents(models, a, b)
     q = q.strip()
     words = words_of(request)
-    sides = [_side(engine, Ask(q=q, model=name, k=k), words) for name in (a, b)] if q and b else []
+    sides = (
+        [_side(engine, Ask(q=q, model=name, k=k, fold=False), words) for name in (a, b)]
+        if q and b
+        else []
+    )
     shown = [{picture.id for picture, _ in side.entries} for side in sides]
     return render(
         request,

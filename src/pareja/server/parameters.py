@@ -23,6 +23,11 @@ BOX = (
     "Only this part of the picture: left, top, width and height in pixels of the picture as it is "
     "shown; four numbers of at most 1 are fractions of its width and height."
 )
+WORDS = "Words to look for; parts of them may have weights, as in: a cat::2 indoors::-0.5"
+FOLD = (
+    "Near duplicates are one hit, which has the others in near_duplicates; k and offset then count "
+    "such hits."
+)
 OFFSET = "How many to leave out, from the first: the next page."
 AT_LEAST = "How probable such a label must be."
 
@@ -63,9 +68,7 @@ async def _engine(request: Request) -> Engine:
 
 
 async def ask_of(
-    q: Annotated[
-        str, Query(max_length=MAX_QUERY, description="Words to look for."), OnlyWords
-    ] = "",
+    q: Annotated[str, Query(max_length=MAX_QUERY, description=WORDS), OnlyWords] = "",
     minus: Annotated[
         str, Query(max_length=MAX_QUERY, description="Words to move away from."), OnlyWords
     ] = "",
@@ -106,6 +109,7 @@ async def ask_of(
 EngineHere = Annotated[Engine, Depends(_engine)]
 Asked = Annotated[Ask, Depends(ask_of)]
 Offset = Annotated[int, Query(ge=0, le=LARGEST_ID, description=OFFSET)]
+Fold = Annotated[bool, Query(description=FOLD)]
 PictureId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A picture of the collection.")]
 ModelName = Annotated[
     str, Query(max_length=MAX_QUERY, description="The encoder; by default the first.")

@@ -12,11 +12,28 @@ from pareja.search.contracts import Picture, SearchResult
 from pareja.search.judging import QueryScore
 from pareja.server.asks import DEFAULT_HITS
 from pareja.server.fields import NOT_BLANK, OnlyWords, Sent, Whole
-from pareja.server.parameters import AT_LEAST, BOX, LARGEST_ID, OFFSET, SHOWS, ShownLabel
+from pareja.server.parameters import (
+    AT_LEAST,
+    BOX,
+    FOLD,
+    LARGEST_ID,
+    OFFSET,
+    SHOWS,
+    WORDS,
+    ShownLabel,
+)
 from pareja.server.settings import DEFAULT_TEMPLATE, MAX_HITS, MAX_LABELS, MAX_QUERY
 
 QueryText = Annotated[str, Field(max_length=MAX_QUERY), OnlyWords]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID), Whole]
+
+
+class NearDuplicateBody(BaseModel):
+    """A picture that was folded into a hit which looks the same."""
+
+    id: int
+    path: str
+    score: float = Field(description="Cosine similarity in [-1, 1].")
 
 
 class HitBody(BaseModel):
@@ -33,6 +50,9 @@ class HitBody(BaseModel):
     part: list[float] | None = Field(
         description="The part that is nearest: left, top, width and height in pixels. Null: the "
         "whole picture is, or parts are not indexed."
+    )
+    near_duplicates: list[NearDuplicateBody] = Field(
+        description="With fold: the near duplicates of it, the nearest first."
     )
 
 
@@ -70,6 +90,12 @@ class SearchBody(BaseModel):
                     license=hit.picture.license,
                     author=hit.picture.author,
                     part=None if hit.part is None else list(hit.part),
+                    near_duplicates=[
+                        NearDuplicateBody(
+                            id=other.picture.id, path=other.picture.shown_path, score=other.score
+                        )
+                        for other in hit.near_duplicates
+                    ],
                 )
                 for hit in result.hits
             ],
@@ -89,7 +115,7 @@ class SearchRequest(Sent):
         }
     )
 
-    text: QueryText = ""
+    text: QueryText = Field("", description=WORDS)
     image: str | None = Field(None, description="A data URL: data:image/jpeg;base64,...")
     like: Id | None = None
     box: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(
@@ -102,6 +128,7 @@ class SearchRequest(Sent):
     offset: Annotated[int, Whole] = Field(0, ge=0, le=LARGEST_ID, description=OFFSET)
     shows: list[ShownLabel] = Field([], max_length=MAX_LABELS, description=SHOWS)
     at_least: float = Field(0.0, ge=0, le=1, description=AT_LEAST)
+    fold: bool = Field(False, description=FOLD)
 
 
 class PictureBody(BaseModel):

@@ -39,6 +39,7 @@
   }
 
   function judge(yes) {
+    if (document.activeElement?.closest(".fold")) return;
     const card = document.activeElement?.closest(".card");
     const buttons = (card ?? document).querySelectorAll(yes ? ".judge .yes" : ".judge .no");
     if (card && buttons.length) buttons[0].click();

@@ -1,0 +1,121 @@
+"""Near duplicates that are shown as one."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pareja
+from pareja.search import Collection, SearchResult
+
+if TYPE_CHECKING:
+    from tests.conftest import ColourEncoder
+
+
+def scene(seed: int) -> Image.Image:
+    """Return a reddish picture with shapes of its own, 96 x 96."""
+    blocks = np.random.default_rng(seed).integers(0, 120, (8, 8, 3), dtype=np.uint8)
+    blocks[..., 0] += 130
+    return Image.fromarray(blocks).resize((96, 96), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four scenes; of the first there are two smaller copies."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(4):
+        scene(seed).save(folder / f"scene{seed}.png")
+    for side in (48, 64):
+        scene(0).resize((side, side)).save(folder / f"scene0-{side}.png")
+    return folder
+
+
+def shown(result: SearchResult) -> list[set[str]]:
+    return [
+        {hit.picture.path.stem for hit in (card, *card.near_duplicates)} for card in result.hits
+    ]
+
+
+COPIES = {"scene0", "scene0-48", "scene0-64"}
+
+
+def test_near_duplicates_are_one_hit_and_pages_fit_together(
+    tmp_path: Path, pictures: Path, colours: ColourEncoder
+) -> None:
+    with pareja.open(tmp_path / "index", create=True) as shelf:
+        shelf.index(pictures, colours)
+        plain = shelf.search("red", colours, k=9)
+        assert (len(plain), plain.more) == (6, False)
+        assert not any(hit.near_duplicates for hit in plain)
+        whole = shelf.search("red", colours, k=9, fold=True)
+        assert COPIES in shown(whole)
+        assert [hit.rank for hit in whole] == [1, 2, 3, 4]
+        pages = [shelf.search("red", colours, k=1, offset=n, fold=True) for n in range(5)]
+        assert [page.more for page in pages] == [True, True, True, False, False]
+        assert [hit for page in pages for hit in page] == list(whole)
+        for card in whole:
+            better = {hit.picture.id: hit.score for hit in plain}
+            assert card.score == pytest.approx(better[card.picture.id])
+            for hit in card.near_duplicates:
+                assert hit.rank == card.rank
+                assert hit.score == pytest.approx(better[hit.picture.id])
+                assert hit.score <= card.score
+
+
+def test_a_fold_holds_no_picture_that_the_search_leaves_out(
+    tmp_path: Path, pictures: Path, colours: ColourEncoder
+) -> None:
+    with pareja.open(tmp_path / "index", create=True) as shelf:
+        shelf.index(pictures, colours)
+        by_name = {picture.path.stem: picture.id for picture in shelf.pictures()}
+        like = shelf.search(like=by_name["scene0"], model=colours, k=9, fold=True)
+        assert COPIES - {"scene0"} in shown(like)
+        (pictures / "scene0-48.png").unlink()
+        shelf.index(pictures, colours)
+        assert {"scene0", "scene0-64"} in shown(shelf.search("red", colours, k=9, fold=True))
+        scene(0).resize((80, 80)).save(pictures / "later.png")
+        shelf.index(pictures, colours)
+        found = shown(shelf.search("red", colours, k=9, fold=True))
+        assert {"scene0", "scene0-64", "later"} in found
+
+
+def test_a_collection_of_an_older_format_is_looked_at_when_it_is_indexed_again(
+    tmp_path: Path, pictures: Path, colours: ColourEncoder
+) -> None:
+    index = tmp_path / "index"
+    with pareja.open(index, create=True) as shelf:
+        shelf.index(pictures, colours)
+    with sqlite3.connect(index / "collection.sqlite3") as database:
+        database.execute("DROP TABLE look")
+        database.execute("PRAGMA user_version = 7")
+    database.close()
+    with pareja.open(index) as shelf:
+        assert len(shelf.search("red", colours, k=9, fold=True)) == 6
+        assert shelf.index(pictures, colours).unchanged == 6
+        assert COPIES in shown(shelf.search("red", colours, k=9, fold=True))
+        assert shelf.verify().ok
+
+
+def test_what_is_known_of_looks_goes_with_a_copy_and_is_checked(
+    tmp_path: Path, pictures: Path, colours: ColourEncoder
+) -> None:
+    index, copy = tmp_path / "index", tmp_path / "copy"
+    with pareja.open(index, create=True) as shelf:
+        shelf.index(pictures, colours)
+        shelf.export(copy)
+    with pareja.open(copy) as shelf:
+        assert COPIES in shown(shelf.search("red", colours, k=9, fold=True))
+    with sqlite3.connect(copy / "collection.sqlite3") as database:
+        database.execute("UPDATE look SET alike = 2 WHERE picture = 1")
+    database.close()
+    with Collection.open(copy) as shelf:
+        assert "look like is damaged" in shelf.verify(repair=True).problems[0]
+        shelf.index(pictures, colours)
+        assert shelf.verify().ok
+        assert COPIES in shown(shelf.search("red", colours, k=9, fold=True))
