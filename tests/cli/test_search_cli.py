@@ -67,7 +67,16 @@ def test_search_as_json(pareja: Pareja, indexed: Path, colour_folder: Path) -> N
     assert best["caption"] == "A wall painted red"
     assert best["category"] == "dark"
     assert best["score"] > 0.9
-    assert set(best) == {"rank", "id", "path", "score", "caption", "category", "part", "near_duplicates"}
+    assert set(best) == {
+        "rank",
+        "id",
+        "path",
+        "score",
+        "caption",
+        "category",
+        "part",
+        "near_duplicates",
+    }
     page = json.loads(pareja("search", "red", "-k", "3", "--offset", "2", "--json").out)
     assert page["hits"][0] == answer["hits"][2]
     assert (page["offset"], page["more"]) == (2, True)
