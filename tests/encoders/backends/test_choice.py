@@ -52,8 +52,10 @@ def test_what_is_not_there_is_one_clear_line(machine: Any) -> None:
         choose("cuda")
     with pytest.raises(EncoderError, match="Devices are cuda, mps, openvino, cpu"):
         choose("tpu")
-    with pytest.raises(EncoderError, match="Precisions are float32, bfloat16"):
-        choose("cpu", "int8")
+    with pytest.raises(EncoderError, match="Precisions are float32, bfloat16, int8"):
+        choose("cpu", "int4")
+    with pytest.raises(EncoderError, match="only an image network computes in int8"):
+        choose("openvino", "int8")
 
 
 def test_torch_is_not_asked_where_there_can_be_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

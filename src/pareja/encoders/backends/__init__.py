@@ -38,6 +38,11 @@ def choose(device: str | None = None, precision: str | None = None) -> tuple[Dev
         device = _accelerator() or "openvino"
     elif device in ("cuda", "mps") and _accelerator() != device:
         raise EncoderError(f"this machine has no {device!r} device that torch can use. Try 'cpu'.")
+    if precision == "int8":
+        raise EncoderError(
+            "only an image network computes in int8, once `pareja models quantise` has made it. "
+            "Load it by name, with :int8 after that of the model."
+        )
     if precision is None:
         fast = device == "cuda" or (device == "openvino" and _cpu_has_bfloat16())
         precision = "bfloat16" if fast else "float32"
