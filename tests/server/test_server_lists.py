@@ -77,6 +77,19 @@ def test_a_list_goes_on_while_it_is_scrolled_and_shows_every_picture_once(
     expect(page.locator(f"#{page.url.partition('#')[2]}")).to_be_focused()
 
 
+def test_the_address_follows_where_the_middle_lies_between_two_cards(page: Page, many: int) -> None:
+    page.set_viewport_size({"width": 1000, "height": 800})
+    page.goto("/")
+    columns = page.locator(".grid").first.evaluate(
+        "(grid) => getComputedStyle(grid).gridTemplateColumns.split(' ').length"
+    )
+    assert columns % 2 == 0
+    page.mouse.wheel(0, 4_000)
+    expect(page.locator("[data-card]").nth(79)).to_be_attached()
+    page.mouse.wheel(0, 4_000)
+    expect(page).to_have_url(re.compile("page=2"))
+
+
 def test_a_list_goes_on_where_somebody_scrolled_before_the_script_was_there(
     page: Page, many: int
 ) -> None:

@@ -183,7 +183,10 @@
       begin();
       clearTimeout(resting);
       resting = setTimeout(() => {
-        const seen = document.elementFromPoint(innerWidth / 2, innerHeight / 3)?.closest(".card");
+        // Not by a point of the screen, which may lie between two cards.
+        const seen = [...document.querySelectorAll(".card")].find(
+          (card) => card.getBoundingClientRect().bottom > innerHeight / 3,
+        );
         stayAt(seen, "");
       }, 300);
     },
