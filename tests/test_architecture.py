@@ -54,6 +54,7 @@ STRANGERS = {
 # Modules around a heavy package: they import it at once, and nobody imports them at import time.
 LAZY = (
     "pareja.encoders.backends.openvino_tower",
+    "pareja.encoders.backends.runtime",
     "pareja.encoders.backends.torch_tower",
     "pareja.encoders.efficientnet_lite_network",
     "pareja.encoders.naflex_network",
@@ -283,3 +284,15 @@ def test_help_imports_nothing_heavy() -> None:
     )
     loaded = set(run.stdout.rsplit("|", 1)[1].split())
     assert not loaded & (HEAVY | {"numpy", "scipy", "PIL"})
+
+
+def test_openvino_and_nncf_are_imported_where_they_report_nothing() -> None:
+    there = SOURCE / "encoders" / "backends" / "runtime.py"
+    found = [
+        f"{path.relative_to(SOURCE)}:{line}"
+        for path in modules()
+        if path != there
+        for line, name, _ in imported(path)
+        if name in ("openvino", "nncf")
+    ]
+    assert [place.partition(":")[0] for place in found] == ["encoders/int8.py"]

@@ -120,6 +120,17 @@ def test_a_picture_does_not_depend_on_its_batch() -> None:
     np.testing.assert_array_equal(encoder.encode_images(images * 5), np.tile(alone, (5, 1)))
 
 
+def test_openvino_is_imported_without_what_reports_it() -> None:
+    code = (
+        "import sys; from PIL import Image; from pareja.encoders import load;"
+        "load('starter').encode_images([Image.new('RGB', (30, 20))]);"
+        "assert 'openvino' in sys.modules;"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry')];"
+        "import openvino_telemetry"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
 def test_a_picture_is_embedded_without_torch_and_sentence_encoder() -> None:
     code = (
         "import sys; from PIL import Image; from pareja.encoders import load;"

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
-from openvino import opset13 as ops
 
 from pareja.encoders.backends.forks import refuse_after_fork
 from pareja.encoders.backends.openvino_tower import settings, with_pixels
+from pareja.encoders.backends.runtime import openvino
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.encoders.protocols import Pixels
 
+ops = openvino.opset13
 # The names and the shapes of the weights tell everything else of the network.
 _HALVING = {1, 4, 7, 15}  # the blocks with stride 2
 _EPSILON = 1e-3  # of the batch norms

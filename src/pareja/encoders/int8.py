@@ -10,8 +10,7 @@ import contextlib
 import hashlib
 import io
 import logging
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -24,9 +23,8 @@ from pareja.errors import EncoderError, ModelUnavailableError
 from pareja.files import staged_directory
 
 if TYPE_CHECKING:
-    import openvino
-
     from pareja.encoders.backends.network import Precision
+    from pareja.encoders.backends.runtime import openvino
     from pareja.encoders.towers import NetworkImageEncoder
 
     E = TypeVar("E", bound=NetworkImageEncoder)
@@ -102,9 +100,8 @@ def quantised(encoder: E, pixels: Sequence[Pixels]) -> E:
     OutputError
         If it cannot be kept.
     """
-    import openvino
-
     from pareja.encoders.backends.openvino_tower import converted
+    from pareja.encoders.backends.runtime import openvino
 
     model = converted(encoder.image_network, "float32")
     with staged_directory(network_folder(encoder, "int8"), force=True) as staging:
@@ -150,9 +147,12 @@ def network_folder(encoder: NetworkImageEncoder, precision: Precision | None = N
 
 def _quantise(model: openvino.Model, pixels: Sequence[Pixels]) -> openvino.Model:
     require("nncf", purpose="to quantise a network", group="int8")
-    with _silent():
+    from pareja.encoders.backends.runtime import without_reports
+
+    with without_reports():
         import nncf
 
+    with contextlib.redirect_stdout(io.StringIO()):  # progress bars
         nncf.set_log_level(logging.ERROR)
         attends = any(node.get_type_name() in _ATTENTION for node in model.get_ops())
         return nncf.quantize(
@@ -161,19 +161,3 @@ def _quantise(model: openvino.Model, pixels: Sequence[Pixels]) -> openvino.Model
             model_type=nncf.ModelType.TRANSFORMER if attends else None,
             subset_size=len(pixels),
         )
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep NNCF from drawing progress bars, and from reporting over the network that it is used."""
-    name = "NNCF_CI"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pareja.encoders import backends
-from pareja.encoders.backends import choose
+from pareja.encoders.backends import choose, runtime
 from pareja.errors import EncoderError
 
 
@@ -90,7 +90,7 @@ def test_the_cpu_is_asked_through_openvino(monkeypatch: pytest.MonkeyPatch) -> N
     openvino: Any = ModuleType("openvino")
     capabilities = ["FP32", "BF16"]
     openvino.Core = lambda: SimpleNamespace(get_property=lambda device, name: capabilities)
-    monkeypatch.setitem(sys.modules, "openvino", openvino)
+    monkeypatch.setattr(runtime, "openvino", openvino)
     assert backends._cpu_has_bfloat16()
     capabilities.remove("BF16")
     assert not backends._cpu_has_bfloat16()

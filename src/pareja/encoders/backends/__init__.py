@@ -8,7 +8,6 @@ converting it once, and from then on from its own file, without torch or transfo
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -85,5 +84,6 @@ def _accelerator() -> Literal["cuda", "mps"] | None:
 
 def _cpu_has_bfloat16() -> bool:
     """Whether OpenVINO multiplies bfloat16 on this CPU (AMX or AVX512-BF16)."""
-    openvino = import_module("openvino")
+    from pareja.encoders.backends.runtime import openvino
+
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
-from openvino.preprocess import PrePostProcessor
 from platformdirs import user_cache_path
 
 from pareja.checksums import wrong_files
 from pareja.encoders.backends.forks import refuse_after_fork
 from pareja.encoders.backends.network import Device, Network, Precision
+from pareja.encoders.backends.runtime import openvino
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.errors import EncoderError, ModelUnavailableError, OutputError
 from pareja.files import staged_directory
@@ -241,7 +240,7 @@ def _name_inputs(model: openvino.Model, network: Network) -> None:
 
 def with_pixels(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
     """Let an image network take pixels as they are, and normalise them itself."""
-    steps = PrePostProcessor(model)
+    steps = openvino.preprocess.PrePostProcessor(model)
     image = steps.input()
     image.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     image.model().set_layout(openvino.Layout("NCHW"))
