@@ -190,6 +190,10 @@ def test_what_is_no_picture_keeps_its_name(tmp_path: Path) -> None:
     assert packed_names(tmp_path / "set.zip", Record("a.xyz", Held(b"?"))) == ["images/a.xyz"]
 
 
+def test_what_is_no_picture_is_not_taken_for_a_table(tmp_path: Path) -> None:
+    assert packed_names(tmp_path / "set.zip", Record("a.JSON", Held(b"?"))) == ["images/a_JSON"]
+
+
 text = st.text(st.characters(codec="utf-8")).map(str.strip)
 given_or_none = text.map(lambda value: value or None)
 

@@ -15,6 +15,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from pareja.checksums import checksum_lines
 from pareja.datasets.formats.folders import is_picture
+from pareja.datasets.formats.layouts import ends_like_a_table
 from pareja.datasets.formats.rows import COLUMNS, canonical_columns
 from pareja.datasets.records import Dataset, Record
 from pareja.datasets.signatures import HEAD_BYTES, picture_format
@@ -178,6 +179,8 @@ def _picture_name(record: Record) -> str:
     if not is_picture(name):
         kind = picture_format(record.source.read()[:HEAD_BYTES])
         stem, suffix = name, f".{_ENDINGS.get(kind, kind.lower())}" if kind else ""
+        if not kind and ends_like_a_table(name):
+            stem = name.replace(".", "_")
     return f"{_safe(stem) or 'picture'}{suffix}"
 
 

@@ -196,6 +196,11 @@ def _lists_files(tree: Tree, name: str) -> bool:
     return any("file_name" in canonical_columns(list(row)) for row in sample)
 
 
+def ends_like_a_table(name: str) -> bool:
+    """Return whether a file is looked into for descriptions of pictures because of its ending."""
+    return ending(plain_name(name)) in {*_TABLES, *_LISTS, *_UNREADABLE}
+
+
 def _candidates(tree: Tree, metadata: Sequence[str], reading: Reading) -> Iterator[str]:
     """Yield the files that may be tables; note the others that may describe pictures."""
     stems = {without_ending(name) for name in tree.names if is_picture(name)}
@@ -206,7 +211,7 @@ def _candidates(tree: Tree, metadata: Sequence[str], reading: Reading) -> Iterat
         plain, beside = plain_name(name), without_ending(name)
         kind = ending(plain)
         if (
-            kind in {*_TABLES, *_LISTS, *_UNREADABLE}
+            ends_like_a_table(name)
             and plain.lower() not in METADATA_NAMES
             and not _NO_DESCRIPTION.fullmatch(plain)
             and stems.isdisjoint((beside, without_ending(beside)))
