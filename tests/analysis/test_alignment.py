@@ -10,8 +10,8 @@ from scipy import linalg, stats
 from sklearn.cross_decomposition import CCA
 from sklearn.linear_model import RidgeCV
 
-from pareja.analysis import Bridge, alignment, bridges, crossfit, geometry
-from pareja.analysis.crossfit import Blocks
+from pareja.analysis import Bridge, bridges, crossfit, geometry
+from pareja.analysis.blocks import Blocks
 from pareja.analysis.significance import Floats, Indices, grouped_pairings
 from pareja.arrays import unit
 from pareja.errors import AnalysisError
@@ -227,8 +227,8 @@ def test_the_null_is_what_fitting_again_gives(n: int, name: str) -> None:
 
 
 def test_of_very_many_pictures_vectors_are_single(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (alignment, crossfit):
-        monkeypatch.setattr(module, "_MANY", 10)
+    for module in ("alignment", "blocks"):
+        monkeypatch.setattr(f"pareja.analysis.{module}.MANY", 10)
     monkeypatch.setattr(crossfit, "LARGE", 100)
     images, captions = related(24, seed=2)
     owner = np.concatenate([np.arange(23), [4, 4]])
@@ -244,7 +244,7 @@ def test_of_very_many_pictures_vectors_are_single(monkeypatch: pytest.MonkeyPatc
 def test_of_many_pictures_tests_compare_what_the_same_maps_score(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(crossfit, "_FEW", 10)
+    monkeypatch.setattr("pareja.analysis.blocks._FEW", 10)
     images, captions = related(23, seed=2, noise=2)
     owner = np.concatenate([np.delete(np.arange(23), 20), [4, 4]])
     captions = captions[owner] + np.linspace(0, 1, 24)[:, None]
@@ -273,7 +273,7 @@ def test_a_small_link_stands_for_long_vectors(monkeypatch: pytest.MonkeyPatch) -
     images, captions = related(12, seed=3, noise=1)
     owner = np.concatenate([np.arange(11), [4, 4]])
     long = by_name(images, captions[owner], owner)
-    monkeypatch.setattr(crossfit.Blocks, "many", True)
+    monkeypatch.setattr(Blocks, "many", True)
     short = by_name(images, captions[owner], owner)
     for name in ("cca", "relative"):
         assert kept(short[name]) == pytest.approx(kept(long[name]), abs=1e-5)

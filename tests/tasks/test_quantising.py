@@ -1,5 +1,6 @@
 """Image networks in int8: made, measured, found again by name, and never taken by default."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,10 @@ def test_what_is_measured_is_what_the_two_networks_give(
     assert made.megabytes_after < made.megabytes_before / 2
 
 
+def test_nncf_was_imported_without_what_reports_its_use(made: Quantisation) -> None:
+    assert not hasattr(sys.modules["nncf.telemetry.wrapper"], "Telemetry")
+
+
 def test_the_space_is_another_and_texts_stay(original: DualEncoder, made: Quantisation) -> None:
     quick = require_dual(load("clip-shapes", precision="int8"))
     assert quick.name == made.name
@@ -116,7 +121,11 @@ def test_a_damaged_network_is_not_used(original: DualEncoder, made: Quantisation
     ("name", "options", "reason"),
     [
         ("clip-shapes:int8", {"device": "cpu"}, "run through OpenVINO alone"),
-        ("clip-shapes:int8", {"precision": "float32"}, "is in int8, and the precision 'float32'"),
+        (
+            "clip-shapes:int8",
+            {"precision": "float32"},
+            "computes in int8, and float32 is wanted here. Name the model without",
+        ),
         ("starter:int8", {}, "has no image network that can be quantised"),
         ("minilm:int8", {}, "not on this machine|is not here|fetch"),
         ("siglip-shapes:int8", {}, "pareja models quantise siglip-shapes$"),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pareja.analysis import crossfit, maps
+from pareja.analysis.blocks import MANY, Blocks
 from pareja.analysis.first_place import first_place
 from pareja.analysis.matching import MatchingScores, matching, mean_difference
 from pareja.analysis.ranks import Ranked
@@ -36,7 +37,6 @@ Fit = Callable[[crossfit.Side, crossfit.Side], crossfit.CrossFit]
 _LEAST_PICTURES = 5
 _REFITS, _REFITS_OF_MANY = 199, 99
 _PAIRED_ANEW = 999
-_MANY = 2000
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def bridges(
     """
     pictures, texts, owners = checked_pairs(images, captions, owner)
     checked_count("permutations", permutations)
-    blocks = crossfit.Blocks.of(owners, len(pictures), seed)
+    blocks = Blocks.of(owners, len(pictures), seed)
     n_captioned = len(blocks.captioned)
     required("leaving two pictures out", n_captioned, _LEAST_PICTURES)
     if n_captioned > MOST_PICTURES:
@@ -194,9 +194,8 @@ def bridges(
         left = similarity if keep is None or name in keep else None
         return Bridge(name, left, forward, backward, replace(scores, test=test), hits)
 
-    many = n_captioned > _MANY
-    refits = min(permutations, _REFITS_OF_MANY if many else _REFITS)
-    paired_anew = min(permutations, _REFITS_OF_MANY if many else _PAIRED_ANEW)
+    refits = min(permutations, _REFITS_OF_MANY if blocks.many else _REFITS)
+    paired_anew = min(permutations, _REFITS_OF_MANY if blocks.many else _PAIRED_ANEW)
     common = min(pictures.shape[1], texts.shape[1])
     projected = random_projection_similarity(pictures, texts, dim=common, seed=seed)
     test = _projected_anew(
@@ -230,7 +229,7 @@ def _projected_anew(
     seed: int,
 ) -> PermutationTest:
     """Compare the difference of means with that of other random projections."""
-    dtype = np.float32 if len(rows) > _MANY else np.float64
+    dtype = np.float32 if len(rows) > MANY else np.float64
     rows, columns = _sample_axes(rows, dtype), _sample_axes(columns, dtype)
     # Another stream than the one that drew the projection itself.
     seeds = np.random.default_rng([seed, 1]).integers(2**63, size=projections)

@@ -93,7 +93,8 @@ def _load_int8(
         )
     if precision not in (None, "int8"):
         raise EncoderError(
-            f"{os.fspath(given)!r} is in int8, and the precision {precision!r} is not."
+            f"{os.fspath(given)!r} computes in int8, and {precision} is wanted here. Name the "
+            f"model without {INT8!r}."
         )
     base = name if isinstance(given, str) else Path(name)
     return in_int8(load(base, device="openvino"))

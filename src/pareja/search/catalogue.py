@@ -12,6 +12,7 @@ from typing import Any
 from pareja.errors import CollectionError, NoSuchPictureError
 from pareja.search.contracts import Picture
 from pareja.search.filing import COLUMNS, TOLD, Files
+from pareja.search.folding import Alike
 from pareja.sqlite import in_parts
 
 _REVISION = "revision"
@@ -154,9 +155,11 @@ class Catalogue(Files):
     def forget_pictures(self, ids: Iterable[int]) -> None:
         """Remove pictures; their vectors are the caller's."""
         with self._database.write() as connection:
-            for picture_id in ids:
-                connection.execute("DELETE FROM picture WHERE id = ?", (picture_id,))
-                connection.execute("DELETE FROM look WHERE picture = ?", (picture_id,))
+            gone = list(ids)
+            connection.executemany(
+                "DELETE FROM picture WHERE id = ?", [(picture_id,) for picture_id in gone]
+            )
+            Alike(self._database).forget(gone)
             self._revise(connection)
 
     def describe(self, ids: Iterable[int]) -> dict[int, str | None]:

@@ -130,7 +130,7 @@ class Alike:
             }
 
     def forget(self, pictures: Sequence[int]) -> None:
-        """Look at pictures again when they are indexed the next time."""
+        """Forget what pictures look like: those that stay are looked at when they are indexed."""
         with self.database.write() as connection:
             connection.executemany(
                 "DELETE FROM look WHERE picture = ?", [(picture,) for picture in pictures]

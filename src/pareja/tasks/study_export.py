@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -302,8 +303,14 @@ def _write(path: Path, rows: Iterable[Sequence[object]]) -> Path:
 
 
 def _file_stems(names: Sequence[str]) -> list[str]:
-    """Make file names of encoders' names, which may be long paths or owner/repo."""
-    stems = [name.strip("/").replace("/", "--").replace("\\", "--")[-80:] for name in names]
+    """Make file names of encoders' names, which may be long paths, owner/repo or end in :int8.
+
+    >>> _file_stems(["openai/clip", "clip-shapes:int8"])
+    ['openai--clip', 'clip-shapes-int8']
+    """
+    stems = [
+        re.sub(r'[<>:"|?*]', "-", re.sub(r"[/\\]", "--", name.strip("/")))[-80:] for name in names
+    ]
     if len(set(stems)) == len(stems):
         return stems
     return [f"{place}-{stem}" for place, stem in enumerate(stems, start=1)]
