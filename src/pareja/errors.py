@@ -33,7 +33,7 @@ or `` `truth='category'` ``. The command line prints its option in that place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 PARAMETER = re.compile(r"`(?P<name>[a-z][a-z_]*)(?:=(?P<value>[^`]+))?`")
 """A parameter that a message names, and the value to give it, as Python writes it."""
@@ -153,6 +153,27 @@ class AnalysisError(ParejaError, ValueError):
 
 class CollectionError(ParejaError):
     """A collection of pictures cannot be opened, searched or written."""
+
+
+class QueryError(CollectionError):
+    """The words of a query cannot be understood: a weight is no number, or nothing is wanted.
+
+    Parameters
+    ----------
+    kind
+        What is wrong: ``"weight"``, ``"no_words"``, ``"only_away"`` or ``"minus_below_0"``.
+    message
+        The whole message.
+    values
+        The words and the weight that it speaks of, by the names ``words`` and ``weight``.
+    """
+
+    def __init__(self, kind: str, message: str, values: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.kind, self.values = kind, values
+
+    def __reduce__(self) -> tuple[type[QueryError], tuple[str, str, Mapping[str, str]]]:
+        return type(self), (self.kind, str(self), self.values)
 
 
 class NoSuchPictureError(CollectionError):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pareja
-from pareja.errors import CollectionError
+from pareja.errors import QueryError
 from pareja.search import Collection, Query
 from pareja.search.composition import query_vector
 from pareja.search.weights import Term, terms_of
@@ -41,7 +41,7 @@ def test_a_weight_that_means_nothing_is_one_line(
 ) -> None:
     with pareja.open(tmp_path / "index", create=True) as shelf:
         shelf.index(colour_folder, colours)
-        with pytest.raises(CollectionError) as refused:
+        with pytest.raises(QueryError) as refused:
             shelf.search(text, colours)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -74,7 +74,7 @@ def test_weights_are_those_of_the_average(shelf: Collection, colours: ColourEnco
     np.testing.assert_array_equal(
         vector(text="red", minus="green::0.2"), vector(text="red::1 green::-0.2")
     )
-    with pytest.raises(CollectionError, match="subtracted already"):
+    with pytest.raises(QueryError, match="subtracted already"):
         shelf.search("red", colours, minus="green::-1")
     assert shelf.search("red::2 blue", colours).likely_relevant is None
     shelf.close()

@@ -13,7 +13,7 @@ from pareja.arrays import unit
 from pareja.embedding.embedded import Embedded
 from pareja.embedding.natural import embed
 from pareja.encoders.protocols import Encoder, ImageEncoder
-from pareja.errors import CollectionError, FingerprintMismatchError, InputError
+from pareja.errors import CollectionError, FingerprintMismatchError, InputError, QueryError
 from pareja.inputs import Picture as GivenPicture
 from pareja.inputs import find_pictures
 from pareja.regions.parts import GivenBox, read_part
@@ -85,9 +85,11 @@ def query_vector(
                 f"picture {query.like} was not embedded by {encoder.name}. Index it again."
             ) from None
     if not wanted and less:
-        raise CollectionError(
+        raise QueryError(
+            "only_away",
             f"the query only moves away from {less[0].words!r}. Say what to move towards: words "
-            "with a weight above 0, or a picture."
+            "with a weight above 0, or a picture.",
+            {"words": less[0].words},
         )
     if not wanted:
         raise CollectionError(
@@ -140,9 +142,11 @@ def _terms(query: Query) -> tuple[list[Term], list[Term]]:
     less = [] if query.minus is None else terms_of(query.minus, MINUS_WEIGHT)
     for term in less:
         if term.weight < 0:
-            raise CollectionError(
+            raise QueryError(
+                "minus_below_0",
                 f"the weight of {term.words!r} is {term.weight:g}, and `minus` is subtracted "
-                "already. Give a weight above 0."
+                "already. Give a weight above 0.",
+                {"words": term.words, "weight": f"{term.weight:g}"},
             )
     less += [Term(term.words, -term.weight) for term in terms if term.weight < 0]
     return [term for term in terms if term.weight > 0], less

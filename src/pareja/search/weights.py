@@ -6,7 +6,7 @@ import math
 import re
 from typing import NamedTuple
 
-from pareja.errors import CollectionError
+from pareja.errors import QueryError
 
 # Two colons, because no sentence has them: + and - are in "t-shirt" and "black + white".
 _WEIGHT = re.compile(r"::(\S*)")
@@ -31,7 +31,7 @@ def terms_of(text: str, weight: float = 1.0) -> list[Term]:
 
     Raises
     ------
-    CollectionError
+    QueryError
         If a weight is no number or 0, or has no words before it.
 
     Examples
@@ -49,16 +49,20 @@ def terms_of(text: str, weight: float = 1.0) -> list[Term]:
 
 def _checked(words: str, number: str) -> tuple[str, float]:
     if not words:
-        raise CollectionError(
-            f"there are no words before '::{number}'. Write them there, as in: a cat::2."
+        raise QueryError(
+            "no_words",
+            f"there are no words before '::{number}'. Write them there, as in: a cat::2.",
+            {"weight": number},
         )
     try:
         weight = float(number)
     except ValueError:
         weight = math.nan
     if not math.isfinite(weight) or weight == 0:
-        raise CollectionError(
+        raise QueryError(
+            "weight",
             f"the weight of {words!r} is {number!r}, and must be a number other than 0, as in: "
-            "a cat::2 or indoors::-0.5."
+            "a cat::2 or indoors::-0.5.",
+            {"words": words, "weight": number},
         )
     return words, weight

@@ -18,6 +18,7 @@ from pareja.errors import (
     MissingDependencyError,
     NoSuchPictureError,
     OutputError,
+    QueryError,
     ReadOnlyError,
     some_of,
 )
@@ -128,6 +129,10 @@ def problem_of(error: Exception) -> Problem:
             return Problem(404, "no_picture", id=error.picture_id)
         case ReadOnlyError():
             return Problem(403, "read_only")
+        case QueryError():
+            words, weight = (error.values.get(name) for name in ("words", "weight"))
+            kind = f"query_{error.kind}"
+            return Problem(422, kind, detail=str(error), words=words, weight=weight)
         case BoxError():
             return Problem(422, "box", detail=str(error), quotes=True)
         case ImageError():
