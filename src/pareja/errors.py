@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 PARAMETER = re.compile(r"`(?P<name>[a-z][a-z_]*)(?:=(?P<value>[^`]+))?`")
 """A parameter that a message names, and the value to give it, as Python writes it."""
@@ -155,24 +156,28 @@ class CollectionError(ParejaError):
     """A collection of pictures cannot be opened, searched or written."""
 
 
+QueryMistake = Literal["weight", "no_words", "only_away", "minus_below_0"]
+"""What may be wrong with the words of a query."""
+
+
 class QueryError(CollectionError):
     """The words of a query cannot be understood: a weight is no number, or nothing is wanted.
 
     Parameters
     ----------
     kind
-        What is wrong: ``"weight"``, ``"no_words"``, ``"only_away"`` or ``"minus_below_0"``.
+        What is wrong.
     message
         The whole message.
     values
         The words and the weight that it speaks of, by the names ``words`` and ``weight``.
     """
 
-    def __init__(self, kind: str, message: str, values: Mapping[str, str]) -> None:
+    def __init__(self, kind: QueryMistake, message: str, values: Mapping[str, str]) -> None:
         super().__init__(message)
         self.kind, self.values = kind, values
 
-    def __reduce__(self) -> tuple[type[QueryError], tuple[str, str, Mapping[str, str]]]:
+    def __reduce__(self) -> tuple[type[QueryError], tuple[QueryMistake, str, Mapping[str, str]]]:
         return type(self), (self.kind, str(self), self.values)
 
 

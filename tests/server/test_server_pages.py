@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from tests.server.pictures import png
 
+from pareja.errors import QueryMistake
 from pareja.search import Collection
 from pareja.search.judging import BundledQuery
 from pareja.server import create_app
@@ -81,6 +82,8 @@ def test_every_wording_is_used_and_every_one_that_is_used_is_there() -> None:
     source = "\n".join(file.read_text("utf-8") for file in files if file.is_file())
     # A key stands in quotes, or is put together from a part before it and the rest of it.
     quoted = set(re.findall(r"""["']([\w.]+)(?=["'{])""", source))
+    mistakes = {f"query_{kind}" for kind in get_args(QueryMistake)}
+    quoted |= mistakes
     starts = {part for part in quoted if part.endswith((".", "_"))}
     unused = {
         key
@@ -91,6 +94,7 @@ def test_every_wording_is_used_and_every_one_that_is_used_is_there() -> None:
     assert unused == set()
     asked = set(re.findall(r"""\bt\(["']([\w.]+\w)["'][,)]""", source))
     asked |= {f"error.{key}" for key in re.findall(r"""Problem\(\d+, "(\w+)\"""", source)}
+    asked |= {f"error.{key}" for key in mistakes}
     assert len(asked) > 150
     assert asked <= page_words("en").keys() | load_words("en").keys()
 
