@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from pareja.cli.console import (
 )
 from pareja.decimals import counted
 
+if TYPE_CHECKING:
+    from pareja.embedding.parts import EmbeddedParts
+
 
 def embed(
     paths: Annotated[
@@ -31,7 +34,30 @@ def embed(
             metavar="PATHS", help="Pictures, folders, patterns such as 'a/**/*.jpg', datasets."
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The .parquet or .npz file to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", help="The .parquet or .npz file to write; with --part, the folder."
+        ),
+    ],
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Be machine I of N: embed every N-th partition into a folder of shards, which "
+            "'pareja index --embedded' takes. 1/1 does all of them.",
+            show_default=False,
+        ),
+    ] = None,
+    partition_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Pictures of a partition, for --part.  [default: 2048; a file of several "
+            "WebDataset or Parquet shards is one]",
+            show_default=False,
+        ),
+    ] = None,
     split: SplitOption = None,
     model: ModelOption = "starter",
     device: DeviceOption = None,
@@ -47,13 +73,17 @@ def embed(
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Embed pictures into one file: name, SHA-256 and embedding of each.
+    """Embed pictures into one file, or a folder of shards: name, SHA-256 and embedding of each.
 
     Pictures that were embedded before are not embedded again, wherever they lie now. After an
     interruption, the same command goes on where it stopped. Files that are no readable pictures
     are listed and left out.
+
+    With --part, each partition of the pictures becomes a Parquet shard that appears when it is
+    whole, several machines share the work, and embeddings of earlier commands are not looked up.
     """
     from pareja.embedding.cache import EmbeddingCache
+    from pareja.embedding.parts import embed_parts
     from pareja.embedding.paths import embed_paths
     from pareja.encoders import load
 
@@ -61,7 +91,30 @@ def embed(
         raise typer.BadParameter(
             "choose one of --cache-file and --no-cache", param_hint="--no-cache"
         )
+    if part is None and partition_size is not None:
+        raise typer.BadParameter("is for --part", param_hint="--partition-size")
+    if part is not None and (cache_file is not None or force):
+        raise typer.BadParameter(
+            "goes neither with --cache-file nor with --force: shards that are there are kept",
+            param_hint="--part",
+        )
+    share = None if part is None else part_of(part)
     encoder = load(model or "starter", device=device)
+    if share is not None:
+        with progress_bars() as progress:
+            parts = embed_parts(
+                paths,
+                encoder,
+                out,
+                part=share,
+                split=split,
+                partition_size=partition_size,
+                batch_size=batch_size,
+                workers=workers,
+                progress=lambda p: progress(f"embed · {encoder.name}", p),
+            )
+        print_parts(parts, encoder.name, as_json=as_json)
+        return
     with (
         EmbeddingCache(cache_file) if cache_file else opened_cache(cache) as store,
         progress_bars() as progress,
@@ -97,3 +150,44 @@ def embed(
         f"in {result.seconds:.1f} s",
         soft_wrap=True,
     )
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """Return which of how many parts is meant by ``2/8``."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal()):
+        raise typer.BadParameter(f"is {text!r}. Give i/n, as 2/8.", param_hint="--part")
+    return int(number), int(count)
+
+
+def print_parts(parts: EmbeddedParts, model: str, *, as_json: bool) -> None:
+    """Print what became of the partitions; exit with 1 if one could not be read."""
+    if as_json:
+        print_json(
+            {
+                "out": str(parts.folder),
+                "model": model,
+                "fingerprint": str(parts.fingerprint),
+                "pictures": parts.pictures,
+                "written": parts.written,
+                "found": parts.found,
+                "missing": list(parts.missing),
+                "skipped": [{"path": path, "reason": reason} for path, reason in parts.skipped],
+                "failed": [{"path": path, "reason": reason} for path, reason in parts.failed],
+                "seconds": round(parts.seconds, 3),
+            }
+        )
+    else:
+        for path, reason in parts.skipped:
+            stderr().print(f"failed: {path}: {reason}", style="yellow", soft_wrap=True)
+        for path, reason in parts.failed:
+            stderr().print(f"not embedded: {path}: {reason}", style="red", soft_wrap=True)
+        lacking = f", {len(parts.missing)} still missing" if parts.missing else ""
+        stdout().print(
+            f"{parts.folder}: {counted(parts.pictures, 'picture')} in "
+            f"{counted(parts.written, 'shard')}, {parts.found} there before{lacking} "
+            f"({parts.seconds:.1f} s)",
+            soft_wrap=True,
+        )
+    if parts.failed:
+        raise typer.Exit(1)

@@ -71,6 +71,15 @@ def index(
         str | None,
         typer.Option(help="Where vectors are kept: qdrant://host:6333/name?shards=2&replicas=2"),
     ] = None,
+    embedded: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Take the vectors from shards of 'pareja embed --part' or '--cluster', and embed "
+            "nothing. PICTURES is where the pictures are on this machine.",
+            show_default=False,
+        ),
+    ] = None,
     batch_size: BatchSizeOption = None,
     cache: CacheOption = True,
     watch: Annotated[
@@ -99,6 +108,12 @@ def index(
     """
     from pareja.search import Collection
 
+    if embedded is not None and (not pictures or watch):
+        raise typer.BadParameter(
+            "needs PICTURES, the folder that they are in here, and goes not with --watch: shards "
+            "do not change.",
+            param_hint="--embedded",
+        )
     if not pictures and not verify and not gone:
         raise typer.BadParameter("name the pictures to index, or pass --verify or --forget.")
     folder = index_folder or default_index()
@@ -118,6 +133,7 @@ def index(
                 device=device,
                 batch_size=batch_size,
                 cache=cache,
+                embedded=embedded,
             )
             with progress_bars() as progress:
                 report = run(pictures, progress=partial(progress, "index"))

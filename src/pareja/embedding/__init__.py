@@ -3,6 +3,7 @@
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.embedded import Embedded
 from pareja.embedding.natural import embed, embed_texts
+from pareja.embedding.parts import EmbeddedParts, embed_parts
 from pareja.embedding.paths import EmbeddedPaths, embed_paths
 from pareja.embedding.pipeline import (
     DatasetEmbeddings,
@@ -17,12 +18,14 @@ from pareja.embedding.stages import ImageBatch
 __all__ = [
     "DatasetEmbeddings",
     "Embedded",
+    "EmbeddedParts",
     "EmbeddedPaths",
     "EmbeddingCache",
     "ImageBatch",
     "Progress",
     "embed",
     "embed_dataset",
+    "embed_parts",
     "embed_paths",
     "embed_sources",
     "embed_texts",

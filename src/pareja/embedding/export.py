@@ -19,8 +19,11 @@ from pareja.errors import (
 )
 from pareja.files import open_regular, staged_file
 
-_KEY = "pareja.fingerprint"
-_ROW_GROUP = 1024
+KEY = "pareja.fingerprint"
+"""Where a Parquet file's metadata has the space, as `space_to_json` writes it."""
+
+ROW_GROUP = 1024
+"""Rows of a row group of a Parquet file."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def writer_for(path: Path | str) -> Writer:
         return _write_npz
     if suffix != ".parquet":
         raise OutputError(f"{path}: embeddings are written as .parquet or .npz. Change the ending.")
-    _pyarrow("to write Parquet files (.npz needs nothing)")
+    require_pyarrow("to write Parquet files (.npz needs nothing)")
     return _write_parquet
 
 
@@ -153,7 +156,7 @@ def _write_parquet(
                 for name, values in first.further.items()
             ),
         ],
-        metadata={_KEY: space_to_json(fingerprint)},
+        metadata={KEY: space_to_json(fingerprint)},
     )
     with pyarrow.parquet.ParquetWriter(
         stream, schema, compression="none", use_dictionary=False, write_page_checksum=True
@@ -161,7 +164,7 @@ def _write_parquet(
         for group in chain([first], groups):
             vectors = pyarrow.FixedSizeListArray.from_arrays(group.embeddings.ravel(), dim)
             columns = [group.names, group.digests, vectors, *group.further.values()]
-            writer.write_table(pyarrow.table(columns, schema=schema), row_group_size=_ROW_GROUP)
+            writer.write_table(pyarrow.table(columns, schema=schema), row_group_size=ROW_GROUP)
 
 
 def _is_text(values: Sequence[Any]) -> bool:
@@ -180,11 +183,13 @@ def _write_npz(stream: BinaryIO, rows: Iterable[Rows], fingerprint: Fingerprint,
 
 
 def _read_parquet(path: Path) -> Stored:
-    _pyarrow("to read Parquet files")
+    require_pyarrow("to read Parquet files")
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path, page_checksum_verification=True)
-    written = (table.schema.metadata or {})[_KEY.encode()]
+    # In a shard, pictures that failed have none.
+    table = table.filter(table["embedding"].is_valid())
+    written = (table.schema.metadata or {})[KEY.encode()]
     vectors = table["embedding"].combine_chunks()
     dim = vectors.type.list_size
     return Stored(
@@ -215,9 +220,9 @@ def _regrouped(rows: Iterable[Rows], dim: int) -> Iterator[Rows]:
             np.concatenate([kept.embeddings, some.embeddings]),
             {name: [*kept.further.get(name, ()), *more] for name, more in some.further.items()},
         )
-        if len(kept.names) >= _ROW_GROUP:
-            yield _part(kept, slice(None, _ROW_GROUP))
-            kept = _part(kept, slice(_ROW_GROUP, None))
+        if len(kept.names) >= ROW_GROUP:
+            yield _part(kept, slice(None, ROW_GROUP))
+            kept = _part(kept, slice(ROW_GROUP, None))
     if kept.names:
         yield kept
 
@@ -241,7 +246,14 @@ def space_from_json(text: str | bytes) -> Fingerprint:
     return Fingerprint(**json.loads(text))
 
 
-def _pyarrow(purpose: str) -> None:
+def require_pyarrow(purpose: str) -> None:
+    """Raise `MissingDependencyError` where ``pyarrow`` is not installed.
+
+    Parameters
+    ----------
+    purpose
+        What it is needed for, as in "to read Parquet files".
+    """
     try:
         import pyarrow.parquet  # noqa: F401  only whether it is there
     except ImportError as error:

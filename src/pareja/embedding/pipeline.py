@@ -148,7 +148,7 @@ def stream_images(
     total = len(sources) if isinstance(sources, Sized) else None
     numbered = iter(enumerate(sources))
     stages = ImageStages(encoder, cache, on_error, notice)
-    report = _Reporter(total, progress)
+    report = Reporter(total, progress)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pareja-decode")
     in_flight: deque[tuple[int, Source | Path, Future[Prepared]]] = deque()
     ahead = 2 * size + threads
@@ -357,8 +357,16 @@ def _started(
         return done
 
 
-class _Reporter:
-    """Counts what has been done and tells the caller."""
+class Reporter:
+    """Counts what has been done and tells the caller.
+
+    Parameters
+    ----------
+    total
+        Pictures in all; None where nobody knows.
+    progress
+        Called after each batch.
+    """
 
     def __init__(self, total: int | None, progress: OnProgress | None) -> None:
         self._total = total
@@ -367,6 +375,7 @@ class _Reporter:
         self._start = time.perf_counter()
 
     def __call__(self, batch: ImageBatch) -> ImageBatch:
+        """Count a batch, and return it."""
         self._done += len(batch.indices) + len(batch.skipped)
         self._skipped += len(batch.skipped)
         if self._progress is not None:

@@ -152,9 +152,9 @@ class ImageStages:
         OutputError
             If the cache cannot be read or written.
         """
-        failures = [item.error for item in batch if item.error is not None]
+        failures = [(item.name, item.error) for item in batch if item.error is not None]
         if failures and self._on_error == "raise":
-            raise failures[0]
+            raise failures[0][1]
         kept = [item for item in batch if item.error is None]
         vectors = {item.digest: item.vector for item in kept if item.vector is not None}
         pixels = {item.digest: item.pixels for item in kept if item.pixels is not None}
@@ -174,7 +174,7 @@ class ImageStages:
             indices=np.array([item.index for item in kept], np.intp),
             names=tuple(item.name for item in kept),
             embeddings=stacked([vectors[item.digest] for item in kept], self._encoder.image_dim),
-            skipped=tuple((error.path, error.reason) for error in failures),
+            skipped=tuple((name, error.reason) for name, error in failures),
             digests=tuple(item.digest for item in kept),
             sizes=tuple(item.size for item in kept),
             cached=0 if self._cache is None else len(kept) - len(fresh),

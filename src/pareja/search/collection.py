@@ -11,6 +11,7 @@ from pareja.embedding.embedded import Embedded
 from pareja.embedding.natural import Cache, Model, opened
 from pareja.embedding.pipeline import OnProgress
 from pareja.encoders.protocols import ImageEncoder
+from pareja.errors import CollectionError
 from pareja.inputs import Picture as GivenPicture
 from pareja.regions.parts import GivenBox
 from pareja.search.asking import Asked, query_of
@@ -30,6 +31,7 @@ from pareja.search.parts import EACH, PartVectors
 from pareja.search.places import Places, look
 from pareja.search.relevance import measure_unrelated
 from pareja.search.searching import Searcher
+from pareja.search.shards import ShardMemory
 from pareja.search.spaces import Space
 from pareja.search.upkeep import Upkeep
 from pareja.search.vectors.stores import VectorStores
@@ -128,6 +130,7 @@ class Collection(Upkeep):
         device: str | None = None,
         batch_size: int | None = None,
         cache: Cache = True,
+        embedded: Path | str | None = None,
         remove_missing: bool = True,
         progress: OnProgress | None = None,
     ) -> IndexReport:
@@ -160,6 +163,12 @@ class Collection(Upkeep):
         cache
             Whether embeddings are looked up in the user's cache, and kept there; or the
             `pareja.embedding.EmbeddingCache` to use.
+        embedded
+            A folder of shards that ``pareja embed --part`` or ``--cluster`` has written: vectors
+            are taken from there, and no picture is embedded. `pictures` says where the pictures
+            are on this machine. Each is read, and one whose bytes have no embedding in the shards
+            is skipped with that reason; so is one that has an embedding and is nowhere there.
+            `model` is by default the one that embedded them.
         remove_missing
             Whether pictures that are not at these places any more leave the collection. Pictures
             of other places always stay.
@@ -170,7 +179,8 @@ class Collection(Upkeep):
         ------
         DatasetError
             If a place does not exist or holds no pictures; nothing has changed then, and what was
-            there stays in the collection until `forget`: the disk may be away.
+            there stays in the collection until `forget`: the disk may be away. If shards are
+            missing or damaged, or have none of these pictures.
         InputError
             If something was given that is at no place: a collection keeps where pictures are.
         EncoderError
@@ -180,14 +190,33 @@ class Collection(Upkeep):
         OutputError
             If the cache cannot be read or written.
         """
+        shards = None if embedded is None else ShardMemory(embedded)
         places = look(pictures, self._catalogue, split)
+        if shards is not None:
+            model = shards.about.model if model is None else model
         encoder = self._encoders.to_index(model, device)
+        if shards is not None:
+            shards.require(encoder.image_fingerprint)
         space = self._with_regions(self._catalogue.add_space(encoder), regions)
+        if shards is not None and space.parts:
+            raise CollectionError(
+                f"{self.path} keeps vectors of the parts of pictures, and shards have those of "
+                "whole pictures. Pass `regions=False`, or index without `embedded`."
+            )
         with opened(cache) as kept:
-            indexer = Indexer(self._database, self._catalogue, self._stores, encoder, space, kept)
+            indexer = Indexer(
+                self._database,
+                self._catalogue,
+                self._stores,
+                encoder if shards is None else shards.in_place_of(encoder),
+                space,
+                kept if shards is None else shards,
+            )
             report = indexer.run(
                 places, batch_size=batch_size, progress=progress, remove_missing=remove_missing
             )
+            if shards is not None:
+                report = shards.checked(report, self._catalogue)
             nearest = Nearest(space, self._stores, self._filters)
             measure_unrelated(nearest, encoder, self._catalogue, kept)
         return report

@@ -9,13 +9,13 @@ from threading import Lock
 from typing import TypeAlias
 
 from pareja.datasets import load_dataset
+from pareja.datasets.formats import SHARD_SUFFIXES
 from pareja.datasets.records import Source
 from pareja.embedding.cache import Stamp
 
 _Dataset: TypeAlias = "tuple[str, str | None]"
 
 _KEPT = 4
-_SHARDS = (".tar", ".parquet")
 
 
 class Members:
@@ -66,6 +66,8 @@ class Members:
 def _stamps(path: Path) -> tuple[Stamp, ...]:
     """Return what tells whether a dataset has changed; nothing where it is on no disk."""
     files = (
-        [file for file in path.rglob("*") if file.suffix in _SHARDS] if path.is_dir() else [path]
+        [file for file in path.rglob("*") if file.suffix.lower() in SHARD_SUFFIXES]
+        if path.is_dir()
+        else [path]
     )
     return tuple(stamp for file in sorted(files) if (stamp := Stamp.of(file)) is not None)

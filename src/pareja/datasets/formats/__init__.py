@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,22 +13,26 @@ from pareja.datasets.bundled import BUNDLED, bundled_path
 from pareja.datasets.formats.archives import ZipTree
 from pareja.datasets.formats.coco import read_coco
 from pareja.datasets.formats.described import read_tree
-from pareja.datasets.formats.folders import FolderTree, is_picture
+from pareja.datasets.formats.folders import FolderTree, ending, is_picture
 from pareja.datasets.formats.hub import HUB_SCHEME, read_hub
 from pareja.datasets.formats.layouts import is_metadata
 from pareja.datasets.formats.parquet import read_parquet
 from pareja.datasets.formats.places import split_named
 from pareja.datasets.formats.reading import OnMissing, Reading
-from pareja.datasets.formats.webdataset import read_webdataset
-from pareja.datasets.records import Dataset
+from pareja.datasets.formats.webdataset import read_webdataset, shards_of
+from pareja.datasets.records import Dataset, Record
 from pareja.datasets.shapes import DRAWN, is_shapes, load_shapes
 from pareja.errors import DatasetError
 from pareja.names import printable
 
-__all__ = ["OnMissing", "load_dataset", "only_split", "spelled_split"]
+__all__ = ["OnMissing", "load_dataset", "of_split", "only_split", "shard_files", "spelled_split"]
 
 WARNED = frozenset({"file_unread", "folder_closed", "encoding_guessed"})
 """The notes that `load_dataset` warns of: what is computed may then be of something else."""
+
+
+SHARD_SUFFIXES = (".tar", ".parquet")
+"""Endings, in lower case, of the files that shards of a dataset are."""
 
 
 def load_dataset(
@@ -111,12 +116,74 @@ def only_split(dataset: Dataset, split: str) -> Dataset:
     DatasetError
         If there is no such split.
     """
-    wanted = spelled_split(split)
-    kept = tuple(r for r in dataset if r.split is not None and spelled_split(r.split) == wanted)
+    kept = of_split(dataset, split)
     if not kept:
         there = f"the splits {', '.join(dataset.splits)}" if dataset.splits else "no splits"
         raise DatasetError(f"{dataset.location} has no split {split!r}; it has {there}.")
     return replace(dataset, records=kept, unlisted=())
+
+
+def of_split(dataset: Dataset, split: str) -> tuple[Record, ...]:
+    """Return the pictures of a dataset that belong to one split; none where it has no such split.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    split
+        Its name, in any spelling.
+    """
+    wanted = spelled_split(split)
+    return tuple(r for r in dataset if r.split is not None and spelled_split(r.split) == wanted)
+
+
+def shard_files(location: str | Path) -> tuple[Path, ...]:
+    """Return the files of a dataset of WebDataset or Parquet shards, in the order of reading.
+
+    Parameters
+    ----------
+    location
+        As `load_dataset` takes it.
+
+    Returns
+    -------
+    tuple of Path
+        Absolute paths; none where the dataset has another layout, or is not there.
+
+    Raises
+    ------
+    DatasetError
+        If a pattern names a shard that is not there.
+    """
+    if isinstance(location, str) and (
+        location in BUNDLED or is_shapes(location) or location.startswith(HUB_SCHEME)
+    ):
+        return ()
+    path = Path(location).expanduser().absolute()
+    if path.is_dir():
+        tree = FolderTree(path)
+        if suffix := shard_suffix(tree.names):
+            return shards_of(path) if suffix == ".tar" else tuple(_named_shards(tree))
+    elif path.is_file():
+        return (path,) if path.suffix.lower() in SHARD_SUFFIXES else ()
+    elif "{" in path.name:
+        return shards_of(path)
+    return ()
+
+
+def shard_suffix(names: Sequence[str]) -> str | None:
+    """Return the ending of the shards that a folder's dataset consists of; None if it has no such.
+
+    Parameters
+    ----------
+    names
+        All files of the folder and of the folders in it.
+    """
+    if any(is_picture(name) or is_metadata(name) for name in names):
+        return None
+    return next(
+        (suffix for suffix in SHARD_SUFFIXES if any(ending(name) == suffix for name in names)), None
+    )
 
 
 def spelled_split(split: str) -> str:
@@ -172,13 +239,16 @@ def _named(dataset: Dataset) -> Dataset:
 def _read_folder(path: Path, reading: Reading, limit: int | None) -> Dataset:
     """Read a folder: of pictures, or, where there is none, of shards."""
     tree = FolderTree(path)
-    if not any(is_picture(name) or is_metadata(name) for name in tree.names):
-        if any(name.endswith(".tar") for name in tree.names):
-            return read_webdataset(path, path.name, reading, limit)
-        shards = [tree.path(name) for name in tree.names if name.lower().endswith(".parquet")]
-        if shards:
-            return read_parquet(shards, path, path.name, reading, limit)
+    suffix = shard_suffix(tree.names)
+    if suffix == ".tar":
+        return read_webdataset(path, path.name, reading, limit)
+    if suffix == ".parquet":
+        return read_parquet(_named_shards(tree), path, path.name, reading, limit)
     return read_tree(tree, path.name, reading)
+
+
+def _named_shards(tree: FolderTree) -> list[Path]:
+    return [tree.path(name) for name in tree.names if ending(name) == ".parquet"]
 
 
 def _read_file(path: Path, reading: Reading, limit: int | None) -> Dataset:

@@ -171,15 +171,32 @@ def metadata_rows(name: str, content: bytes) -> Iterator[Row]:
 
 
 @contextmanager
-def open_parquet(path: Path | io.BytesIO, name: str | None = None) -> Iterator[Any]:
-    """Open a Parquet file; say in one line what is wrong with it."""
+def open_parquet(
+    path: Path | io.BytesIO, name: str | None = None, *, verify: bool = False
+) -> Iterator[Any]:
+    """Open a Parquet file; say in one line what is wrong with it.
+
+    Parameters
+    ----------
+    path
+        The file, or its bytes.
+    name
+        How messages call it; by default `path`.
+    verify
+        Whether its pages must have the checksums that were written with them.
+
+    Yields
+    ------
+    pyarrow.parquet.ParquetFile
+        The open file.
+    """
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
         raise MissingDependencyError("pyarrow", "to read Parquet files", "parquet") from error
     try:
-        with parquet.ParquetFile(path) as table:
+        with parquet.ParquetFile(path, page_checksum_verification=verify) as table:
             yield table
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")

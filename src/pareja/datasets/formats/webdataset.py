@@ -103,7 +103,7 @@ def shards_of(pattern: Path) -> tuple[Path, ...]:
         If a shard that the pattern names is not there, or the range runs backwards.
     """
     if pattern.is_dir():
-        found = sorted(pattern.rglob("*.tar"))
+        found = sorted(path for path in pattern.rglob("*") if path.suffix.lower() == ".tar")
         for shard in found:
             if leads_out(shard, pattern):
                 raise DatasetError(
