@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.embedding.counting_encoder import CountingEncoder
+from typer import Typer
+from typer.testing import CliRunner
+
+from pareja.cli.embed import embed
 
 
 @pytest.fixture
@@ -27,3 +31,20 @@ def paint(tmp_path: Path) -> Callable[..., list[Path]]:
         return paths
 
     return make
+
+
+@pytest.fixture
+def command(encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Run the command with an encoder that takes no time to load."""
+    monkeypatch.setattr("pareja.encoders.load", lambda name, **options: encoder)
+    app = Typer()
+    app.command()(embed)
+
+    def run(*arguments: object, status: int = 0) -> str:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result.output
+
+    return run

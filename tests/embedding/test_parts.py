@@ -14,10 +14,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 from tests.embedding.counting_encoder import CountingEncoder
-from typer import Typer
-from typer.testing import CliRunner
 
-from pareja.cli.embed import embed
 from pareja.datasets import load_dataset
 from pareja.embedding import Embedded, embed_parts
 from pareja.embedding.cache import picture_digest
@@ -238,23 +235,6 @@ def test_a_killed_run_leaves_whole_shards_and_goes_on(
     assert {
         name: whole[name] for name in there if name.endswith(".parquet")
     }.items() <= there.items()
-
-
-@pytest.fixture
-def command(encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Run the command with an encoder that takes no time to load."""
-    monkeypatch.setattr("pareja.encoders.load", lambda name, **options: encoder)
-    app = Typer()
-    app.command()(embed)
-
-    def run(*arguments: object, status: int = 0) -> str:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == status, result.output
-        return result.output
-
-    return run
 
 
 def test_the_command(command: Callable[..., str], paint: Paint, tmp_path: Path) -> None:

@@ -14,10 +14,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from tests.embedding.counting_encoder import CountingEncoder
-from typer import Typer
-from typer.testing import CliRunner
 
-from pareja.cli.embed import embed
 from pareja.datasets import load_dataset
 from pareja.embedding import Embedded
 from pareja.embedding.cache import EmbeddingCache, picture_digest
@@ -229,23 +226,6 @@ def test_two_processes_at_once_share_their_work(paint: Paint, tmp_path: Path) ->
         assert run.returncode == 0, errors
     assert stored_count(cache) == 400
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
-
-
-@pytest.fixture
-def command(encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Run the command with an encoder that takes no time to load."""
-    monkeypatch.setattr("pareja.encoders.load", lambda name, **options: encoder)
-    app = Typer()
-    app.command()(embed)
-
-    def run(*arguments: object, status: int = 0) -> str:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == status, result.output
-        return result.output
-
-    return run
 
 
 def test_the_command(command: Callable[..., str], paint: Paint, tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ def index(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Take the vectors from shards of 'pareja embed --part' or '--cluster', and embed "
-            "nothing. PICTURES is where the pictures are on this machine.",
+            help="Take the vectors from shards of 'pareja embed --part', and embed nothing. "
+            "PICTURES is where the pictures are on this machine.",
             show_default=False,
         ),
     ] = None,

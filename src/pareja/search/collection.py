@@ -164,11 +164,11 @@ class Collection(Upkeep):
             Whether embeddings are looked up in the user's cache, and kept there; or the
             `pareja.embedding.EmbeddingCache` to use.
         embedded
-            A folder of shards that ``pareja embed --part`` or ``--cluster`` has written: vectors
-            are taken from there, and no picture is embedded. `pictures` says where the pictures
-            are on this machine. Each is read, and one whose bytes have no embedding in the shards
-            is skipped with that reason; so is one that has an embedding and is nowhere there.
-            `model` is by default the one that embedded them.
+            A folder of shards that `pareja.embedding.embed_parts` has written: vectors are taken
+            from there, and no picture is embedded. `pictures` says where the pictures are on this
+            machine. Each is read, and one whose bytes have no embedding in the shards is skipped
+            with that reason; so is one that has an embedding and is nowhere there. `model` is by
+            default the one that embedded them.
         remove_missing
             Whether pictures that are not at these places any more leave the collection. Pictures
             of other places always stay.
