@@ -44,15 +44,11 @@ SIZES = {"12 megapixels": (4000, 3000), "640x480": (640, 480)}
 PACKAGES = ("torch", "transformers", "sentence-transformers", "openvino", "pillow")
 CONTESTANTS = {
     "pareja": "pareja",
+    "pareja-int8": "pareja, `:int8`",
     "sentence-transformers": "sentence-transformers",
     "transformers": "transformers, processor and model",
     "transformers-bf16": "transformers, the same in bfloat16",
 }
-COLD = (
-    "import sys; from pathlib import Path; from pareja.encoders.opening import open_folder;"
-    "open_folder(Path(sys.argv[1]), 'clip', commit='random').encode_texts(['a red house'])"
-)
-
 Embed = Callable[[list[Path]], np.ndarray[Any, Any]]
 
 
@@ -66,11 +62,14 @@ class Timing:
     embeddings: Any = None
 
 
-def open_pareja(checkpoint: Path) -> Embed:
+def open_pareja(checkpoint: Path, *, int8: bool = False) -> Embed:
     from pareja.embedding import EmbeddingCache, embed_sources
+    from pareja.encoders.int8 import in_int8
     from pareja.encoders.opening import open_folder
 
     encoder: Any = open_folder(checkpoint, "clip", commit="random")
+    if int8:
+        encoder = in_int8(encoder)
 
     def embed(paths: list[Path]) -> np.ndarray[Any, Any]:
         # With a cache that starts empty, since that is what the commands do.
@@ -117,6 +116,7 @@ def open_transformers(checkpoint: Path, dtype: str = "float32") -> Embed:
 
 OPEN: dict[str, Callable[[Path], Embed]] = {
     "pareja": open_pareja,
+    "pareja-int8": lambda checkpoint: open_pareja(checkpoint, int8=True),
     "sentence-transformers": open_sentence_transformers,
     "transformers": open_transformers,
     "transformers-bf16": lambda checkpoint: open_transformers(checkpoint, "bfloat16"),
@@ -204,16 +204,6 @@ def measure_encoder(checkpoint: Path, repeats: int) -> tuple[float, float]:
     return max(peaks), statistics.median(shares)
 
 
-def measure_cold_start(checkpoint: Path, repeats: int) -> float:
-    """Return the median time from starting a process to its first text embedding, in seconds."""
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", COLD, checkpoint], check=True)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
-
-
 def measure_many(folder: Path, count: int) -> tuple[float, float, float]:
     """Return seconds of a first and a second `pareja embed` of many files, and its memory in MB."""
     pictures = [path.read_bytes() for path in sorted((folder / "640x480").iterdir())]
@@ -235,6 +225,16 @@ def measure_many(folder: Path, count: int) -> tuple[float, float, float]:
     return runs[0][0], runs[1][0], max(run[1] for run in runs)
 
 
+def quantise(folder: Path) -> None:
+    """Make the network in int8, from the smaller pictures."""
+    from pareja.encoders.int8 import quantisable, quantised
+    from pareja.encoders.opening import open_folder
+
+    encoder: Any = open_folder(folder / "checkpoint", "clip", commit="random")
+    pictures = [Image.open(path) for path in sorted((folder / "640x480").iterdir())]
+    quantised(quantisable(encoder), [encoder.prepare(picture)[None] for picture in pictures])
+
+
 def embed_many(folder: Path) -> None:
     """Do what `pareja embed` does, and print the seconds that it took and the memory."""
     from pareja.embedding import EmbeddingCache, embed_paths
@@ -245,6 +245,9 @@ def embed_many(folder: Path) -> None:
     cache = EmbeddingCache(folder / "many.sqlite3")
     embed_paths([folder / "many"], encoder, folder / "many.parquet", force=True, cache=cache)
     print(json.dumps([time.perf_counter() - start, peak_memory()]))
+
+
+SETUP: dict[str, Callable[[Path], None]] = {"many": embed_many, "quantise": quantise}
 
 
 def smallest_cosine(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], *, centred: bool) -> float:
@@ -275,12 +278,16 @@ def table(timings: dict[str, dict[str, Timing]]) -> Iterator[str]:
                 f"| {1000 * statistics.median(timing.cpu):.0f} | {timing.megabytes:.0f} MB |"
             )
         yield ""
-        ours, theirs = by_name["pareja"].embeddings, by_name["sentence-transformers"].embeddings
+        ours, int8, theirs = (
+            by_name[name].embeddings for name in ("pareja", "pareja-int8", "sentence-transformers")
+        )
         yield (
             f"Smallest cosine to sentence-transformers' output: "
             f"{smallest_cosine(ours, theirs, centred=False):.5f}, and "
             f"{smallest_cosine(ours, theirs, centred=True):.4f} once the mean of all pictures, "
-            "which random weights give a large share, is taken away."
+            "which random weights give a large share, is taken away. Of `:int8` to the network "
+            f"before: {smallest_cosine(int8, ours, centred=False):.5f}, and "
+            f"{smallest_cosine(int8, ours, centred=True):.4f}."
         )
         yield ""
 
@@ -295,7 +302,7 @@ def plot(timings: dict[str, dict[str, Timing]], limit: float, path: Path) -> Non
     figure, axes = pyplot.subplots(1, len(timings), figsize=(9, 2.6), sharey=True)
     for panel, (size, by_name) in zip(axes, timings.items(), strict=True):
         speeds = [1 / statistics.median(timing.seconds) for timing in by_name.values()]
-        colours = ["#0067a9" if name == "pareja" else "#b9c2d0" for name in by_name]
+        colours = ["#0067a9" if name.startswith("pareja") else "#b9c2d0" for name in by_name]
         bars = panel.barh([CONTESTANTS[name] for name in by_name], speeds, color=colours)
         panel.bar_label(bars, fmt="%.1f", padding=3, fontsize=8.5)
         panel.axvline(limit, color="#c24e00", linestyle="--", linewidth=1)
@@ -317,10 +324,10 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=0, help="files of the test of memory")
     parser.add_argument("--folder", type=Path, help="keep checkpoint and pictures here")
     parser.add_argument("--print", action="store_true", help="write no files")
-    parser.add_argument("--worker", choices=[*OPEN, "many"], help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=[*OPEN, *SETUP], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.worker == "many":
-        embed_many(arguments.folder)
+    if arguments.worker in SETUP:
+        SETUP[arguments.worker](arguments.folder)
         return
     if arguments.worker:
         work(arguments.worker, arguments.folder / "checkpoint")
@@ -343,9 +350,10 @@ def report(folder: Path, arguments: argparse.Namespace) -> None:
     with Contestant("pareja", folder) as first:
         # Converts the network, in a process whose memory does not count.
         first.embed(folder / "640x480", Timing())
+    command = [sys.executable, __file__, "--worker", "quantise", "--folder", folder]
+    subprocess.run(command, check=True, stdout=sys.stderr)
     timings = race(folder, arguments.repeats)
     peak, share = measure_encoder(checkpoint, arguments.repeats)
-    cold = measure_cold_start(checkpoint, arguments.repeats)
     limit = 1e9 * peak / OPERATIONS
     lines = [
         "# From files to embeddings: CLIP ViT-B/32",
@@ -361,8 +369,6 @@ def report(folder: Path, arguments: argparse.Namespace) -> None:
         f"matrix product of 2048 in turns with it, which reaches {peak:.0f} GFLOP/s at best. "
         f"With nothing but matrix products at that peak, {limit:.0f} pictures a second would be "
         "the limit of this machine, the dashed line.",
-        "",
-        f"**First text embedding of a new process**, network converted before: {cold:.2f} s.",
         "",
     ]
     if arguments.many:

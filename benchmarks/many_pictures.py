@@ -1,8 +1,8 @@
 """Whether intervals and tests hold what they promise where there are more than 64 pictures.
 
-There they take shorter ways: intervals of the AUC and of the rank correlation of two matrices come
-from each picture's influence, permutations from turns of a circle, and a bridge's test compares own
-pairs with the strangers of the same maps alone.
+There they take shorter ways: intervals of the AUC, of the difference of means and of the rank
+correlation of two matrices come from each picture's influence, permutations from turns of a circle,
+and a bridge's test compares own pairs with the strangers of the same maps alone.
 
     python benchmarks/many_pictures.py [--studies 400]
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from itertools import permutations
 
 import numpy as np
@@ -82,6 +83,23 @@ def test_many_pictures_by_influence_agree_with_their_pairs(digits: int) -> None:
     assert fast_value == pytest.approx(value, abs=1e-12)
     assert np.corrcoef(fast_draws, draws)[0, 1] > 0.98
     assert fast_draws.std() == pytest.approx(draws.std(), rel=0.05)
+
+
+def test_the_difference_of_many_pictures_agrees_with_their_pairs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(5)
+    owner = rng.permutation(np.repeat(np.arange(80), rng.integers(0, 4, 80)))
+    similarity = rng.standard_normal((80, len(owner)))
+    similarity[owner, np.arange(len(owner))] += 1
+    fast = matching(similarity, owner, permutations=1).difference
+    monkeypatch.setattr(sys.modules["pareja.analysis.matching"], "_FEW", 80)
+    exact = matching(similarity, owner, permutations=1).difference
+    assert fast.value == exact.value
+    assert (fast.low, fast.high) != (exact.low, exact.high)
+    width = exact.high - exact.low
+    assert fast.low == pytest.approx(exact.low, abs=0.05 * width)
+    assert fast.high == pytest.approx(exact.high, abs=0.05 * width)
 
 
 def test_influence_is_the_derivative_of_the_auc() -> None:

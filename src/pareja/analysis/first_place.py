@@ -99,7 +99,7 @@ def nearest(similarity: Floats, direction: Direction) -> tuple[Indices, Indices,
     found = []
     for part in chunks(*similarity.shape):
         level = similarity[part] == (best[part] if axis else best)
-        rows, columns = np.nonzero(level)
+        rows, columns = np.divmod(np.flatnonzero(level), level.shape[1])
         found.append((rows + part.start, columns))
     images, captions = (np.concatenate(side) for side in zip(*found, strict=True))
     queries = images if axis else captions

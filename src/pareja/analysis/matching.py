@@ -101,8 +101,9 @@ def matching(
     The AUC is the Mann-Whitney statistic by mid-ranks (Hanley and McNeil 1982, section 2). In a
     bootstrap sample that holds a picture twice, the copy's caption is no mismatch: each draw
     weighs matched pairs by how often the picture was drawn, mismatched ones by the product of
-    both pictures' counts. That is computed for each draw up to 64 pictures; beyond them the AUC of
-    a draw is the sum of its pictures' influence, which differs by terms of the order 1 / n.
+    both pictures' counts. That is computed for each draw up to 64 pictures; beyond them the AUC and
+    the mismatched mean of a draw come from the sum of its pictures' influence, which differs by
+    terms of the order 1 / n.
     """
     matrix, owners = checked_similarity(similarity, owner)
     checked_count("permutations", permutations)
@@ -127,14 +128,14 @@ def matching(
         matched_mean=float(own.mean()),
         mismatched_mean=mismatched_mean,
         difference=percentile_interval(
-            difference, _difference_draws(sums, owners, counts), n_images
+            difference, _difference_draws(sums, owners, counts, mismatched_mean), n_images
         ),
         auc=share_interval(auc_value, auc_draws, n_images),
         test=permutation_test(
             difference,
             mean_difference(paired_anew, total, n_images, n_captions),
             two_sided=True,
-            scale=float(np.abs(matrix).max()),
+            scale=max(float(matrix.max()), -float(matrix.min())),
         ),
     )
 
@@ -165,16 +166,26 @@ def _mismatched(similarity: Floats, owner: Indices, seed: int) -> Floats:
     return drawn
 
 
-def _difference_draws(sums: Floats, owner: Indices, counts: Floats) -> Floats:
+def _difference_draws(
+    sums: Floats, owner: Indices, counts: Floats, mismatched_mean: float
+) -> Floats:
     """Return matched mean minus mismatched mean of each bootstrap sample."""
     captions = np.bincount(owner, minlength=len(sums)).astype(np.float64)
-    squares = counts * counts
     matched = counts @ captions
-    mismatched = counts.sum(axis=1) * matched - squares @ captions
-    total = np.einsum("dn,dn->d", counts @ sums, counts) - squares @ sums.diagonal()
+    mismatched = counts.sum(axis=1) * matched - (counts * counts) @ captions
+    own = sums.diagonal()
+    # What strangers have more or less than usual, summed over pairs.
+    if len(sums) <= _FEW:
+        excess = sums - mismatched_mean * captions
+        np.fill_diagonal(excess, 0.0)
+        above = np.einsum("dn,dn->d", counts @ excess, counts)
+    else:
+        by_row = sums.sum(axis=1) - own - mismatched_mean * (captions.sum() - captions)
+        by_column = sums.sum(axis=0) - own - mismatched_mean * (len(sums) - 1) * captions
+        above = counts @ (by_row + by_column)
     # A sample may miss every captioned picture, or consist of one picture alone.
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws: Floats = counts @ sums.diagonal() / matched - total / mismatched
+        draws: Floats = counts @ own / matched - mismatched_mean - above / mismatched
     draws[mismatched <= 0] = np.nan
     return draws
 

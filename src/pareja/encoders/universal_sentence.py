@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -35,8 +36,13 @@ def _load_network() -> NumpyBackend:
     # The package's own tokenizer takes three times as long to be ready. It also repeats the mark of
     # unknown characters for each of them, where the tokenizer that the network was trained with
     # has it once.
-    tokenizer = SentencePieceProcessor(model_file=str(resources / "sp.model"))
-    return NumpyBackend(str(resources / "weights.npz"), tokenizer, threads=None)
+    tokenizer = SentencePieceProcessor()
+    # Reading the vocabulary and unpacking the weights take equally long, and both free Python.
+    with ThreadPoolExecutor(1) as beside:
+        vocabulary = beside.submit(tokenizer.Load, str(resources / "sp.model"))
+        network = NumpyBackend(str(resources / "weights.npz"), tokenizer, threads=None)
+        vocabulary.result()
+    return network
 
 
 def _network() -> NumpyBackend:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -36,9 +37,17 @@ class Thumbnails(Sequence[Thumbnail]):
         self._sources = [record.source for record in dataset]
         self._side = next(side for most, side in _SIDES if len(dataset) <= most)
         self._made: dict[int, Thumbnail] = {}
+        self._count = len(self._sources)
 
     def __len__(self) -> int:
-        return len(self._sources)
+        return self._count
+
+    def followed_by(self, more: Sequence[Thumbnail]) -> Thumbnails:
+        """Return these and, after them, others that are made already."""
+        longer = copy(self)
+        longer._made = self._made | dict(enumerate(more, len(self)))
+        longer._count += len(more)
+        return longer
 
     @overload
     def __getitem__(self, index: int) -> Thumbnail: ...

@@ -39,6 +39,8 @@ _MAP = np.array([500.0, 372.0])
 
 def draw_map(frame: Frame, slot: int, pictures: Sequence[Thumbnail]) -> Drawing:
     """Draw pictures and captions in one plane, a line from each caption to its picture."""
+    from matplotlib.collections import LineCollection
+
     result, few = frame.result, frame.few_on_map
     encoder, dataset = result.encoders[slot], result.dataset
     images, captions = _to_points(encoder.plane.images, encoder.plane.captions)
@@ -52,15 +54,14 @@ def draw_map(frame: Frame, slot: int, pictures: Sequence[Thumbnail]) -> Drawing:
     drawn = frame.drawn_captions
     with sheet(7.2, 5.2 if dataset.categories else 4.9) as figure:
         axes = figure.subplots()
-        for j in drawn:
-            i = owner[j]
-            axes.plot(
-                *np.array([images[i], captions[j]]).T,
-                color=series(kinds[i])[0],
-                linewidth=1.1 if few else 0.5,
-                alpha=0.75 if few else 0.4,
-                zorder=1,
-            )
+        lines = LineCollection(
+            [np.array([images[owner[j]], captions[j]]) for j in drawn],
+            colors=[series(kinds[owner[j]])[0] for j in drawn],
+            linewidths=1.1 if few else 0.5,
+            alpha=0.75 if few else 0.4,
+            zorder=1,
+        )
+        axes.add_collection(lines)
         if few:
             _put_thumbnails(axes, images, sizes, pictures, kinds)
             _put_numbers(axes, captions, [kinds[i] for i in owner], frame.caption_numbers)

@@ -63,7 +63,8 @@ def write_report(
     drawings = draw_figures(frame, pictures)
     document = build_document(frame)
     maps = [warmed(look.located, look.located.places[0], _MAP_SIDE) for look in frame.looks]
-    written = dict(write_document(document, drawings, (*pictures, *maps), out, formats=formats))
+    every = pictures.followed_by(maps)
+    written = dict(write_document(document, drawings, every, out, formats=formats))
     if "md" in formats:
         written |= write_draft(document, frame, pictures, out, NAMES[lang][1])
     return written
