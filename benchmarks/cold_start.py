@@ -90,9 +90,9 @@ def page(repeats: int) -> str:
         "| | seconds of clock | least | seconds of processor |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for title, found in runs.items():
-        clock, cpu = (statistics.median(values) for values in zip(*found, strict=True))
-        least = min(seconds for seconds, _ in found)
+    for title, times in runs.items():
+        clock, cpu = (statistics.median(values) for values in zip(*times, strict=True))
+        least = min(seconds for seconds, _ in times)
         lines.append(f"| {title} | {clock:.2f} | {least:.2f} | {cpu:.2f} |")
     return "\n".join([*lines, ""])
 

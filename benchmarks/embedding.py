@@ -350,7 +350,7 @@ def report(folder: Path, arguments: argparse.Namespace) -> None:
     with Contestant("pareja", folder) as first:
         # Converts the network, in a process whose memory does not count.
         first.embed(folder / "640x480", Timing())
-    command = [sys.executable, __file__, "--worker", "quantise", "--folder", folder]
+    command = [sys.executable, __file__, "--worker", "quantise", "--folder", str(folder)]
     subprocess.run(command, check=True, stdout=sys.stderr)
     timings = race(folder, arguments.repeats)
     peak, share = measure_encoder(checkpoint, arguments.repeats)
