@@ -290,7 +290,8 @@ def faiss_lines(
 
 
 def qdrant_lines(matrix: Rows, queries: Rows) -> list[Line]:
-    from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+    from pareja.search.vectors.qdrant import QdrantVectors
+    from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
 
     server = QdrantServer(QdrantAddress.parse("qdrant://:memory:/benchmark"))
     store = QdrantVectors(server, "space", DIM)

@@ -13,8 +13,9 @@ from pareja.embedding import Embedded
 from pareja.errors import CollectionError, InputError, OutputError
 from pareja.search import Collection, SearchResult
 from pareja.search.database import Database
-from pareja.search.vectors import qdrant
-from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.vectors import qdrant_server
+from pareja.search.vectors.qdrant import QdrantVectors
+from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
 from pareja.search.vectors.sqlite import SqliteVectors
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     client = QdrantClient(":memory:")
     close = client.close
     monkeypatch.setattr(client, "close", lambda: None)
-    monkeypatch.setattr(qdrant, "_client", lambda address: client)
+    monkeypatch.setattr(qdrant_server, "_client", lambda address: client)
     yield
     close()
 
@@ -182,7 +183,7 @@ def test_nothing_is_replaced_and_nothing_half_copied_stays(
     for out, store, error, message in (
         ("mine", None, OutputError, "exists already"),
         ("all.parquet", None, OutputError, "exists"),
-        ("second", SERVER, CollectionError, "holds 8 vectors under that name already"),
+        ("second", SERVER, CollectionError, "under the name 'photos' already"),
         ("second", "mysql://x", CollectionError, "no address of a store"),
         ("all.csv", None, OutputError, "a .parquet file, or to a folder"),
         ("new.parquet", SERVER, InputError, "needs no store"),

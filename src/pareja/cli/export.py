@@ -23,7 +23,8 @@ def export(
     store: Annotated[
         str | None,
         typer.Option(
-            help="Where the copy keeps its vectors: qdrant://host:6333/name?shards=2&replicas=2"
+            help="Where the copy keeps its vectors: qdrant://host:6333/name, with options as for "
+            "pareja index."
         ),
     ] = None,
     atlas: Annotated[

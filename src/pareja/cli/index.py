@@ -69,7 +69,10 @@ def index(
     index_folder: IndexOption = None,
     store: Annotated[
         str | None,
-        typer.Option(help="Where vectors are kept: qdrant://host:6333/name?shards=2&replicas=2"),
+        typer.Option(
+            help="Where vectors are kept: qdrant://host:6333/name, with ?shards=3&replicas=2 for a "
+            "cluster and ?quantization=int8 (or binary) to compress them."
+        ),
     ] = None,
     embedded: Annotated[
         Path | None,

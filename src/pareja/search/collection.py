@@ -75,7 +75,8 @@ class Collection(Upkeep):
         create
             Make one where there is none.
         store
-            Where its vectors are: ``qdrant://host:6333/name?shards=2&replicas=2``. A collection
+            Where its vectors are: ``qdrant://host:6333/name?shards=3&replicas=2``, or
+            ``?quantization=int8`` (or ``binary``), which a server compresses them to. A collection
             remembers it; by default they are in its folder.
         read_only
             Promise to write nothing. Where nothing may be written it is so without being asked.

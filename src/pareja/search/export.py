@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pareja.decimals import counted
 from pareja.embedding.export import Rows, beside, writer_for
 from pareja.errors import CollectionError, OutputError
 from pareja.files import staged_file
@@ -118,7 +117,8 @@ def to_collection(
     OutputError
         If there is something in the folder already.
     CollectionError
-        If the store does not answer or holds vectors already, or nothing can be written there.
+        If the store does not answer or holds vectors under that name already, or nothing can be
+        written there.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder} exists already. Name a new folder for the copy.")
@@ -150,11 +150,6 @@ def to_collection(
 
 def _copy(catalogue: Catalogue, source: VectorStore, target: VectorStore, each: int = 1) -> int:
     """Copy the vectors of one space, of which a picture has so many; return how many."""
-    if held := target.count():
-        raise CollectionError(
-            f"the store holds {counted(held, 'vector')} under that name already. Choose another "
-            "name in its address."
-        )
     done: list[int] = []
     try:
         every = source.ids()

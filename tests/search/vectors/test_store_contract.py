@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.search.vectors.fake_qdrant import FakeQdrant
 
 from pareja.encoders import Embeddings
 from pareja.errors import CollectionError
 from pareja.search.database import Database
 from pareja.search.vectors.protocol import VectorStore
-from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.vectors.qdrant import QdrantVectors
+from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
 from pareja.search.vectors.sqlite import SqliteVectors
 
 DIM = 16
@@ -25,17 +28,18 @@ SERVER = os.environ.get("QDRANT_URL")
 StoreFactory = Callable[[], VectorStore]
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        "sqlite-graph",
-        "qdrant-memory",
-        pytest.param(
-            "qdrant-server",
-            marks=pytest.mark.skipif(SERVER is None, reason="QDRANT_URL names no server"),
-        ),
-    ]
-)
+KINDS = [
+    "sqlite",
+    "sqlite-graph",
+    "qdrant-memory",
+    pytest.param(
+        "qdrant-server",
+        marks=pytest.mark.skipif(SERVER is None, reason="QDRANT_URL names no server"),
+    ),
+]
+
+
+@pytest.fixture(params=[*KINDS, "qdrant-wire"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreFactory]:
     """Make empty stores of one kind."""
     closing: list[Callable[[], None]] = []
@@ -46,18 +50,26 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreF
         few = 8 if request.param == "sqlite-graph" else 10_000
         return SqliteVectors(database, 1, DIM, graph_from=few)
 
+    def address() -> str:
+        if request.param == "qdrant-memory":
+            return "qdrant://:memory:/test"
+        return str(SERVER) if request.param == "qdrant-server" else fake.address
+
     def qdrant() -> VectorStore:
-        address = "qdrant://:memory:/test" if request.param == "qdrant-memory" else SERVER
-        server = QdrantServer(QdrantAddress.parse(str(address)))
+        server = QdrantServer(QdrantAddress.parse(address()))
         name = uuid.uuid4().hex
         store = QdrantVectors(server, name, DIM)
         closing.append(server.close)
         closing.append(lambda: drop(server, f"{server.address.name}-{name}"))
         return store
 
-    yield sqlite if request.param.startswith("sqlite") else qdrant
-    for close in reversed(closing):
-        close()
+    with (
+        FakeQdrant().run() if request.param == "qdrant-wire" else nullcontext(FakeQdrant()) as fake
+    ):
+        yield sqlite if request.param.startswith("sqlite") else qdrant
+        for close in reversed(closing):
+            close()
+    assert fake.complaints == []
 
 
 def drop(server: QdrantServer, name: str) -> None:
@@ -271,6 +283,8 @@ steps = st.lists(
 )
 
 
+# Thousands of requests would show nothing further about their form.
+@pytest.mark.parametrize("new_store", KINDS, indirect=True)
 @settings(
     max_examples=25,
     deadline=None,

@@ -2,156 +2,38 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pareja.encoders.protocols import Embeddings
-from pareja.errors import CollectionError, MissingDependencyError
+from pareja.errors import CollectionError
 from pareja.search.vectors.protocol import checked_rows
+from pareja.search.vectors.qdrant_server import (
+    MEMORY,
+    Answer,
+    QdrantRefusalError,
+    QdrantServer,
+    Quantization,
+)
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient, models
+    from qdrant_client import models
 
-SCHEME = "qdrant://"
 _BATCH = 256
 _PAGE = 10_000
-_ATTEMPTS = 4
-_FIRST_PAUSE = 0.25
-_TIMEOUT_SECONDS = 30
+_CONFLICT = 409
+_FILTER = "category"
 # Points that are exactly as close as the last one come in any order: more are asked for, until one
 # is farther away.
 _TIES = 16
-
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True)
-class QdrantAddress:
-    """Where vectors are: ``qdrant://host:port/name?shards=2&replicas=2``.
-
-    Parameters
-    ----------
-    url
-        The server, or ``:memory:`` for one inside this process that forgets everything.
-    name
-        What the collections on the server are called after.
-    shards, replicas
-        How a new collection is spread over a cluster.
-    """
-
-    url: str
-    name: str
-    shards: int = 1
-    replicas: int = 1
-
-    @classmethod
-    def parse(cls, address: str) -> QdrantAddress:
-        """Read an address; ``tls=1`` asks for https.
-
-        Raises
-        ------
-        CollectionError
-            If it is none.
-
-        Examples
-        --------
-        >>> QdrantAddress.parse("qdrant://localhost/photos?shards=2")
-        QdrantAddress(url='http://localhost:6333', name='photos', shards=2, replicas=1)
-        """
-        wrong = CollectionError(
-            f"{address!r} is no address of a store. Write qdrant://host:6333/name, and after it "
-            "?shards=2&replicas=2 for a cluster."
-        )
-        if not address.startswith(SCHEME):
-            raise wrong
-        place, _, rest = address.removeprefix(SCHEME).partition("/")
-        name, _, query = rest.partition("?")
-        options = {key: values[-1] for key, values in parse_qs(query).items()}
-        try:
-            port = None if place == ":memory:" else urlsplit(f"//{place}").port
-            shards, replicas = int(options.pop("shards", 1)), int(options.pop("replicas", 1))
-            secure = bool(int(options.pop("tls", 0)))
-        except ValueError as error:
-            raise wrong from error
-        if not place or not name or options or min(shards, replicas) < 1:
-            raise wrong
-        if place == ":memory:":
-            return cls(place, name, shards, replicas)
-        host = place if port else f"{place}:6333"
-        return cls(f"http{'s' if secure else ''}://{host}", name, shards, replicas)
-
-
-class QdrantServer:
-    """A connection to a server, shared by the stores of all spaces of a collection.
-
-    The environment variable ``QDRANT_API_KEY`` is sent when it is set.
-
-    Parameters
-    ----------
-    address
-        Where it is.
-
-    Raises
-    ------
-    CollectionError
-        If it does not answer.
-    MissingDependencyError
-        If ``qdrant-client`` is not installed.
-    """
-
-    def __init__(self, address: QdrantAddress) -> None:
-        self.address = address
-        self.client = _client(address)
-        # A server takes questions from many threads; the client's stand-in for one does not.
-        in_process = address.url == ":memory:"
-        self._turn: AbstractContextManager[object] = RLock() if in_process else nullcontext()
-        self.ask(lambda: self.client.get_collections())
-
-    def ask(self, question: Callable[[], Answer]) -> Answer:
-        """Return an answer, asking again with growing pauses while the server is not there."""
-        from httpx import TransportError
-        from qdrant_client.http.exceptions import (
-            ApiException,
-            ResponseHandlingException,
-            UnexpectedResponse,
-        )
-
-        for attempt in range(_ATTEMPTS):
-            try:
-                with self._turn:
-                    return question()
-            except UnexpectedResponse as error:
-                busy = error.status_code in (429, 502, 503, 504)
-                if not busy or attempt == _ATTEMPTS - 1:
-                    raise self._refused(error) from error
-            except (ResponseHandlingException, TransportError) as error:
-                if attempt == _ATTEMPTS - 1:
-                    raise CollectionError(
-                        f"Qdrant does not answer at {self.address.url}: {error}. Start it (docker "
-                        "compose up -d qdrant), or correct the address."
-                    ) from error
-            except ApiException as error:
-                raise self._refused(error) from error
-            time.sleep(_FIRST_PAUSE * 2**attempt)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _refused(self, error: Exception) -> CollectionError:
-        line = " ".join(str(error).split())[:300]
-        return CollectionError(f"Qdrant at {self.address.url} refuses: {line}.")
-
-    def close(self) -> None:
-        """End the connection."""
-        self.client.close()
+# Compressed vectors find the neighbourhood, not the order in it: this many times the wanted ones
+# are compared again as they are. Chosen with `benchmarks/qdrant.py`.
+_OVERSAMPLING: dict[Quantization, float] = {"int8": 1.5, "binary": 8.0}
 
 
 class QdrantVectors:
@@ -165,51 +47,100 @@ class QdrantVectors:
         Name of the embedding space; each has a collection of its own on the server.
     dim
         Length of a vector.
+    create
+        Make that collection where there is none, and have it compressed as the address says.
 
     Raises
     ------
     CollectionError
-        If the server has a collection of that name with vectors of another length.
+        If the server has a collection of that name that holds something else, or has none and
+        `create` is off.
     """
 
-    def __init__(self, server: QdrantServer, space: str, dim: int) -> None:
+    def __init__(self, server: QdrantServer, space: str, dim: int, *, create: bool = True) -> None:
         self._server = server
         self._client = server.client
         self._dim = dim
         self._name = f"{server.address.name}-{space}"
-        self._create_or_check()
+        if create:
+            self._create()
+        elif not self._ask(lambda: self._client.collection_exists(self._name)):
+            raise CollectionError(
+                f"Qdrant at {server.address.url} has no collection {self._name!r} any more. Index "
+                "the pictures again."
+            )
+        info = self._checked()
+        # The client's stand-in for a server has no indexes, and compresses nothing.
+        if create and server.address.url != MEMORY:
+            self._complete(info)
 
-    def _create_or_check(self) -> None:
+    def _create(self) -> None:
         from qdrant_client import models
 
-        ask, client, name = self._server.ask, self._client, self._name
-        if not ask(lambda: client.collection_exists(name)):
-            address = self._server.address
-            ask(
-                lambda: client.create_collection(
-                    name,
-                    vectors_config=models.VectorParams(
-                        size=self._dim,
-                        distance=models.Distance.COSINE,
-                        datatype=models.Datatype.FLOAT16,
-                    ),
-                    shard_number=address.shards,
-                    replication_factor=address.replicas,
+        address = self._server.address
+        if self._ask(lambda: self._client.collection_exists(self._name)):
+            return
+        create = partial(
+            self._client.create_collection,
+            self._name,
+            vectors_config=models.VectorParams(
+                size=self._dim,
+                distance=models.Distance.COSINE,
+                datatype=models.Datatype.FLOAT16,
+                on_disk=address.quantization is not None,
+                quantization_config=_config(address.quantization),
+            ),
+            shard_number=address.shards,
+            replication_factor=address.replicas,
+        )
+        try:
+            self._ask(create)
+        except QdrantRefusalError as refusal:
+            # Another program was faster, or this one was, and the answer got lost.
+            if refusal.status != _CONFLICT:
+                raise
+
+    def _checked(self) -> models.CollectionInfo:
+        """Return what the server says of the collection, if it can hold these vectors."""
+        from qdrant_client import models
+
+        info = self._ask(lambda: self._client.get_collection(self._name))
+        vectors: Any = info.config.params.vectors
+        there = f"the collection {self._name!r} of Qdrant at {self._server.address.url}"
+        another = "Choose another name in the address of the store."
+        if not isinstance(vectors, models.VectorParams) or (
+            vectors.distance != models.Distance.COSINE
+        ):
+            raise CollectionError(f"{there} was not made by pareja. {another}")
+        if vectors.size != self._dim:
+            raise CollectionError(
+                f"{there} has vectors of {vectors.size} numbers, and this encoder makes "
+                f"{self._dim}. {another}"
+            )
+        return info
+
+    def _complete(self, info: models.CollectionInfo) -> None:
+        """Add what a collection lacks: one that was made a moment ago, or is older."""
+        from qdrant_client import models
+
+        if _FILTER not in info.payload_schema:
+            self._ask(
+                lambda: self._client.create_payload_index(
+                    self._name, _FILTER, models.PayloadSchemaType.KEYWORD, wait=True
                 )
             )
-            if address.url != ":memory:":
-                ask(
-                    lambda: client.create_payload_index(
-                        name, "category", models.PayloadSchemaType.KEYWORD, wait=True
-                    )
+        wanted = self._server.address.quantization
+        if wanted != _quantization(info):
+            self._ask(
+                lambda: self._client.update_collection(
+                    self._name,
+                    vectors_config={
+                        "": models.VectorParamsDiff(
+                            on_disk=wanted is not None,
+                            quantization_config=_config(wanted) or models.Disabled.DISABLED,
+                        )
+                    },
                 )
-        vectors: Any = ask(lambda: client.get_collection(name)).config.params.vectors
-        size = getattr(vectors, "size", None)
-        if size != self._dim:
-            raise CollectionError(
-                f"the collection {name!r} of Qdrant at {self._server.address.url} has vectors of "
-                f"{size} numbers, and this encoder makes {self._dim}. Choose another name in the "
-                "address of the store."
             )
 
     def upsert(
@@ -290,11 +221,17 @@ class QdrantVectors:
         filtered = models.Filter(
             must=None
             if category is None
-            else [models.FieldCondition(key="category", match=models.MatchValue(value=category))],
+            else [models.FieldCondition(key=_FILTER, match=models.MatchValue(value=category))],
             must_not=[models.HasIdCondition(has_id=list(exclude))] if exclude else None,
         )
         if not query.any():
             return [(picture_id, 0.0) for picture_id in islice(self._rising(filtered, k), k)]
+        quantization = self._server.address.quantization
+        params = quantization and models.SearchParams(
+            quantization=models.QuantizationSearchParams(
+                rescore=True, oversampling=_OVERSAMPLING[quantization]
+            )
+        )
         asked = k + _TIES
         while True:
             answer = self._ask(
@@ -303,6 +240,7 @@ class QdrantVectors:
                     self._name,
                     query=query.tolist(),
                     query_filter=filtered,
+                    search_params=params,
                     limit=asked,
                 )
             )
@@ -316,8 +254,10 @@ class QdrantVectors:
         """Do nothing: the server looks after its own indexes."""
 
     def problems(self, *, repair: bool) -> list[str]:
-        """Return nothing: the server looks after its own indexes."""
-        return []
+        """Return what the server finds wrong with its indexes; it repairs them itself."""
+        status: Any = self._checked().optimizer_status
+        failed = getattr(status, "error", None)
+        return [] if failed is None else [f"Qdrant cannot index {self._name}: {failed}"]
 
     def _points(self, ids: Sequence[int], *, vectors: bool) -> list[Any]:
         found: list[Any] = []
@@ -338,20 +278,25 @@ class QdrantVectors:
         return self._server.ask(question)
 
 
-def _client(address: QdrantAddress) -> QdrantClient:
-    import os
+def _config(quantization: Quantization | None) -> models.QuantizationConfig | None:
+    """Return how a server is to compress vectors; it keeps the compressed ones in memory."""
+    from qdrant_client import models
 
-    try:
-        from qdrant_client import QdrantClient
-    except ImportError as error:
-        raise MissingDependencyError(
-            "qdrant-client", "to keep vectors in Qdrant", "qdrant"
-        ) from error
-    if address.url == ":memory:":
-        return QdrantClient(":memory:")
-    return QdrantClient(
-        url=address.url,
-        api_key=os.environ.get("QDRANT_API_KEY"),
-        timeout=_TIMEOUT_SECONDS,
-        check_compatibility=False,
+    if quantization is None:
+        return None
+    if quantization == "binary":
+        return models.BinaryQuantization(binary=models.BinaryQuantizationConfig(always_ram=True))
+    return models.ScalarQuantization(
+        scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     )
+
+
+def _quantization(info: models.CollectionInfo) -> str | None:
+    """Return how a server compresses the vectors of a collection, in the words of an address."""
+    from qdrant_client import models
+
+    params: Any = info.config.params.vectors
+    config = params.quantization_config or info.config.quantization_config
+    if isinstance(config, models.ScalarQuantization):
+        return str(config.scalar.type.value)
+    return None if config is None else str(next(iter(config.model_dump(exclude_none=True))))

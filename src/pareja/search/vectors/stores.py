@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Self
 
 from pareja.errors import CollectionError
@@ -11,7 +12,8 @@ from pareja.search.database import Database
 from pareja.search.parts import EACH
 from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import VectorStore
-from pareja.search.vectors.qdrant import QdrantAddress, QdrantServer, QdrantVectors
+from pareja.search.vectors.qdrant import QdrantVectors
+from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
 from pareja.search.vectors.sqlite import SqliteVectors
 
 _STORE = "store"
@@ -43,26 +45,30 @@ class VectorStores:
         database, catalogue
             The collection's.
         wanted
-            An address, ``qdrant://host:6333/name``; None for the one that is remembered.
+            An address, ``qdrant://host:6333/name``; None for the one that is remembered. It may
+            differ from that one in its ``quantization``, which the server then changes to.
 
         Raises
         ------
         CollectionError
-            If the collection has its vectors elsewhere, or the server does not answer.
+            If the collection has its vectors elsewhere, the server does not answer, or has vectors
+            of another collection under that name.
         """
         address = None if wanted is None else QdrantAddress.parse(wanted)
         kept = catalogue.setting(_STORE)
-        if wanted is not None and kept not in (None, wanted):
+        there = QdrantAddress.parse(kept) if kept else None
+        if kept is not None and address is not None and not _is_same(there, address):
             raise CollectionError(
                 f"the collection in {database.folder} keeps its vectors in "
                 f"{kept or 'its own folder'}, not in {wanted}. Index into another folder to use "
                 "that store, or export the collection there."
             )
-        if address is None and kept:
-            address = QdrantAddress.parse(kept)
+        address = address or there
         server = None if address is None else QdrantServer(address)
+        if server is not None and kept is None:
+            _refuse_others(server)
         # Only a store that answered is remembered: with a mistyped one nothing could be done.
-        if kept is None and not database.read_only:
+        if not database.read_only and (kept is None or wanted is not None):
             catalogue.set(_STORE, wanted or "")
         return cls(database, server)
 
@@ -82,7 +88,7 @@ class VectorStores:
                 store = (
                     SqliteVectors(self._database, number, dim, each=each)
                     if self._server is None
-                    else QdrantVectors(self._server, name, dim)
+                    else QdrantVectors(self._server, name, dim, create=not self._database.read_only)
                 )
                 self._opened[name] = store
         return store
@@ -91,3 +97,17 @@ class VectorStores:
         """Let go of the server, if there is one."""
         if self._server is not None:
             self._server.close()
+
+
+def _is_same(kept: QdrantAddress | None, wanted: QdrantAddress) -> bool:
+    return kept is not None and replace(kept, quantization=wanted.quantization) == wanted
+
+
+def _refuse_others(server: QdrantServer) -> None:
+    """Raise where another collection has its vectors: both number their pictures from 1 on."""
+    if held := server.held():
+        raise CollectionError(
+            f"Qdrant at {server.address.url} holds vectors of another collection under the name "
+            f"{server.address.name!r} already. Choose another name in the address of the store, or "
+            f"delete there: {', '.join(held)}."
+        )
