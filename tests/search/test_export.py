@@ -111,7 +111,7 @@ def test_columns_that_begin_empty_and_many_rows(
     import pyarrow.parquet
 
     monkeypatch.setattr("pareja.search.export._AT_ONCE", 3)
-    monkeypatch.setattr("pareja.embedding.export._ROW_GROUP", 5)
+    monkeypatch.setattr("pareja.embedding.export.ROW_GROUP", 5)
     with shelf._database.write() as connection:
         connection.execute("UPDATE picture SET caption_es = 'muro' WHERE id = 8")
     table = pyarrow.parquet.read_table(shelf.export(tmp_path / "all.parquet").path)
