@@ -57,6 +57,7 @@ LAZY = (
     "pareja.encoders.backends.runtime",
     "pareja.encoders.backends.torch_tower",
     "pareja.encoders.efficientnet_lite_network",
+    "pareja.encoders.gemma_network",
     "pareja.encoders.naflex_network",
     "pareja.encoders.region_network",
     "pareja.encoders.region_towers",

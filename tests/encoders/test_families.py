@@ -18,7 +18,8 @@ from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2Imag
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from pareja.encoders import load
-from pareja.encoders.preprocessing import Mosaic, Preprocessing
+from pareja.encoders.image_processors import read_preprocessing
+from pareja.encoders.mosaics import Mosaic
 from pareja.encoders.towers import NetworkDualEncoder
 from pareja.errors import EncoderError
 
@@ -145,12 +146,12 @@ def test_naflex_keeps_the_direction_in_bfloat16() -> None:
 
 
 def test_what_naflex_leaves_out_is_as_in_transformers() -> None:
-    made, processor = Preprocessing.from_config({}, "siglip2"), Siglip2ImageProcessorPil()
+    made, processor = read_preprocessing({}, "siglip2"), Siglip2ImageProcessorPil()
     assert isinstance(made, Mosaic)
     assert (made.patch, made.most) == (processor.patch_size, processor.max_num_patches)
     assert (made.resample, made.mean) == (processor.resample, (0.5, 0.5, 0.5))
     with pytest.raises(EncoderError, match="patch_size = 0 and max_num_patches = 9"):
-        Preprocessing.from_config({"patch_size": 0, "max_num_patches": 9}, "siglip2")
+        read_preprocessing({"patch_size": 0, "max_num_patches": 9}, "siglip2")
 
 
 def test_naflex_with_patches_of_another_size_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from encoder_contract import EncoderContract, pictures
 from safetensors.torch import load_file, save_file
-from tiny_models import LONG, folder, write_json
+from tiny_models import LONG, folder, write_image_settings, write_json
 
 from pareja.encoders import Encoder, load
 from pareja.encoders.protocols import Fingerprint
@@ -50,7 +50,7 @@ class NetworkContract(EncoderContract):
         folders = self.copy(tmp_path)
         file = (folders[0] if what == "images" else folders[-1]) / "model.safetensors"
         tensors = load_file(file)
-        unused = ("pooler", "classifier", {"images": "text", "texts": "vis"}[what])
+        unused = ("pooler", "classifier", "audio", {"images": "text", "texts": "vis"}[what])
         name = min(n for n in tensors if tensors[n].dim() > 1 and not any(u in n for u in unused))
         tensors[name].view(-1)[1] = number
         save_file(tensors, file, metadata={"format": "pt"})
@@ -74,7 +74,7 @@ class NetworkContract(EncoderContract):
     def test_a_setting_of_pictures_changes_vectors_and_fingerprint(self, tmp_path: Path) -> None:
         folders = self.copy(tmp_path)
         changed = {"image_mean": [0.1, 0.2, 0.3], "do_normalize": True}
-        write_json(folders[0] / "preprocessor_config.json", **changed)
+        write_image_settings(folders[0], **changed)
         mine, plain = self.opened(folders), self.make()
         assert mine.image_fingerprint != plain.image_fingerprint
         assert off(mine.encode_images(pictures()), plain.encode_images(pictures())) > 1e-3
@@ -95,7 +95,7 @@ class NetworkContract(EncoderContract):
 
     def test_settings_without_effect_change_no_vector(self, tmp_path: Path) -> None:
         folders = self.copy(tmp_path)
-        write_json(folders[0] / "preprocessor_config.json", do_convert_rgb=False)
+        write_image_settings(folders[0], do_convert_rgb=False)
         write_json(folders[-1] / "tokenizer_config.json", clean_up_tokenization_spaces=True)
         config = json.loads((folders[0] / "config.json").read_text())
         write_json(folders[0] / "config.json", dtype="float16", return_dict=False)
@@ -151,6 +151,13 @@ class TestSiglip2NaflexContract(NetworkContract):
 
 class TestTipsv2Contract(NetworkContract):
     kinds = ("tipsv2",)
+
+
+class TestEmbeddingGemma2Contract(NetworkContract):
+    kinds = ("gemma",)
+
+    def others(self) -> Sequence[Encoder]:
+        return [tiny(str(folder("siglip2")))]
 
 
 class TestResnetAndSentenceContract(NetworkContract):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pareja.encoders.image_processors import read_preprocessing
 from pareja.encoders.preprocessing import CLIP_MEAN, CLIP_STD, HALF, Preprocessing
 from pareja.errors import EncoderError
 
@@ -83,7 +84,7 @@ def reference(config: dict[str, Any], image: Image.Image) -> np.ndarray:
 @pytest.mark.parametrize("size", SIZES)
 def test_equals_the_processor_of_transformers(name: str, size: tuple[int, int]) -> None:
     image = noise(*size)
-    preprocessing = Preprocessing.from_config(CONFIGS[name])
+    preprocessing = read_preprocessing(CONFIGS[name])
     pixels = preprocessing.prepare(image)
     assert pixels.dtype == np.uint8
     assert pixels.shape == (preprocessing.side, preprocessing.side, 3)
@@ -99,7 +100,7 @@ def test_a_narrow_picture_is_cropped_before_it_is_resized(size: tuple[int, int])
     y, x = np.mgrid[: size[1], : size[0]]
     waves = 127.5 + 120 * np.sin(np.stack([x / 9 + y / 31, x / 31 - y / 9, x / 15 + y / 20], -1))
     image = Image.fromarray(waves.astype(np.uint8))
-    preprocessing = Preprocessing.from_config(CONFIGS["dinov2"])
+    preprocessing = read_preprocessing(CONFIGS["dinov2"])
     got = preprocessing.normalise(preprocessing.prepare(image)[None])[0]
     difference = np.abs(got - reference(CONFIGS["dinov2"], image))
     assert difference.max() <= 1.01 / 255 / min(IMAGENET_STD)
@@ -130,24 +131,24 @@ def test_a_narrow_picture_smaller_than_the_crop_is_centred_on_black() -> None:
 
 
 def test_defaults_are_those_of_the_processor_class() -> None:
-    assert Preprocessing.from_config({"image_processor_type": "CLIPImageProcessor"}) == (
+    assert read_preprocessing({"image_processor_type": "CLIPImageProcessor"}) == (
         Preprocessing(224, "shortest", 224, CLIP_MEAN, CLIP_STD)
     )
-    vit = Preprocessing.from_config({"image_processor_type": "ViTImageProcessor"})
+    vit = read_preprocessing({"image_processor_type": "ViTImageProcessor"})
     assert (vit.mean, vit.resample) == (HALF, Image.Resampling.BILINEAR)
 
 
 def test_null_counts_only_where_its_step_is_done() -> None:
     with pytest.raises(EncoderError, match=r"has image_mean = null, for which some ver"):
-        Preprocessing.from_config(CONFIGS["siglip"] | {"image_mean": None})
+        read_preprocessing(CONFIGS["siglip"] | {"image_mean": None})
     off = {"image_mean": None, "image_std": None, "do_normalize": None, "crop_size": None}
-    assert Preprocessing.from_config(CONFIGS["siglip"] | off).mean == (0, 0, 0)
+    assert read_preprocessing(CONFIGS["siglip"] | off).mean == (0, 0, 0)
 
 
 def test_rescaling_and_normalising_can_be_off() -> None:
     config = CONFIGS["siglip"] | {"do_normalize": False, "do_rescale": False}
     pixels = np.full((1, 48, 48, 3), 200, np.uint8)
-    assert (Preprocessing.from_config(config).normalise(pixels) == 200).all()
+    assert (read_preprocessing(config).normalise(pixels) == 200).all()
 
 
 def test_every_field_changes_the_identity() -> None:
@@ -183,12 +184,12 @@ def test_every_field_changes_the_identity() -> None:
 )
 def test_what_makes_no_square_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(EncoderError, match=message):
-        Preprocessing.from_config(config)
+        read_preprocessing(config)
 
 
 def test_one_number_stands_for_three_channels() -> None:
     config = CONFIGS["siglip"] | {"image_mean": 0.25, "image_std": [0.1, 0.2, 0.3]}
-    made = Preprocessing.from_config(config)
+    made = read_preprocessing(config)
     assert (made.mean, made.std) == ((0.25, 0.25, 0.25), (0.1, 0.2, 0.3))
 
 

@@ -85,6 +85,16 @@ def write_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
+def write_image_settings(path: Path, **changes: Any) -> None:
+    """Change settings of a folder's image processor, wherever they are kept."""
+    file = path / "processor_config.json"
+    if not file.exists():
+        write_json(path / "preprocessor_config.json", **changes)
+        return
+    nested = json.loads(file.read_text())["image_processor"]
+    write_json(file, image_processor=nested | changes)
+
+
 def save_random(model: Any, path: Path, seed: int = 3) -> None:
     """Give the model weights large enough that everything matters, and save it.
 
@@ -343,6 +353,116 @@ def _tipsv2(path: Path) -> None:
     (path / "preprocessor_config.json").write_text(json.dumps(processor))
 
 
+GEMMA_PROMPTS = {"SearchQuery": "query: ", "Document": "text: "}
+"""Of the tiny EmbeddingGemma 2; those of the real one leave little of 100 tokens."""
+
+
+def _gemma(path: Path) -> None:
+    """As Google's: sentence-transformers' layout, and a network that also hears."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    media = {"image": "<|image|>", "boi": "<|image>", "eoi": "<image|>", "audio": "<|audio|>"}
+    media |= {"boa": "<|audio>", "eoa": "<audio|>", "video": "<|video|>"}
+    pieces = [*special, *media.values(), "▁", *(chr(c) for c in range(33, 127)), "at", "the"]
+    pieces += [f"<0x{byte:02X}>" for byte in range(256)]
+    numbers = {piece: i for i, piece in enumerate(pieces)}
+    make: Any = transformers.GemmaTokenizer
+    make(
+        vocab=numbers,
+        merges=[("a", "t")],
+        add_bos_token=True,
+        add_eos_token=True,
+        padding_side="right",
+        model_max_length=LENGTH,
+        extra_special_tokens={f"{name}_token": token for name, token in media.items()},
+    ).save_pretrained(path)
+    text = {
+        "vocab_size": len(pieces),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "sliding_window_pattern": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "global_head_dim": 16,
+        "sliding_window": 6,
+        "hidden_size_per_layer_input": 16,
+        "embedding_dim": 160,
+        "max_position_embeddings": 512,
+    }
+    vision = _TOWER | {
+        "model_type": "gemma4_vision",
+        "num_key_value_heads": 4,
+        "head_dim": 8,
+        "num_hidden_layers": 1,
+        "patch_size": 4,
+        "position_embedding_size": 256,
+        "standardize": True,
+    }
+    audio = {
+        "model_type": "gemma4_audio",
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "subsampling_conv_channels": [8, 4],
+        "output_proj_dims": 16,
+        "use_clipped_linears": False,
+    }
+    ids: dict[str, Any] = {f"{n}_token_id": numbers[media[n]] for n in ("image", "video", "audio")}
+    config = transformers.EmbeddingGemma2Config(
+        text_config=text,
+        vision_config=vision,
+        audio_config=audio,
+        boi_token_id=numbers[media["boi"]],
+        eoi_token_id=numbers[media["eoi"]],
+        boa_token_id=numbers[media["boa"]],
+        eoa_token_index=numbers[media["eoa"]],
+        **ids,
+    )
+    model = transformers.EmbeddingGemma2Model(config)
+    generator = torch.Generator().manual_seed(4)
+    tower: Any = model.vision_tower
+    for buffer in (tower.std_bias, tower.std_scale):
+        buffer.uniform_(0.5, 1.0, generator=generator)
+    save_random(model, path)
+    sounds = {"feature_extractor_type": "Gemma4AudioFeatureExtractor", "sampling_rate": 16000}
+    write_json(path / "preprocessor_config.json", **sounds)
+    images = {
+        "image_processor_type": "Gemma4ImageProcessor",
+        "patch_size": 4,
+        "pooling_kernel_size": 3,
+        "max_soft_tokens": 70,
+        "do_normalize": False,
+        "resample": 3,
+    }
+    write_json(path / "processor_config.json", image_processor=images, feature_extractor=sounds)
+    kinds = ("base.modules.transformer.Transformer", "base.modules.normalize.Normalize")
+    pooling = "sentence_transformer.modules.pooling.Pooling"
+    modules = [
+        {"idx": i, "name": str(i), "path": part, "type": f"sentence_transformers.{kind}"}
+        for i, (part, kind) in enumerate(
+            (("", kinds[0]), ("1_Pooling", pooling), ("2_Normalize", kinds[1]))
+        )
+    ]
+    (path / "modules.json").write_text(json.dumps(modules))
+    (path / "1_Pooling").mkdir()
+    write_json(path / "1_Pooling/config.json", embedding_dimension=160, pooling_mode="mean")
+    write_json(
+        path / "config_sentence_transformers.json",
+        model_type="SentenceTransformer",
+        prompts=GEMMA_PROMPTS,
+        similarity_fn_name="cosine",
+    )
+    forward = {"method": "forward", "method_output_name": "last_hidden_state"}
+    write_json(
+        path / "sentence_bert_config.json",
+        transformer_task="feature-extraction",
+        modality_config=dict.fromkeys(("text", "image", "audio", "video"), forward)
+        | {"message": forward | {"format": "structured"}},
+        module_output_name="token_embeddings",
+    )
+
+
 def _bert(path: Path) -> None:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     words = ["a", "cat", "dog", "the", "of", "photo", "and", "query", "passage"]
@@ -413,5 +533,6 @@ _BUILDERS = {
     "dinov3": _dinov3,
     "naflex": _naflex,
     "tipsv2": _tipsv2,
+    "gemma": _gemma,
     "sentence": _sentence,
 }

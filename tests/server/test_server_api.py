@@ -339,6 +339,30 @@ def test_the_client_of_openai_works(address: str, colours: ColourEncoder) -> Non
         client.embeddings.create(model="hues", input=[15496, 995])
 
 
+def test_the_client_of_openai_gets_as_many_dimensions_as_a_model_was_trained_for(
+    address: str, colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(colours), "dims", (3, 2), raising=False)
+    client = openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0)
+    for encoding in ("float", "base64"):
+        answer = client.embeddings.create(
+            model="hues", input=["red", "blue"], dimensions=2, encoding_format=encoding
+        )
+        whole = colours.encode_texts(["red", "blue"])[:, :2]
+        rows = whole / np.linalg.norm(whole, axis=1, keepdims=True)
+        found = np.array(
+            [
+                np.frombuffer(base64.b64decode(row.embedding), "<f4")
+                if isinstance(row.embedding, str)
+                else row.embedding
+                for row in answer.data
+            ]
+        )
+        np.testing.assert_allclose(found, rows, atol=1e-6)
+    with pytest.raises(openai.BadRequestError, match="must be one of 4, 3, 2 with hues"):
+        client.embeddings.create(model="hues", input="red", dimensions=1)
+
+
 def test_near_duplicates_are_folded_on_demand_and_on_pages(
     client: TestClient, collection: Collection, colours: ColourEncoder, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pareja.encoders.backends.network import Modality, Network
 from pareja.encoders.catalogue import list_models
 from pareja.encoders.checkpoint import Checkpoint
+from pareja.encoders.fused import NetworkFusedEncoder
 from pareja.encoders.protocols import EncoderPair
 from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
 from pareja.errors import EncoderError, MissingDependencyError
@@ -61,6 +62,11 @@ def adapted(base: Networks, checkpoint: Checkpoint) -> Networks:
     """
     if find_spec("peft") is None:
         raise MissingDependencyError("peft", f"to load the adapter {checkpoint.name}", "tune")
+    if isinstance(base, NetworkFusedEncoder):
+        raise checkpoint.error(
+            f"it is an adapter of {base.name}, whose pictures and texts share one network: not "
+            "supported"
+        )
     notes = checkpoint.optional_json(NOTES)
     wanted = notes.get("base", {}).get("fingerprint")
     if wanted is not None and wanted != base.fingerprint.digest:
@@ -73,7 +79,8 @@ def adapted(base: Networks, checkpoint: Checkpoint) -> Networks:
         raise checkpoint.error(f"{WEIGHTS} is missing")
     revision = f"{base.fingerprint.revision}+{checkpoint.revision}"
     fingerprint = replace(base.fingerprint, revision=revision)
-    changes: dict[str, Any] = {"name": checkpoint.name, "fingerprint": fingerprint}
+    # Nobody knows whether the first numbers still matter more than the others.
+    changes: dict[str, Any] = {"name": checkpoint.name, "fingerprint": fingerprint, "dims": ()}
     for field in ("image_network", "text_network", "region_network"):
         network: Network | None = getattr(base, field, None)
         if network is not None:

@@ -100,6 +100,9 @@ def _converted(hint: Any, key: str, value: Any) -> Any:
             return value
         if option in (int, str) and type(value) is option:
             return value
+        lengths = get_origin(option) is tuple and isinstance(value, list) and value
+        if lengths and all(type(number) is int and number > 0 for number in value):
+            return tuple(sorted(value, reverse=True))
         if is_dataclass(option) and isinstance(option, type) and isinstance(value, dict):
             try:
                 return _made(option, value, {})
@@ -113,6 +116,8 @@ def _called(options: tuple[Any, ...]) -> str:
     for option in options:
         if get_origin(option) is Literal:
             return "one of " + ", ".join(map(repr, get_args(option)))
+        if get_origin(option) is tuple:
+            return "a list of whole numbers above 0, as in [512, 256]"
         if is_dataclass(option):
             names = ", ".join(field.name for field in fields(option))
             return f'a table of {names}, as in {{ source = "..." }}'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -23,6 +24,8 @@ from pareja.errors import EncoderError
 
 INT8 = ":int8"
 """What a name ends with that stands for a model whose image network computes in int8."""
+
+_DIM = re.compile(r":(\d{1,5})")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,10 @@ class ModelCard:
         What reads its files: ``"transformers"``, ``"sentence-transformers"``, ``"open_clip"``, or
         ``"embedded"`` where they are Python packages that came with pareja.
     licence
-        Of the weights, as an SPDX identifier where there is one; empty where it is not known.
+        Of the weights, as an SPDX identifier where there is one; empty where it is not known. Where
+        sources disagree it is the stricter.
+    licence_note
+        What sources say where they disagree.
     repository
         ``owner/name`` on the Hugging Face hub; None for a model that comes with pareja or lies in
         a folder.
@@ -53,6 +59,9 @@ class ModelCard:
     dim, text_dim
         Length of an embedding; 0 of a detector, and where it is not known. `text_dim` where that
         of a pair's texts differs.
+    dims
+        Shorter lengths that it was trained to be cut to, the longest first: with ``:256`` after the
+        name its embeddings have 256 numbers. Empty where it was not.
     side
         Side of the square that its image network sees, in pixels; None for text encoders.
     parameters
@@ -97,6 +106,7 @@ class ModelCard:
     folder: str | None = None
     revision: str | None = None
     text_dim: int | None = None
+    dims: tuple[int, ...] = ()
     side: int | None = None
     parameters: float | None = None
     download_mb: float | None = None
@@ -109,6 +119,7 @@ class ModelCard:
     languages: str | None = None
     home: str | None = None
     text_prefix: str = ""
+    licence_note: str = ""
 
     @property
     def comes_with_pareja(self) -> bool:
@@ -225,8 +236,22 @@ def list_detectors() -> tuple[ModelCard, ...]:
 
 
 def find_card(name: str) -> ModelCard | None:
-    """Return the card of a catalogue name, with `INT8` after it or without, or None."""
-    return _cards().get(name.removesuffix(INT8))
+    """Return the card of a catalogue name, with `INT8` or a length after it or without, or None."""
+    return _cards().get(name) or _cards().get(without_dim(name.removesuffix(INT8))[0])
+
+
+def without_dim(name: str) -> tuple[str, int | None]:
+    """Take the length that embeddings are to have off the end of a name; None where it has none.
+
+    Examples
+    --------
+    >>> without_dim("embeddinggemma-2:256")
+    ('embeddinggemma-2', 256)
+    """
+    base, colon, dim = name.rpartition(":")
+    if not base or not _DIM.fullmatch(colon + dim):
+        return name, None
+    return base, int(dim)
 
 
 def suggestions(name: str) -> list[str]:

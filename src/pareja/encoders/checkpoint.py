@@ -14,6 +14,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from pareja.encoders.image_processors import read_preprocessing
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.errors import EncoderError, MissingDependencyError, OutputError
 from pareja.files import atomic_write
@@ -116,18 +117,17 @@ class Checkpoint:
         """
         config = self._image_processor()
         try:
-            return Preprocessing.from_config(config, self.config.get("model_type"))
+            return read_preprocessing(config, self.config.get("model_type"))
         except EncoderError as error:
             raise self.error(str(error).removesuffix(".")) from None
 
     def _image_processor(self) -> dict[str, Any]:
-        """Return ``preprocessor_config.json``, wherever transformers wrote it."""
+        """Return the settings of the image processor, from where transformers takes them."""
         nested: dict[str, Any] = self.optional_json("processor_config.json").get(
             "image_processor", {}
         )
-        if nested and not self.has("preprocessor_config.json"):
-            return nested
-        processor: dict[str, Any] = self.read_json("preprocessor_config.json")
+        # Models that also hear keep those of their sounds in preprocessor_config.json.
+        processor: dict[str, Any] = nested or self.read_json("preprocessor_config.json")
         return processor
 
     def error(self, problem: str) -> EncoderError:

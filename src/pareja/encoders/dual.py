@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pareja.encoders.backends.network import Modality
 from pareja.encoders.checkpoint import Checkpoint, require
 from pareja.encoders.model_files import require_weights
-from pareja.encoders.preprocessing import Mosaic
+from pareja.encoders.mosaics import Mosaic
 from pareja.encoders.sentence_modules import Layer, described, output_dim
 from pareja.encoders.tokenisation import Cleaning
 from pareja.encoders.tokenizer_files import read_tokeniser

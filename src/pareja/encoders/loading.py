@@ -6,7 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pareja.encoders.catalogue import INT8, ModelCard, bundled_models, find_card, misfit
+from pareja.encoders.catalogue import (
+    INT8,
+    ModelCard,
+    bundled_models,
+    find_card,
+    misfit,
+    without_dim,
+)
 from pareja.encoders.int8 import in_int8
 from pareja.encoders.protocols import (
     AnyEncoder,
@@ -16,6 +23,7 @@ from pareja.encoders.protocols import (
     ImageEncoder,
     TextEncoder,
 )
+from pareja.encoders.truncation import in_dim
 from pareja.errors import EncoderError, ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -39,8 +47,9 @@ def load(
         A name of the catalogue; a pair of an image and a text encoder, as in
         ``resnet50+distiluse``; the path of a folder with a model; or a repository on the hub that
         was fetched before, as ``owner/repo`` or ``owner/repo@revision``. With ``:int8`` after it,
-        its pictures are embedded by the network in int8 that `pareja.quantise` made of it. An
-        encoder is returned as it is.
+        its pictures are embedded by the network in int8 that `pareja.quantise` made of it. With a
+        length after it, as in ``embeddinggemma-2:256``, its embeddings have so many numbers, if it
+        was trained for that. An encoder is returned as it is.
     device
         ``"cuda"``, ``"mps"``, ``"openvino"`` or ``"cpu"``; by default the first of these that this
         machine has. The embedded encoders always run on the CPU, in float32, and an encoder that
@@ -56,7 +65,8 @@ def load(
     ModelUnavailableError
         If its files are not here.
     EncoderError
-        If the files are not those of an encoder, or the device or precision does not exist.
+        If the files are not those of an encoder, it was not trained for a length, or the device or
+        precision does not exist.
     MissingDependencyError
         If an optional package that reads its files is not installed.
     TypeError
@@ -76,10 +86,20 @@ def load(
     name = os.fspath(given)
     if precision == "int8" or (name.endswith(INT8) and "+" not in name):
         return _load_int8(name.removesuffix(INT8), given, device, precision)
+    base, dim = without_dim(name)
+    if dim is not None and "+" not in name and not _is_folder(name):
+        whole = base if isinstance(given, str) else Path(base)
+        return in_dim(load(whole, device=device, precision=precision), dim)
     card = find_card(name)
     if card is not None and name not in bundled_models():
         return _fitting(card, _load_named(name, card, True, device, precision))
     return _load_named(name, card, isinstance(given, str), device, precision)
+
+
+def _is_folder(name: str) -> bool:
+    from pareja.encoders.checkpoint import folder_named
+
+    return folder_named(name) is not None
 
 
 def _load_int8(
@@ -166,6 +186,11 @@ def _fitting(card: ModelCard, encoder: AnyEncoder) -> AnyEncoder:
         if getattr(card, field) not in (value, None, 0):
             place = card.folder or card.repository
             raise misfit(card, field, f"the model in {place} has {value!r}")
+    if card.dims:
+        whole = found["dim"]
+        if not isinstance(whole, int) or card.dims[0] >= whole or not hasattr(encoder, "dims"):
+            raise misfit(card, "dims", f"its vectors of {whole} numbers cannot be cut to these")
+        encoder.dims = card.dims
     return encoder
 
 

@@ -22,7 +22,7 @@ def naflex_image_forward(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     """Take the place of a model's ``forward``: ``(n, 3, side, side)`` to ``(n, dim)``."""
     vision = self.vision_model
     size = vision.embeddings.patch_size
-    patches, rows, cols = _unpacked(pixel_values, size)
+    patches, rows, cols = unpacked(pixel_values, size)
     hidden = vision.embeddings.patch_embedding(patches) + _positions(
         vision.embeddings.position_embedding.weight, rows, cols, patches.shape[1]
     )
@@ -48,7 +48,7 @@ def naflex_image_forward(self: Any, pixel_values: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _unpacked(mosaic: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def unpacked(mosaic: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the patches, ``(n, cells, size * size * 3)``, and how many rows and columns of them.
 
     Their number is written in the last row of pixels, a bit in a pixel. What black and white are

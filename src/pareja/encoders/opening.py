@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pareja.encoders.checkpoint import Checkpoint
 from pareja.encoders.dual import FAMILIES, open_dual
+from pareja.encoders.gemma import MODEL_TYPE as GEMMA
+from pareja.encoders.gemma import open_gemma
 from pareja.encoders.openclip import open_openclip
 from pareja.encoders.sentence import open_text_encoder
 from pareja.encoders.sentence_modules import read_modules
@@ -70,6 +72,8 @@ def _open(
     if checkpoint.has("modules.json"):
         modules = read_modules(checkpoint)
         network = modules.network
+        if network.config.get("model_type") == GEMMA:
+            return open_gemma(checkpoint, modules, device=device, precision=precision)
         if network.config.get("model_type") not in FAMILIES:
             return open_text_encoder(
                 checkpoint, modules, prefix=text_prefix, device=device, precision=precision
@@ -88,9 +92,11 @@ def _open(
     model_type = checkpoint.config.get("model_type")
     if model_type in FAMILIES:
         return open_dual(checkpoint, device=device, precision=precision)
+    if model_type == GEMMA:
+        return open_gemma(checkpoint, None, device=device, precision=precision)
     if model_type in POOLINGS:
         return open_image_encoder(checkpoint, device=device, precision=precision)
     raise checkpoint.error(
         f"config.json has the model_type {model_type!r}, which is no encoder that pareja reads. "
-        f"It reads {', '.join([*FAMILIES, *POOLINGS])}, and folders with a modules.json"
+        f"It reads {', '.join([*FAMILIES, GEMMA, *POOLINGS])}, and folders with a modules.json"
     )

@@ -242,6 +242,37 @@ class DualEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class FusedEncoder(DualEncoder, Protocol):
+    """A dual encoder that also makes one vector of a picture and a text together.
+
+    That vector lies in the same space as those of pictures and of texts, and stands for both.
+    """
+
+    def encode_fused(
+        self,
+        images: Image.Image | Sequence[Image.Image],
+        texts: str | Sequence[str],
+        *,
+        query: bool = False,
+    ) -> Embeddings:
+        """Embed RGB pictures, each with its text: ``(n, image_dim)``, or ``(image_dim,)`` for one.
+
+        With `query` they are searched with, otherwise searched for: models put other words before
+        the text.
+        """
+        ...
+
+    def encode_fused_pixels(
+        self, pixels: Pixels, texts: Sequence[str], *, query: bool = False
+    ) -> Embeddings:
+        """Embed prepared pictures, ``(n, side, side, 3)``, each with its text; ``(n, image_dim)``.
+
+        A row does not depend on the other rows of the batch.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class EncoderPair:
     """An image encoder and a text encoder that never met: two spaces, no common axes.

@@ -33,6 +33,8 @@ Cleaning = Literal[
 what open_clip's tokenizers do, which also repair text that was decoded wrongly and make curly
 quotation marks straight (``ftfy``)."""
 
+# Tokens up to which a batch has as many texts as it may have.
+_LONG = 512
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -80,14 +82,18 @@ class Tokeniser:
         cut = "" if self.cut == "right" else ", cut on the left"
         return f"{self.cleaning}, {self.max_length} tokens{cut}{padding}{prefix}"
 
-    def clean(self, text: str) -> str:
-        """Return the text as it is tokenised.
+    def clean(self, text: str, prefix: str | None = None) -> str:
+        """Return the text as it is tokenised, with its own prefix or with another.
 
         SigLIP's canonical form is that of its training (big_vision, ``prompt_engineering.py``):
         ``"Hello,  World!"`` becomes ``"hello world"``.
         """
         # A lone surrogate, as from a file name that is no UTF-8, has no encoding.
-        text = (self.prefix + text).encode("utf-8", "replace").decode("utf-8")
+        text = (
+            ((self.prefix if prefix is None else prefix) + text)
+            .encode("utf-8", "replace")
+            .decode("utf-8")
+        )
         if self.cleaning == "none":
             return text
         if self.cleaning.startswith("open_clip"):
@@ -105,9 +111,9 @@ class Tokeniser:
             return text
         return re.sub(r"\s+", " ", text.translate(_PUNCTUATION)).strip()
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str], prefix: str | None = None) -> list[list[int]]:
         """Return the token ids of each text, with one `TruncationWarning` for those cut."""
-        encodings = self.backend.encode_batch_fast([self.clean(text) for text in texts])
+        encodings = self.backend.encode_batch_fast([self.clean(text, prefix) for text in texts])
         warn_of_truncation(
             self.name,
             f"{self.max_length} tokens",
@@ -118,20 +124,34 @@ class Tokeniser:
         return [encoding.ids or [self.pad_id] for encoding in encodings]
 
     def batches(
-        self, texts: Sequence[str], size: int
+        self, texts: Sequence[str], size: int, prefix: str | None = None
     ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray[np.int64]]]]:
         """Yield batches of texts of similar length.
+
+        Parameters
+        ----------
+        texts
+            In any order.
+        size
+            Texts in a batch at most; of long ones there are fewer.
+        prefix
+            Put before every text in the place of the tokeniser's own.
 
         Yields
         ------
         indices, inputs
             Which texts they are, and ``input_ids`` and ``attention_mask``, int64 ``(n, length)``.
         """
-        ids = self.encode(texts)
+        ids = self.encode(texts, prefix)
         lengths = np.array([len(row) for row in ids], dtype=np.intp)
         order = np.argsort(lengths, kind="stable")
-        for start in range(0, len(order), size):
+        start = 0
+        while start < len(order):
             chosen = order[start : start + size]
+            # What attention holds in memory grows with the square of the length.
+            most = max(1, size * _LONG**2 // max(_LONG, int(lengths[chosen].max())) ** 2)
+            chosen = chosen[:most]
+            start += len(chosen)
             longest = self.max_length if self.pad_to_max else int(lengths[chosen].max())
             inputs = {
                 "input_ids": np.full((len(chosen), longest), self.pad_id, dtype=np.int64),

@@ -28,6 +28,7 @@ from pareja.encoders.protocols import (
     RegionEmbeddings,
 )
 from pareja.encoders.tokenisation import Tokeniser
+from pareja.encoders.truncation import cut
 from pareja.encoders.weights import read_logit_terms
 from pareja.errors import EncoderError
 
@@ -54,18 +55,28 @@ class _NetworkEncoder:
         The space of its embeddings.
     device, precision
         Where its networks run and what they compute in.
+    dims
+        Shorter lengths that its vectors may be cut to, because it was trained for them.
+    dim
+        How many numbers of the networks' vectors are kept; None for all.
     """
 
     name: str
     fingerprint: Fingerprint = field(repr=False)
     device: Device
     precision: Precision
+    dims: tuple[int, ...] = field(default=(), repr=False)
+    dim: int | None = field(default=None, repr=False)
     _towers: dict[Modality, Tower] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def loaded(self) -> frozenset[Modality]:
         """What it has a network in memory for."""
         return frozenset(self._towers)
+
+    def _shortened(self, rows: NDArray[np.float32]) -> Embeddings:
+        """Return the numbers that are kept of what a network gave, as vectors of length 1."""
+        return cut(rows, self.dim)
 
     def _tower(self, network: Network) -> Tower:
         """Return a network, loaded once however many threads ask for it at once."""
@@ -96,7 +107,7 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
     @property
     def image_dim(self) -> int:
         """Length of a picture's embedding."""
-        return self.image_network.dim
+        return self.dim or self.image_network.dim
 
     @property
     def image_side(self) -> int:
@@ -145,6 +156,7 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
         count = max(1, _PIXELS_AT_ONCE // self.image_side**2)
         parts = range(0, len(pixels), count)
         found = np.concatenate([tower(pixels=pixels[i : i + count]) for i in parts])
+        found = found[:, :, : self.dim]
         finite(found.reshape(len(found), -1), self.name, "picture")
         side = math.isqrt(found.shape[1] - 1)
         lengths = np.linalg.norm(found[:, :1], axis=2, keepdims=True)
@@ -154,7 +166,7 @@ class NetworkImageEncoder(_NetworkEncoder, ImageEncoderBase):
         )
 
     def _embed_pixels(self, pixels: Pixels) -> Embeddings:
-        return unit(self._tower(self.image_network)(pixels=pixels))
+        return self._shortened(self._tower(self.image_network)(pixels=pixels))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -173,7 +185,7 @@ class NetworkTextEncoder(_NetworkEncoder, TextEncoderBase):
     @property
     def text_dim(self) -> int:
         """Length of a text's embedding."""
-        return self.text_network.dim
+        return self.dim or self.text_network.dim
 
     @property
     def text_fingerprint(self) -> Fingerprint:
@@ -185,8 +197,8 @@ class NetworkTextEncoder(_NetworkEncoder, TextEncoderBase):
         result = np.empty((len(texts), self.text_dim), dtype=np.float32)
         for indices, inputs in self.tokeniser.batches(texts, _TEXTS_AT_ONCE):
             wanted = {name: inputs[name] for name in self.text_network.inputs}
-            result[indices] = self._tower(self.text_network)(**wanted)
-        return unit(result)
+            result[indices] = self._shortened(self._tower(self.text_network)(**wanted))
+        return result
 
 
 @dataclass(eq=False, kw_only=True)

@@ -141,7 +141,9 @@ def load_network(
                 checkpoint.folder, local_files_only=True, trust_remote_code=False
             )
             for part in (config, *(getattr(config, part) for part in config.sub_configs)):
-                part.return_dict = True  # false makes tuples of the outputs that are read by name
+                if part is not None:
+                    # False makes tuples of the outputs that are read by name.
+                    part.return_dict = True
             whole: Any = MODEL_MAPPING[type(config)]
             # transformers renames the weights of older checkpoints only for classes that seem
             # to be its own.

@@ -16,6 +16,7 @@ from PIL import Image
 
 from pareja.encoders.bases import ImageEncoderBase, TextEncoderBase
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Fingerprint, Pixels
+from pareja.encoders.truncation import dims_of
 
 Item = TypeVar("Item", str, Pixels)
 OnBatch = Callable[[int, int], None]
@@ -151,6 +152,11 @@ class SharedEncoder(ImageEncoderBase, TextEncoderBase):
     def text_dim(self) -> int:
         """Length of a text's embedding."""
         return self._encoder.text_dim
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Shorter lengths that its vectors may be cut to, because it was trained for them."""
+        return dims_of(self._encoder)
 
     @property
     def image_side(self) -> int:

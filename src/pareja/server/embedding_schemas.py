@@ -93,7 +93,9 @@ class EmbeddingsRequest(Sent):
     )
     normalized: bool = Field(True, description="Must be true: all embeddings have length 1.")
     dimensions: Annotated[int, Whole] | None = Field(
-        None, description="Must be the length of the encoder's embeddings; they cannot be cut."
+        None,
+        description="The length of the encoder's embeddings, or a shorter one that it was trained "
+        "to be cut to. Others are refused.",
     )
     modality: Literal["text", "image"] | None = Field(
         None, description="What every item of the input is; others are refused."

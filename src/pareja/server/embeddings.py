@@ -11,6 +11,7 @@ from anyio import to_thread
 from fastapi import APIRouter
 
 from pareja.encoders.protocols import Embeddings
+from pareja.encoders.truncation import cut
 from pareja.errors import some_of
 from pareja.server.batching import SharedEncoder
 from pareja.server.embedding_schemas import (
@@ -45,6 +46,8 @@ async def embed(engine: EngineHere, request: EmbeddingsRequest) -> EmbeddingsBod
     _refuse_what_differs(request, items, encoder)
     decodes = any(isinstance(item, ImageInput) for item in items)
     vectors = await engine.run(partial(embed_items, items, encoder, engine), decodes=decodes)
+    if request.dimensions is not None:
+        vectors = [cut(row, request.dimensions) for row in vectors]
     as_text = "base64" in (request.encoding_format, request.embedding_type)
     return EmbeddingsBody(
         model=encoder.name,
@@ -126,14 +129,16 @@ def _refuse_what_differs(
     if request.modality is not None and kinds - {request.modality}:
         raise Problem(422, "modality", param="modality", modality=request.modality)
     dims = {encoder.text_dim if kind == "text" else encoder.image_dim for kind in kinds}
-    if request.dimensions is not None and dims - {request.dimensions}:
-        raise Problem(
-            400,
-            "dimensions",
-            param="dimensions",
-            dim=some_of(map(str, sorted(dims)), NAMED),
-            model=encoder.name,
-        )
+    if request.dimensions in (None, *encoder.dims) or not dims - {request.dimensions}:
+        return
+    lengths = some_of(map(str, sorted({*dims, *encoder.dims}, reverse=True)), NAMED)
+    raise Problem(
+        400,
+        "dimensions_trained" if encoder.dims else "dimensions",
+        param="dimensions",
+        dim=lengths,
+        model=encoder.name,
+    )
 
 
 def _base64(row: Embeddings) -> str:

@@ -17,6 +17,7 @@ from pareja.decimals import counted
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import embed_sources, text_vectors
 from pareja.encoders.catalogue import find_card
+from pareja.encoders.fused import NetworkFusedEncoder
 from pareja.encoders.loading import require_both
 from pareja.encoders.protocols import AnyEncoder, DualEncoder, Encoder, EncoderPair
 from pareja.encoders.towers import NetworkDualEncoder, NetworkImageEncoder, NetworkTextEncoder
@@ -256,6 +257,11 @@ def trainable(encoder: AnyEncoder, method: Method) -> Encoder:
             )
     else:
         networks = isinstance(encoder, NetworkDualEncoder) and encoder.folder is not None
+    if isinstance(encoder, NetworkFusedEncoder):
+        raise EncoderError(
+            f"{encoder.name} reads pictures and texts with one network, which would be trained as "
+            "two. Use `method='head'`, which puts linear maps on top of it."
+        )
     if not networks:
         raise EncoderError(
             f"{encoder.name} has no weights that can be trained here. Use `method='head'`, which "

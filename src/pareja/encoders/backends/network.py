@@ -19,8 +19,9 @@ Precision = Literal["float32", "bfloat16", "int8"]
 
 ``int8`` is for the image networks of `pareja.encoders.int8` alone."""
 
-Modality = Literal["image", "text", "regions"]
-"""What a network embeds: pictures, texts, or pictures with each of their places."""
+Modality = Literal["image", "text", "regions", "fused"]
+"""What a network embeds: pictures, texts, pictures with each of their places, or pictures together
+with their texts."""
 
 Device = Literal["cuda", "mps", "openvino", "cpu"]
 """``openvino`` is the CPU through OpenVINO, ``cpu`` the CPU through torch."""
@@ -36,13 +37,13 @@ class Network:
         Identifies the weights, the architecture and the preprocessing, safe as a file name: two
         networks with the same key compute the same. A converted network is kept under it.
     modality
-        ``"image"``, ``"text"`` or ``"regions"``.
+        ``"image"``, ``"text"``, ``"regions"`` or ``"fused"``.
     dim
         Length of an output row.
     inputs
         Names of the inputs of ``build()``'s module: ``("pixel_values",)`` for images,
         ``("input_ids",)`` or ``("input_ids", "attention_mask")`` for texts (a causal network that
-        pools its end token needs no mask).
+        pools its end token needs no mask), and all three for pictures with their texts.
     build
         Makes the torch module, in float32 and evaluation mode, on the CPU. Its ``forward`` takes
         `inputs` in that order: ``pixel_values`` is float, normalised, ``(n, 3, side, side)``; the
@@ -74,9 +75,10 @@ class Tower(Protocol):
     An image tower is called with ``pixels``, uint8 ``(n, side, side, 3)`` as
     `Preprocessing.prepare` makes them, and normalises them itself. A text tower is called with
     exactly the `Network.inputs`, int64 ``(n, length)``, where ``attention_mask`` is 1 on tokens and
-    0 on padding. Both return float32 ``(n, dim)``, or for regions ``(n, 1 + rows * cols, dim)``,
-    not normalised, in new memory; n is at least 1 and may differ between calls. A row does not
-    depend on the other rows of its batch beyond the rounding of the precision.
+    0 on padding. One of pictures with their texts is called with both. All return float32
+    ``(n, dim)``, or for regions ``(n, 1 + rows * cols, dim)``, not normalised, in new memory; n is
+    at least 1 and may differ between calls. A row does not depend on the other rows of its batch
+    beyond the rounding of the precision.
     """
 
     device: Device

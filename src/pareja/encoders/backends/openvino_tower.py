@@ -180,19 +180,21 @@ def _convert(network: Network, path: Path, precision: Precision) -> openvino.Mod
 def _sample(network: Network, count: int, length: int) -> dict[str, NDArray[Any]]:
     """Return random inputs of the tower."""
     random = np.random.default_rng(0)
+    sample: dict[str, NDArray[Any]] = {}
     if network.preprocessing is not None:
-        return {"pixels": network.preprocessing.sample(random, count)}
+        sample["pixels"] = network.preprocessing.sample(random, count)
     length = network.length or length
     # Texts of different lengths, padded at their end.
     mask = (np.arange(length) < length - np.arange(count)[:, None]).astype(np.int64)
     ids = random.integers(1, 8, mask.shape)
-    return {name: mask if name == "attention_mask" else ids for name in network.inputs}
+    texts = {"attention_mask": mask, "input_ids": ids}
+    return sample | {name: texts[name] for name in network.inputs if name in texts}
 
 
 def _module_inputs(network: Network, sample: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Return what the torch module gets where the tower gets `sample`."""
     if network.preprocessing is not None:
-        return [network.preprocessing.normalise(sample["pixels"])]
+        sample = sample | {"pixel_values": network.preprocessing.normalise(sample["pixels"])}
     return [sample[name] for name in network.inputs]
 
 
@@ -228,20 +230,18 @@ def _translate(module: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> op
 
 def _name_inputs(model: openvino.Model, network: Network) -> None:
     """Give the inputs their names and the shapes that they may have."""
-    shape: list[int] = [-1, network.length or -1]
-    if network.preprocessing is not None:
-        side = network.preprocessing.side
-        shape = [-1, 3, side, side]
+    side = network.preprocessing.side if network.preprocessing is not None else -1
     for place, name in zip(model.inputs, network.inputs, strict=True):
         place.get_tensor().set_names({name})
+        shape = [-1, 3, side, side] if name == "pixel_values" else [-1, network.length or -1]
         place.get_node().set_partial_shape(openvino.PartialShape(shape))
     model.validate_nodes_and_infer_types()
 
 
 def with_pixels(model: openvino.Model, preprocessing: Preprocessing) -> openvino.Model:
-    """Let an image network take pixels as they are, and normalise them itself."""
+    """Let a network whose first input is a picture take its pixels, and normalise them itself."""
     steps = openvino.preprocess.PrePostProcessor(model)
-    image = steps.input()
+    image = steps.input(0)
     image.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
     image.model().set_layout(openvino.Layout("NCHW"))
     mean, std = (

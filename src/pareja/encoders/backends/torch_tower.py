@@ -46,8 +46,7 @@ class TorchTower:
         }
         if "pixels" in tensors:
             pixels = tensors["pixels"].permute(0, 3, 1, 2).float() * self._factor - self._shift
-            arguments = [pixels.to(self._dtype)]
-        else:
-            arguments = [tensors[name] for name in self._inputs]
+            tensors["pixel_values"] = pixels.to(self._dtype)
+        arguments = [tensors[name] for name in self._inputs]
         result: NDArray[np.float32] = self._module(*arguments).float().cpu().numpy()
         return result
