@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from pareja.files import atomic_write
 from pareja.search.database import Database
 from pareja.search.vectors.graph import CONNECTIVITY, EXPANSION_ADD
+from pareja.search.vectors.graph_search import BEAMS
 from pareja.search.vectors.sqlite import SqliteVectors
-from pareja.search.vectors.walking import BEAMS
 
 DIM = 512
 K = 10

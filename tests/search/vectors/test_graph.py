@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from pareja.checksums import file_digest
-from pareja.search.vectors import walking
-from pareja.search.vectors.graph import build
-from pareja.search.vectors.walking import BEAMS, Graph, Walk, as_bytes
+from pareja.search.vectors import mapped, walking
+from pareja.search.vectors.graph import build, opened
+from pareja.search.vectors.graph_search import BEAMS, Bytes, SearchedGraph, Walk, as_bytes
+from pareja.search.vectors.library import LibraryGraph
+from pareja.search.vectors.walking import Graph, UnknownLayoutError
 
 DIM = 48
 ROWS = 3_000
@@ -43,9 +44,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Walk]:
     return file_of(tmp_path_factory.mktemp("graph"), around(0, 1, ROWS))
 
 
+@pytest.fixture(params=[Graph, LibraryGraph])
+def searched(request: pytest.FixtureRequest) -> Callable[[Path, Walk], SearchedGraph]:
+    """Open a graph in each of the ways to search it."""
+    way: Callable[[Path, Walk], SearchedGraph] = request.param
+    return way
+
+
 @pytest.fixture
-def opened(built: tuple[Path, Walk]) -> Graph:
-    return Graph(*built)
+def graph(
+    built: tuple[Path, Walk], searched: Callable[[Path, Walk], SearchedGraph]
+) -> SearchedGraph:
+    return searched(*built)
 
 
 @pytest.fixture
@@ -54,7 +64,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[Graph, Rows], int]:
     counts: list[int] = []
     distances = walking._distances
 
-    def spy(query: walking.Bytes, rows: walking.Bytes) -> NDArray[np.floating]:
+    def spy(query: Bytes, rows: Bytes) -> NDArray[np.floating]:
         counts.append(len(rows))
         return distances(query, rows)
 
@@ -92,19 +102,21 @@ def test_a_query_apart_from_them_takes_a_wide_one(
 
 
 @pytest.mark.parametrize("direction", [0, 1])
-def test_nearly_all_of_the_nearest_are_among_the_answer(opened: Graph, direction: int) -> None:
+def test_nearly_all_of_the_nearest_are_among_the_answer(
+    graph: SearchedGraph, direction: int
+) -> None:
     queries = around(direction, 4, 100)
     truth = np.argsort(-(queries @ around(0, 1, ROWS).T), axis=1)[:, :10]
     found = [
-        len(set(opened.nearest(query, 10).tolist()) & set(best)) / 10
+        len(set(graph.nearest(query, 10).tolist()) & set(best)) / 10
         for query, best in zip(queries, truth.tolist(), strict=True)
     ]
     assert np.mean(found) > 0.955
 
 
-def test_what_is_reached_comes_once_and_the_best_first(opened: Graph) -> None:
+def test_what_is_reached_comes_once_and_the_best_first(graph: SearchedGraph) -> None:
     for query in as_bytes(around(1, 12, 20))[:, None]:
-        keys, cosines = opened.reached(query, 40, Walk(64, 0.0))
+        keys, cosines = graph.reached(query, 40, Walk(64, 0.0))
         assert len(set(keys.tolist())) == 40
         assert (np.diff(cosines) <= 0).all()
 
@@ -121,29 +133,36 @@ def test_vectors_that_vary_in_few_ways_are_searched_less_widely(
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_graph_of_few_rows_answers(tmp_path: Path, count: int) -> None:
-    found = Graph(*file_of(tmp_path, around(0, 6, count))).nearest(around(1, 7, 1)[0], 3)
+def test_a_graph_of_few_rows_answers(
+    searched: Callable[[Path, Walk], SearchedGraph], tmp_path: Path, count: int
+) -> None:
+    found = searched(*file_of(tmp_path, around(0, 6, count))).nearest(around(1, 7, 1)[0], 3)
     assert sorted(found.tolist()) == list(range(count))
 
 
-def test_rows_that_are_added_later_are_found(built: tuple[Path, Walk], tmp_path: Path) -> None:
+def test_rows_that_are_added_later_are_found(
+    built: tuple[Path, Walk], searched: Callable[[Path, Walk], SearchedGraph], tmp_path: Path
+) -> None:
     more = around(1, 10, 200)
     keys = np.arange(ROWS, ROWS + len(more), dtype=np.int64)
     path = tmp_path / "more.usearch"
     held, walk = build(path, DIM, [(keys, more.astype(np.float16))], start=built[0])
     assert held == ROWS + len(more)
-    graph = Graph(path, walk)
+    graph = searched(path, walk)
     assert all(key in graph.nearest(row, 1) for key, row in zip(keys, more, strict=True))
     assert 9 in graph.nearest(around(0, 1, ROWS)[9], 1)
 
 
 def test_a_graph_in_memory_outlives_its_file(
-    built: tuple[Path, Walk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: tuple[Path, Walk],
+    searched: Callable[[Path, Walk], SearchedGraph],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = Path(shutil.copy(built[0], tmp_path / "copy.usearch"))
-    graph, query = Graph(path, built[1]), around(0, 1, ROWS)[9]
+    graph, query = searched(path, built[1]), around(0, 1, ROWS)[9]
     before = graph.nearest(query, 3).tolist()
-    monkeypatch.setattr(walking, "_PIECE", 8192)
+    monkeypatch.setattr(mapped, "_PIECE", 8192)
     graph.load(file_digest(path))
     os.truncate(path, 100)
     assert graph.is_whole  # else the next line would end this process
@@ -153,10 +172,13 @@ def test_a_graph_in_memory_outlives_its_file(
 
 @pytest.mark.parametrize("change", ["cut", "flipped"])
 def test_a_file_that_changed_is_searched_no_more(
-    built: tuple[Path, Walk], tmp_path: Path, change: str
+    built: tuple[Path, Walk],
+    searched: Callable[[Path, Walk], SearchedGraph],
+    tmp_path: Path,
+    change: str,
 ) -> None:
     path = Path(shutil.copy(built[0], tmp_path / "copy.usearch"))
-    graph = Graph(path, built[1])
+    graph = searched(path, built[1])
     if change == "cut":
         os.truncate(path, 5000)
     else:
@@ -167,34 +189,45 @@ def test_a_file_that_changed_is_searched_no_more(
     assert not graph.is_whole
 
 
-def test_a_large_file_stays_mapped(opened: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walking, "READ_AHEAD", 100_000)
-    opened.load("")
-    assert opened.is_whole
-    assert opened.nearest(around(0, 1, ROWS)[9], 1)[0] == 9
+def test_a_large_file_stays_mapped(graph: SearchedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped, "READ_AHEAD", 100_000)
+    graph.load("")
+    assert graph.is_whole
+    assert graph.nearest(around(0, 1, ROWS)[9], 1)[0] == 9
 
 
 def test_walks_at_the_same_time_and_one_after_the_other_do_not_meet(
-    built: tuple[Path, Walk], opened: Graph, monkeypatch: pytest.MonkeyPatch
+    built: tuple[Path, Walk],
+    searched: Callable[[Path, Walk], SearchedGraph],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    graph = searched(*built)
     queries = [*around(0, 11, 60), *around(1, 11, 60)]
-    alone = [Graph(*built).nearest(query, 10).tolist() for query in queries]
+    alone = [searched(*built).nearest(query, 10).tolist() for query in queries]
     monkeypatch.setattr(walking, "_LAST_VISIT", 2_000)  # numbers begin anew every few walks
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda query: opened.nearest(query, 10).tolist(), queries))
+        found = list(pool.map(lambda query: graph.nearest(query, 10).tolist(), queries))
     assert found == alone
 
 
-def test_a_file_of_another_kind_is_refused(built: tuple[Path, Walk], tmp_path: Path) -> None:
+def test_the_library_searches_what_is_laid_out_in_an_unknown_way(
+    built: tuple[Path, Walk], tmp_path: Path
+) -> None:
     content = built[0].read_bytes()
     head = 8 + ROWS * DIM
-    changes = {
-        "of a kind": content[: head + 7] + b"\x03" + content[head + 8 :],
-        "laid out": content + bytes(1),
-        "cut off": content[:head],
-    }
-    for what, changed in changes.items():
+    known = opened(*built)
+    assert isinstance(known, Graph)
+    longer = tmp_path / "longer.usearch"
+    longer.write_bytes(content + bytes(1))
+    unknown = opened(longer, built[1])
+    assert isinstance(unknown, LibraryGraph)
+    assert len(unknown) == len(known) == ROWS
+    query = around(0, 1, ROWS)[9]
+    assert unknown.nearest(query, 3)[0] == known.nearest(query, 3)[0] == 9
+    for changed in (content[: head + 7] + b"\x07" + content[head + 8 :], content[:head], b"x"):
         path = tmp_path / "changed.usearch"
         path.write_bytes(changed)
-        with pytest.raises(ValueError, match=re.escape(what)):
+        with pytest.raises(UnknownLayoutError):
             Graph(path, built[1])
+        with pytest.raises(ValueError, match="usearch"):
+            opened(path, built[1])

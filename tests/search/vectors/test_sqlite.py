@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pareja.checksums import file_digest
 from pareja.search.database import Database
 from pareja.search.vectors import sqlite as vectors
 from pareja.search.vectors import walking
 from pareja.search.vectors.exact import Scan
 from pareja.search.vectors.graph_files import GraphFiles
+from pareja.search.vectors.graph_search import SearchedGraph, Walk
+from pareja.search.vectors.library import LibraryGraph
 from pareja.search.vectors.sqlite import SqliteVectors
-from pareja.search.vectors.walking import Graph, Walk
+from pareja.search.vectors.walking import Graph
 from pareja.staging import staging_path
 
 DIM = 32
@@ -79,9 +82,9 @@ def test_the_files_are_read_ahead_from_the_second_search_on(
     database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = threading.Event()
-    read: list[Graph] = []
+    read: list[SearchedGraph] = []
 
-    def spy(self: GraphFiles, graph: Graph, digest: str) -> None:
+    def spy(self: GraphFiles, graph: SearchedGraph, digest: str) -> None:
         ahead(self, graph, digest)
         read.append(graph)
         done.set()
@@ -102,7 +105,7 @@ def test_the_files_are_read_ahead_from_the_second_search_on(
 def test_a_graph_that_is_no_more_is_not_read_ahead(
     database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[Graph | None] = []
+    started: list[SearchedGraph | None] = []
 
     class _Records(threading.Thread):
         def start(self) -> None:
@@ -230,18 +233,41 @@ def test_what_a_killed_build_left_is_deleted_by_the_next(
     assert len(graphs(database)) == 1
 
 
-def test_a_graph_of_a_layout_that_is_not_known_is_not_read(
+def test_a_graph_of_a_layout_that_is_not_known_is_searched_by_its_library(
+    database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walking, "_MAJOR", 3)
+    monkeypatch.setattr(vectors, "Scan", _RefusesToLoadAll)
+    asked: list[int] = []
+    nearest = LibraryGraph.nearest
+
+    def spy(self: LibraryGraph, vector: Any, count: int) -> Any:
+        asked.append(count)
+        return nearest(self, vector, count)
+
+    monkeypatch.setattr(LibraryGraph, "nearest", spy)
+    fresh = reopened(database)
+    assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+    assert asked == [3]
+    assert fresh.problems(repair=False) == []
+
+
+def test_a_graph_that_the_library_cannot_read_either_costs_no_result(
     database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = graphs(database)[0]
+    content = graph.read_bytes()
+    major = 8 + ROWS * DIM + len(walking._MAGIC)
+    graph.write_bytes(content[:major] + b"\x07" + content[major + 1 :])
+    with database.write() as connection:
+        connection.execute("UPDATE graph SET digest = ?", (file_digest(graph),))
     fresh = reopened(database)
-    with monkeypatch.context() as patch:
-        patch.setattr(walking, "_MAJOR", 3)
-        assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
-        assert fresh.problems(repair=False) == [
-            f"{graph.name} was built by a library that this version does not know"
-        ]
+    assert fresh.search(rows_of(0, ROWS)[17], 3)[0][0] == 17
+    assert fresh.problems(repair=True) == [
+        f"{graph.name} is of a kind that the installed version of usearch cannot read"
+    ]
     assert fresh.problems(repair=False) == []
+    assert graphs(database) != [graph]
 
 
 def test_a_copied_collection_keeps_its_graph(

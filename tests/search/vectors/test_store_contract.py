@@ -18,6 +18,7 @@ from tests.search.vectors.fake_qdrant import FakeQdrant
 from pareja.encoders import Embeddings
 from pareja.errors import CollectionError
 from pareja.search.database import Database
+from pareja.search.vectors import walking
 from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantVectors
 from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
@@ -31,6 +32,7 @@ StoreFactory = Callable[[], VectorStore]
 KINDS = [
     "sqlite",
     "sqlite-graph",
+    "sqlite-graph-of-unknown-layout",
     "qdrant-memory",
     pytest.param(
         "qdrant-server",
@@ -40,14 +42,18 @@ KINDS = [
 
 
 @pytest.fixture(params=[*KINDS, "qdrant-wire"])
-def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreFactory]:
+def new_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StoreFactory]:
     """Make empty stores of one kind."""
+    if request.param == "sqlite-graph-of-unknown-layout":
+        monkeypatch.setattr(walking, "_MAJOR", 3)
     closing: list[Callable[[], None]] = []
 
     def sqlite() -> VectorStore:
         database = Database(tmp_path / uuid.uuid4().hex, create=True)
         closing.append(database.close)
-        few = 8 if request.param == "sqlite-graph" else 10_000
+        few = 10_000 if request.param == "sqlite" else 8
         return SqliteVectors(database, 1, DIM, graph_from=few)
 
     def address() -> str:

@@ -16,7 +16,17 @@ import numpy as np
 
 from pareja.embedding.cache import Stamp
 from pareja.search.vectors.exact import Half, Keys
-from pareja.search.vectors.walking import BEAMS, NEIGHBOURS, Bytes, Graph, Walk, as_bytes, looked_up
+from pareja.search.vectors.graph_search import (
+    BEAMS,
+    NEIGHBOURS,
+    Bytes,
+    SearchedGraph,
+    Walk,
+    as_bytes,
+    looked_up,
+)
+from pareja.search.vectors.library import LibraryGraph
+from pareja.search.vectors.walking import Graph, UnknownLayoutError
 
 if TYPE_CHECKING:
     from usearch.index import Index
@@ -83,6 +93,22 @@ def build(
     return len(index), walk
 
 
+def opened(path: Path, walk: Walk) -> SearchedGraph:
+    """Return the graph in a file, searched in the fastest way that its layout allows.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    ValueError
+        If the library cannot read it.
+    """
+    try:
+        return Graph(path, walk)
+    except UnknownLayoutError:
+        return LibraryGraph(path, walk)
+
+
 def _drop_pages(path: Path) -> None:
     """Have the system read the file anew: what was written in small pieces lies scattered.
 
@@ -99,7 +125,7 @@ def _tuned(path: Path, queries: Bytes) -> Walk:
     queries = queries[queries.any(axis=1)]
     if len(queries) < _FEW:
         return Walk(BEAMS[-1], -1.0)
-    graph = Graph(path, Walk(BEAMS[-1], -1.0))
+    graph = opened(path, Walk(BEAMS[-1], -1.0))
     numbers = np.linspace(0, len(queries) - 1, min(_SAMPLE, len(queries)), dtype=np.int64)
     queries = queries[numbers, None]
     widely = [graph.reached(query, NEIGHBOURS, Walk(BEAMS[-1], -1.0)) for query in queries]

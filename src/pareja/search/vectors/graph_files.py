@@ -14,8 +14,9 @@ from pareja.checksums import file_digest
 from pareja.files import close_to_rename, scratch_file
 from pareja.search.database import FILE_NAME, Database
 from pareja.search.vectors.exact import Half, Keys
-from pareja.search.vectors.graph import build, identity
-from pareja.search.vectors.walking import READ_AHEAD, Graph, Walk
+from pareja.search.vectors.graph import build, identity, opened
+from pareja.search.vectors.graph_search import SearchedGraph, Walk
+from pareja.search.vectors.mapped import READ_AHEAD
 
 Batches = Callable[[int], Iterable[tuple[Keys, Half]]]
 """Gives the vectors with a number above another one: keys ``(n,)`` and vectors ``(n, dim)``."""
@@ -62,8 +63,8 @@ class GraphFiles:
     def __init__(self, database: Database, space: int) -> None:
         self._database = database
         self._space = space
-        self._kept: tuple[str, Graph | None] = ("", None)
-        self._read_ahead_of: Graph | None = None
+        self._kept: tuple[str, SearchedGraph | None] = ("", None)
+        self._read_ahead_of: SearchedGraph | None = None
 
     def row(self, connection: sqlite3.Connection) -> GraphRow | None:
         """Return what is known of the graph; None where there is none."""
@@ -77,7 +78,7 @@ class GraphFiles:
         name, digest, stamp, last, rows, *walk = row
         return GraphRow(name, digest, stamp, last, rows, Walk(*walk))
 
-    def open(self, connection: sqlite3.Connection) -> tuple[Graph | None, int]:
+    def open(self, connection: sqlite3.Connection) -> tuple[SearchedGraph | None, int]:
         """Return the graph and the last row that it knows, or none where it cannot be trusted."""
         row = self.row(connection)
         if row is None:
@@ -94,10 +95,10 @@ class GraphFiles:
             threading.Thread(target=self._read_ahead, args=(graph, row.digest), daemon=True).start()
         return graph, row.last
 
-    def opened(self, row: GraphRow | None) -> Graph | None:
+    def opened(self, row: GraphRow | None) -> SearchedGraph | None:
         """Return the graph if its file is the one that was written: only then is it safe to read.
 
-        One that a later version of the library laid out otherwise is as good as none.
+        One that the installed version of the library cannot read is as good as none.
         """
         if row is None:
             return None
@@ -106,7 +107,7 @@ class GraphFiles:
         if not now or (now != row.stamp and file_digest(path) != row.digest):
             return None
         try:
-            return Graph(path, row.walk)
+            return opened(path, row.walk)
         except (ValueError, FileNotFoundError):
             return None
 
@@ -202,7 +203,7 @@ class GraphFiles:
         if file_digest(path) != row.digest:
             return [f"{row.name} is not the file that was written"]
         if self.opened(row) is None:
-            return [f"{row.name} was built by a library that this version does not know"]
+            return [f"{row.name} is of a kind that the installed version of usearch cannot read"]
         return []
 
     def forget(self) -> None:
@@ -213,7 +214,7 @@ class GraphFiles:
     def _path(self, name: str) -> Path:
         return self._database.folder / name
 
-    def _read_ahead(self, graph: Graph, digest: str) -> None:
+    def _read_ahead(self, graph: SearchedGraph, digest: str) -> None:
         """Bring into memory what searches read here and there: the graph, and the vectors."""
         with suppress(OSError):
             graph.load(digest)
