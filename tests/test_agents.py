@@ -138,6 +138,12 @@ def test_pictures_are_classified(ask: Ask) -> None:
     assert sum(answer["pictures"][0]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_words_are_looked_up_in_captions_on_demand(ask: Ask) -> None:
+    hit = ask("search", words="red painted", hybrid=True).structured_content["hits"][0]
+    assert hit["why"] == {"words": ["red"], "rank_by_words": 1, "rank_by_vectors": 1}
+    assert "why" not in ask("search", words="red").structured_content["hits"][0]
+
+
 def test_searches_are_measured_with_intervals(ask: Ask) -> None:
     measured = ask("evaluate", query_set="walls").structured_content
     assert set(measured["models"]) == {"colours", "hues"}

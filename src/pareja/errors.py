@@ -156,7 +156,7 @@ class CollectionError(ParejaError):
     """A collection of pictures cannot be opened, searched or written."""
 
 
-QueryMistake = Literal["weight", "no_words", "only_away", "minus_below_0"]
+QueryMistake = Literal["weight", "no_words", "only_away", "minus_below_0", "hybrid_words"]
 """What may be wrong with the words of a query."""
 
 

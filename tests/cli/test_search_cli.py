@@ -76,6 +76,7 @@ def test_search_as_json(pareja: Pareja, indexed: Path, colour_folder: Path) -> N
         "category",
         "part",
         "near_duplicates",
+        "why",
     }
     page = json.loads(pareja("search", "red", "-k", "3", "--offset", "2", "--json").out)
     assert page["hits"][0] == answer["hits"][2]
@@ -528,3 +529,18 @@ def test_watching_goes_on_in_the_other_folder_while_one_is_away(
     run = pareja("index", *folders, "--watch")
     assert run.err.count("does not exist") == 1
     assert "1 added" in run.out
+
+
+def test_hybrid_says_which_words_were_found_where(pareja: Pareja, indexed: Path) -> None:
+    found = pareja("search", "red painted pink", "--hybrid", "-k", "2")
+    assert found.status == 0
+    assert "by words 1: red" in " ".join(found.out.split())
+    assert "looked up in captions and file names: red, pink; left out" in " ".join(
+        found.out.split()
+    )
+    answer = json.loads(pareja("search", "red painted", "--hybrid", "--json").out)
+    assert answer["looked_up"] == {"words": ["red"], "left_out": ["painted"]}
+    assert answer["hits"][0]["why"] == {"words": ["red"], "rank_by_words": 1, "rank_by_vectors": 1}
+    refused = pareja("search", "--like", "1", "--hybrid")
+    assert (refused.status, "`hybrid`" in refused.err) == (1, False)
+    assert "--hybrid looks up the words of a query" in " ".join(refused.err.split())

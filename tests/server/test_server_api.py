@@ -388,3 +388,27 @@ def test_near_duplicates_are_folded_on_demand_and_on_pages(
     assert "2 near duplicates" in page
     assert all(f'/pictures/{picture}"' in page for picture in inside)
     assert "2 near duplicates" not in client.get("/", params={"q": "red", "fold": "false"}).text
+
+
+def test_words_are_looked_up_in_captions_and_names_on_demand(client: TestClient) -> None:
+    asked = {"q": "red painted pink", "k": 8, "hybrid": True}
+    answer = client.get("/v1/search", params=asked).json()
+    body = {"text": asked["q"], "k": 8, "hybrid": True}
+    assert client.post("/v1/search", json=body).json()["hits"] == answer["hits"]
+    assert answer["looked_up"] == {"words": ["red", "pink"], "left_out": ["painted"]}
+    why = {Path(hit["path"]).stem: hit["why"] for hit in answer["hits"]}
+    assert why["red"]["words"] == ["red"]
+    assert why["red"]["rank_by_words"] in {1, 2}
+    assert why["blue"] == {"words": [], "rank_by_words": None, "rank_by_vectors": 7}
+    plain = client.get("/v1/search", params={"q": "red"}).json()
+    assert plain["looked_up"] is None
+    assert plain["hits"][0]["why"] is None
+    page = client.get("/", params={"q": "red painted", "hybrid": "true", "k": 5}).text
+    assert "hybrid=True" in re.findall(r"href=\"(.*page=2)\"", page)[0]
+    assert "written: red" in page
+    assert "Left out, for they tell too little apart: painted" in page
+    assert 'name="hybrid" value="true" checked' in page
+    refused = client.get("/v1/search", params={"like": 1, "hybrid": True})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "query_hybrid_words")
+    # On the page the box may stay checked while there are no words.
+    assert client.get("/", params={"like": 1, "hybrid": "true"}).status_code == 200

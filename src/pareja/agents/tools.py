@@ -63,6 +63,7 @@ class Tools:
         model: str | None = None,
         k: int = 10,
         fold: bool = False,
+        hybrid: bool = False,
         collection: str | None = None,
     ) -> dict[str, Any]:
         """Find pictures by words, by a picture, or by both.
@@ -74,7 +75,9 @@ class Tools:
         "a cat::2 in snow::0.5 indoors::-0.5". Hits are ordered, the best first;
         `likely_relevant` is false where unrelated queries score as high here, so that probably no
         picture fits. With `fold`, near duplicates are one hit, which has the ids of the others in
-        `near_duplicates`.
+        `near_duplicates`. With `hybrid`, the words are also looked up in captions and file names:
+        use it for names, places, dates and other rare words. `why` then has the words that a
+        picture's texts have, and its ranks by words and by vectors.
         """
         from pareja.search import Query
 
@@ -90,7 +93,8 @@ class Tools:
             minus=minus or None,
             category=category or None,
         )
-        found = shelf.search(query, self._encoder(shelf, model), k=k, fold=fold)
+        encoder = self._encoder(shelf, model)
+        found = shelf.search(query, encoder, k=k, fold=fold, hybrid=hybrid)
         return {
             "model": found.model,
             "likely_relevant": found.likely_relevant,
@@ -104,6 +108,7 @@ class Tools:
                         if fold
                         else {}
                     ),
+                    **({} if hit.why is None else {"why": asdict(hit.why)}),
                 }
                 for hit in found
             ],

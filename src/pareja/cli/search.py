@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import webbrowser
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ from pareja.cli.index import IndexOption, default_index
 from pareja.decimals import counted
 
 if TYPE_CHECKING:
-    from pareja.search import Collection, SearchResult, Shows
+    from pareja.search import Collection, LookedUp, SearchResult, Shows, Why
 
 # Around what a notebook shows: a page of its own, in the colours of the browser.
 _PAGE = """<!doctype html>
@@ -88,6 +89,10 @@ def search(
         bool,
         typer.Option("--fold", help="Show near duplicates as one picture, with their number."),
     ] = False,
+    hybrid: Annotated[
+        bool,
+        typer.Option("--hybrid", help="Look the words up in captions and file names too."),
+    ] = False,
     model: ModelOption = None,
     device: DeviceOption = None,
     index_folder: IndexOption = None,
@@ -114,7 +119,8 @@ def search(
     if as_json and (paths or null):
         fail("--json prints paths too: leave --paths and --null out.", status=2)
     conditions = _conditions(classifier, shows or [], at_least)
-    with Collection.open(index_folder or default_index(), read_only=True) as collection:
+    # The first hybrid search leaves an index of words there, if it may.
+    with Collection.open(index_folder or default_index(), read_only=not hybrid) as collection:
         # What a classifier cannot read, or does not know, is said before a model is loaded.
         for one in conditions:
             collection.labels(one.classifier).having(one.labels)
@@ -127,7 +133,9 @@ def search(
             category=category,
             shows=conditions,
         )
-        result = collection.search(wanted, model, k=k, offset=offset, fold=fold, device=device)
+        result = collection.search(
+            wanted, model, k=k, offset=offset, fold=fold, hybrid=hybrid, device=device
+        )
         if open_sheet:
             page = _open_page(result, collection)
             stderr().print(f"the pictures are shown in {page}", soft_wrap=True, markup=False)
@@ -194,6 +202,7 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
         "likely_relevant": result.likely_relevant,
         "offset": result.offset,
         "more": result.more,
+        "looked_up": None if result.looked_up is None else asdict(result.looked_up),
         "hits": [
             {
                 "rank": hit.rank,
@@ -211,6 +220,7 @@ def search_to_json(result: SearchResult, image: Path | None = None) -> dict[str,
                     }
                     for other in hit.near_duplicates
                 ],
+                "why": None if hit.why is None else asdict(hit.why),
             }
             for hit in result.hits
         ],
@@ -262,6 +272,8 @@ def print_search(result: SearchResult) -> None:
             told = counted(len(hit.near_duplicates), "near duplicate")
             names = "".join(f"\n  {other.picture.shown_path}" for other in hit.near_duplicates)
             picture.append(f"\n{told}:{names}", style="dim")
+        if hit.why is not None:
+            picture.append(f"\n{_reason(hit.why)}", style="dim")
         table.add_row(
             str(hit.rank),
             f"{hit.score:.3f}",
@@ -275,5 +287,24 @@ def print_search(result: SearchResult) -> None:
         console.print(f"no pictures from number {result.offset + 1} on: the search ends before.")
     else:
         console.print("no pictures")
+    if result.looked_up is not None:
+        console.print(_looked_up(result.looked_up), markup=False)
     if result.likely_relevant is False:
         console.print(_NOTHING)
+
+
+def _reason(why: Why) -> str:
+    """Say why a hybrid search has a picture where it has it."""
+    by_vectors = "-" if why.rank_by_vectors is None else str(why.rank_by_vectors)
+    told = f"rank by vectors {by_vectors}"
+    if why.rank_by_words is not None:
+        told += f", by words {why.rank_by_words}"
+    return f"{told}: {', '.join(why.words)}" if why.words else told
+
+
+def _looked_up(looked_up: LookedUp) -> str:
+    """Say which words were looked up in captions and file names, and which were not."""
+    told = f"looked up in captions and file names: {', '.join(looked_up.words) or 'no word'}"
+    if looked_up.left_out:
+        told += f"; left out, for they tell too little apart: {', '.join(looked_up.left_out)}"
+    return told

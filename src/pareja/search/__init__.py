@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from pareja.search.contracts import (
         Hit,
         IndexReport,
+        LookedUp,
         Picture,
         Query,
         SearchResult,
         Shows,
         VerifyReport,
+        Why,
     )
     from pareja.search.export import ExportReport
     from pareja.search.judging import BundledQuery, QueryScore, QuerySetScores, bundled_queries
@@ -27,6 +29,7 @@ _HOMES = {
     "ExportReport": "export",
     "Hit": "contracts",
     "IndexReport": "contracts",
+    "LookedUp": "contracts",
     "Picture": "contracts",
     "PictureLabels": "labels",
     "Query": "contracts",
@@ -36,6 +39,7 @@ _HOMES = {
     "Shows": "contracts",
     "VectorStore": "vectors.protocol",
     "VerifyReport": "contracts",
+    "Why": "contracts",
     "bundled_queries": "judging",
 }
 
@@ -45,6 +49,7 @@ __all__ = [
     "ExportReport",
     "Hit",
     "IndexReport",
+    "LookedUp",
     "Picture",
     "PictureLabels",
     "Query",
@@ -54,6 +59,7 @@ __all__ = [
     "Shows",
     "VectorStore",
     "VerifyReport",
+    "Why",
     "bundled_queries",
 ]
 

@@ -30,6 +30,7 @@ def query_of(
     minus: str | None = None,
     category: str | None = None,
     shows: Shows | Sequence[Shows] = (),
+    hybrid: bool = False,
 ) -> Query:
     """Put together what is looked for.
 
@@ -41,6 +42,8 @@ def query_of(
         nothing else.
     image, like, box, minus, category, shows
         The parts of a `Query`.
+    hybrid
+        Whether words are looked up in file names: then text is words, also when it is such a name.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def query_of(
             )
         return given
     text: str | None = None
-    if isinstance(given, str) and not is_picture(given):
+    if isinstance(given, str) and (hybrid or not is_picture(given)):
         text = given
     elif given is not None and image is not None:
         raise InputError("two pictures were given. Give words first, or one picture.")

@@ -55,7 +55,9 @@ class Collection(Upkeep):
     def __init__(self, database: Database, catalogue: Catalogue, stores: VectorStores) -> None:
         super().__init__(database, catalogue, stores)
         self._encoders = Encoders(catalogue, database.folder)
-        self._searcher = Searcher(database, catalogue, stores, self._filters, self.read)
+        self._searcher = Searcher(
+            database, catalogue, stores, self._filters, self._texts, self.read
+        )
 
     @classmethod
     def open(
@@ -113,6 +115,7 @@ class Collection(Upkeep):
 
     def close(self) -> None:
         """Close it; what was acknowledged is on disk already."""
+        self._texts.close()
         self._database.close()
         self._stores.close()
 
@@ -220,6 +223,7 @@ class Collection(Upkeep):
                 report = shards.checked(report, self._catalogue)
             nearest = Nearest(space, self._stores, self._filters)
             measure_unrelated(nearest, encoder, self._catalogue, kept)
+        self._texts.refresh(make=False)
         return report
 
     def _with_regions(self, space: Space, wanted: bool | None) -> Space:
@@ -268,6 +272,7 @@ class Collection(Upkeep):
         category: str | None = None,
         shows: Shows | Sequence[Shows] = (),
         fold: bool = False,
+        hybrid: bool = False,
         device: str | None = None,
     ) -> SearchResult:
         """Find the pictures that are closest to words, to a picture, or to both.
@@ -281,6 +286,7 @@ class Collection(Upkeep):
         query
             Words; or a picture from elsewhere: its path, its bytes, a PIL image, uint8 pixels, or
             what `pareja.embed` made of it; or a whole `Query`, which has the other parts in it.
+            With `hybrid`, text is always words.
         model
             The encoder: one of those that the collection was indexed with, or its name. By default
             the first, which is loaded when it is first needed.
@@ -308,6 +314,12 @@ class Collection(Upkeep):
             Whether near duplicates (copies in another size, quality or colour, and slight crops)
             are one hit, which has the others in `near_duplicates`. `k` and `offset` then count
             such hits.
+        hybrid
+            Whether the words are also looked up, letter by letter, in the captions and the file
+            names of the pictures; `Hit.why` says what that did. It finds names and rare words that
+            no encoder knows. Both rankings count alike (reciprocal rank fusion), so the hits are
+            not in the order of their scores. Weights and `minus` change the vectors alone; words
+            with a weight below 0 are not looked up, and neither are those that many texts have.
         device
             What a model that is loaded here runs on, as in `pareja.load`.
 
@@ -321,7 +333,8 @@ class Collection(Upkeep):
         ------
         CollectionError
             If the query is empty, the collection has no such category, picture or encoder, or its
-            own encoder cannot be loaded.
+            own encoder cannot be loaded; with `hybrid`, if there are no words, or this Python's
+            SQLite has no FTS5.
         FingerprintMismatchError
             If words or a picture's embedding lie in another space or do not say in which, if the
             collection's encoder is another one by now, or if it has no vectors of the space that a
@@ -352,9 +365,10 @@ class Collection(Upkeep):
             minus=minus,
             category=category,
             shows=shows,
+            hybrid=hybrid,
         )
         return self._searcher.search(
-            whole, self.encoder(model, device=device), k, offset, fold=fold
+            whole, self.encoder(model, device=device), k, offset, fold=fold, hybrid=hybrid
         )
 
 

@@ -15,6 +15,7 @@ from pareja.search.contracts import Picture, PictureClassifier, PictureFile, Sho
 from pareja.search.database import Database
 from pareja.search.labels import LabelFilters, PictureLabels
 from pareja.search.members import Members
+from pareja.search.texts import Texts
 from pareja.search.vectors.stores import VectorStores
 
 
@@ -38,6 +39,7 @@ class Contents:
         self._stores = stores
         self._members = Members()
         self._filters = LabelFilters(database, catalogue, stores)
+        self._texts = Texts(database)
 
     @property
     def has_moved(self) -> bool:

@@ -170,6 +170,43 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Why:
+    """Why a hybrid search has a picture at its rank.
+
+    Parameters
+    ----------
+    words
+        Words of the query that its captions or the names of its files have.
+    rank_by_words
+        Its rank among the pictures that have any of them, from 1; None where it is not among the
+        first 100.
+    rank_by_vectors
+        Its rank without the words; None where they brought it in from beyond the first 100.
+    """
+
+    words: tuple[str, ...]
+    rank_by_words: int | None
+    rank_by_vectors: int | None
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """What a hybrid search did with the words of its query.
+
+    Parameters
+    ----------
+    words
+        Those that were looked up in captions and file names.
+    left_out
+        Those that were not, since too many of the texts have them, or since they are articles,
+        prepositions and the like of English or Spanish.
+    """
+
+    words: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Hit:
     """One answer.
 
@@ -185,7 +222,9 @@ class Hit:
         That part: left, top, width and height in pixels of the upright picture. None where the
         whole picture is nearer, and in collections that have no parts.
     near_duplicates
-        The near duplicates that were folded into this one, the best first, with its rank.
+        The near duplicates that were folded into this one, the nearest first, with its rank.
+    why
+        What the words of the query did for it; None if the search was not hybrid.
     """
 
     rank: int
@@ -193,6 +232,7 @@ class Hit:
     score: float
     part: Rectangle | None = None
     near_duplicates: tuple[Hit, ...] = ()
+    why: Why | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +256,8 @@ class SearchResult:
         How many better pictures were left out.
     more
         Whether pictures follow after these.
+    looked_up
+        What a hybrid search did with the words; None if it was not hybrid.
     """
 
     query: Query
@@ -225,6 +267,7 @@ class SearchResult:
     likely_relevant: bool | None = None
     offset: int = 0
     more: bool = False
+    looked_up: LookedUp | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

@@ -35,7 +35,12 @@ class JudgedPictures(Contents, ABC):
 
     @abstractmethod
     def search(
-        self, query: Asked | None = None, model: Model | None = None, *, k: int = 5
+        self,
+        query: Asked | None = None,
+        model: Model | None = None,
+        *,
+        k: int = 5,
+        hybrid: bool = False,
     ) -> SearchResult:
         """Find pictures."""
 
@@ -108,6 +113,7 @@ class JudgedPictures(Contents, ABC):
         model: Model | None = None,
         query_set: str = "",
         *,
+        hybrid: bool = False,
         seed: int = 0,
         resamples: int = 2_000,
     ) -> QuerySetScores:
@@ -121,6 +127,8 @@ class JudgedPictures(Contents, ABC):
             An encoder that the collection was indexed with, or its name; by default the first.
         query_set
             Name of the set; by default the only one there is.
+        hybrid
+            Whether the searches are hybrid, as in `Collection.search`.
         seed, resamples
             Of the bootstrap over queries.
 
@@ -131,10 +139,15 @@ class JudgedPictures(Contents, ABC):
         """
         encoder = self.encoder(model)
         names = self.query_sets()
+
+        def search(text: str, k: int) -> list[int]:
+            result = self.search(Query(text=text), encoder, k=k, hybrid=hybrid)
+            return [hit.picture.id for hit in result]
+
         return self._judgements.evaluate(
             query_set or (names[0] if len(names) == 1 else ""),
             encoder.name,
-            lambda text, k: [hit.picture.id for hit in self.search(Query(text=text), encoder, k=k)],
+            search,
             seed=seed,
             resamples=resamples,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ from pareja.errors import CollectionError, InputError
 from pareja.regions.windows import window
 from pareja.search.catalogue import Catalogue
 from pareja.search.composition import query_vector
-from pareja.search.contracts import Hit, Picture, Query, SearchResult
+from pareja.search.contracts import Hit, Picture, Query, SearchResult, Why
 from pareja.search.database import Database
 from pareja.search.folding import Alike
+from pareja.search.hybrid import WINDOW, ByWords, by_words, fused
 from pareja.search.labels import LabelFilters
 from pareja.search.nearest import Near, Nearest
 from pareja.search.relevance import likely_relevant
+from pareja.search.texts import Texts, words_of
 from pareja.search.vectors.stores import VectorStores
 
 
@@ -29,7 +31,7 @@ class Searcher:
 
     Parameters
     ----------
-    database, catalogue, stores, filters
+    database, catalogue, stores, filters, texts
         Of the collection.
     read
         Gives the bytes of a picture's file.
@@ -39,6 +41,7 @@ class Searcher:
     catalogue: Catalogue
     stores: VectorStores
     filters: LabelFilters
+    texts: Texts
     read: Callable[[int], bytes]
 
     def search(
@@ -49,16 +52,19 @@ class Searcher:
         offset: int = 0,
         *,
         fold: bool = False,
+        hybrid: bool = False,
     ) -> SearchResult:
         """Return at most `k` hits after the first `offset`, with the vectors of one encoder.
 
-        With `fold`, near duplicates are one hit: the one that is nearest, and the others in it.
+        With `fold`, near duplicates are one hit: the one that ranks first, and the others in it.
+        With `hybrid`, words in captions and file names count as well.
 
         Raises
         ------
         CollectionError
             If the query is empty, `k` is below 1, `offset` below 0, or the collection has no
-            such category, picture or encoder.
+            such category, picture or encoder; with `hybrid`, if there are no words, or SQLite
+            cannot look them up.
         FingerprintMismatchError
             If words or a picture's embedding lie in another space, or the collection has no
             vectors of the one that a classifier reads.
@@ -80,40 +86,63 @@ class Searcher:
             self.catalogue.picture(query.like)
         vector = query_vector(query, encoder, store, self.read)
         nearest = Nearest(space, self.stores, self.filters)
+        words = words_of(query.text) if hybrid else ()
+        if hybrid:
+            self.texts.refresh()
         # One more tells whether there are any after these.
         needed = min(offset + k + 1, max(1, store.count())) if offset else k + 1
-        wanted = needed
+        wanted = max(needed, WINDOW) if hybrid else needed
         exclude = [*query.without, *([] if query.like is None else [query.like])]
         while True:
             with self.database.read():
                 found = nearest.search(
                     vector, wanted, category=query.category, shows=query.shows, exclude=exclude
                 )
-                pictures = self.catalogue.pictures_by_id([near.picture for near in found])
+                written = self._by_words(words, vector, query, nearest, exclude) if hybrid else None
+                ranked = fused(found, written.ranking) if written else found
+                pictures = self.catalogue.pictures_by_id([near.picture for near in ranked])
                 # A server has a vector a moment before the collection has its picture.
-                strangers = [near.picture for near in found if near.picture not in pictures]
+                strangers = [near.picture for near in ranked if near.picture not in pictures]
                 if strangers:
                     exclude += strangers
                     continue
-                first = self._first_of_each(found) if fold else found
+                first = self._first_of_each(ranked) if fold else ranked
                 if fold and len(first) < needed and len(found) == wanted:
                     wanted *= 2
                     continue
                 shown = first[offset : offset + k]
                 folds = self._folds(shown, vector, query, nearest, exclude) if fold else {}
+                why = written.why(shown, found, self.texts) if written else {}
             break
         return SearchResult(
             query=query,
             model=encoder.name,
             hits=tuple(
-                _hit(rank, pictures[near.picture], near, folds.get(near.picture, ()))
+                _hit(rank, pictures[near.picture], near, folds.get(near.picture, ()), why)
                 for rank, near in enumerate(shown, start=offset + 1)
             ),
             took_ms=1e3 * (time.perf_counter() - start),
             likely_relevant=likely_relevant(query, space, found),
             offset=offset,
             more=len(first) > offset + k,
+            looked_up=written.looked_up if written else None,
         )
+
+    def _by_words(
+        self,
+        words: Sequence[str],
+        vector: NDArray[np.float32],
+        query: Query,
+        nearest: Nearest,
+        exclude: Sequence[int],
+    ) -> ByWords:
+        """Return the pictures that have some words in their texts and pass the filters."""
+        among: set[int] | None = None
+        if query.shows:
+            among = set(self.filters.showing(query.shows, query.category).tolist())
+        elif query.category is not None:
+            among = set(self.catalogue.ids(query.category))
+        return by_words(words, self.texts, nearest, vector, among=among, exclude=set(exclude))
 
     def _first_of_each(self, found: Sequence[Near]) -> list[Near]:
         """Return the best picture of each group of near duplicates."""
@@ -156,8 +185,18 @@ class Searcher:
 
 
 def _hit(
-    rank: int, picture: Picture, near: Near, folded: Sequence[tuple[Picture, Near]] = ()
+    rank: int,
+    picture: Picture,
+    near: Near,
+    folded: Sequence[tuple[Picture, Near]],
+    why: Mapping[int, Why],
 ) -> Hit:
     size = picture.width, picture.height
-    part = None if near.part is None else window(near.part, size)
-    return Hit(rank, picture, near.score, part, tuple(_hit(rank, *other) for other in folded))
+    return Hit(
+        rank=rank,
+        picture=picture,
+        score=near.score,
+        part=None if near.part is None else window(near.part, size),
+        near_duplicates=tuple(_hit(rank, *other, (), {}) for other in folded),
+        why=why.get(picture.id),
+    )

@@ -14,6 +14,7 @@ from pareja.search.folding import Alike
 from pareja.search.indexing import remove_pictures
 from pareja.search.parts import PartVectors
 from pareja.search.spaces import Space
+from pareja.search.texts import Texts
 from pareja.search.vectors.protocol import Stores
 
 
@@ -31,6 +32,7 @@ def verify(
     if problems:
         return VerifyReport(tuple(problems), False, 0, 0)
     problems += _damaged_rows(database, catalogue, stores, repair=repair)
+    problems += Texts(database).problems(repair=repair)
     lost = catalogue.orphans()
     if lost:
         problems.append(f"{counted(len(lost), 'picture has', 'pictures have')} no file")

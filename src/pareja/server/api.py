@@ -71,6 +71,7 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
         shows=tuple(request.shows),
         at_least=request.at_least,
         fold=request.fold,
+        hybrid=request.hybrid,
     )
     search = partial(engine.search, ask, request.image, offset=request.offset)
     decodes = request.image is not None or bool(request.box)

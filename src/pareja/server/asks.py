@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 DEFAULT_HITS = 10
-_FILTERS = {"minus", "category", "model", "k", "shows", "at_least", "fold"}
+_FILTERS = {"minus", "category", "model", "k", "shows", "at_least", "fold", "hybrid"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Ask(Addressed):
     fold
         Whether near duplicates are one hit. Pages show the others on a click, so it is their
         default; the API takes it on demand.
+    hybrid
+        Whether the words are looked up in captions and file names too.
     page
         Which page of the list, from 1.
     """
@@ -65,6 +67,7 @@ class Ask(Addressed):
     shows: tuple[str, ...] = ()
     at_least: float = 0.0
     fold: bool = True
+    hybrid: bool = False
     page: int = 1
 
     @property

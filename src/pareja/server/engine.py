@@ -320,7 +320,9 @@ class Engine:
         if ask.box and ask.like is not None:
             query = replace(query, like=None, without=(ask.like,))
         try:
-            return self.collection.search(query, encoder, k=ask.k, offset=offset, fold=ask.fold)
+            return self.collection.search(
+                query, encoder, k=ask.k, offset=offset, fold=ask.fold, hybrid=ask.hybrid
+            )
         except CollectionError:
             self._refuse_what_is_not_here(ask, encoder)
             raise

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
-from pareja.search.contracts import Hit, Picture, SearchResult
+from pareja.search.contracts import Hit, Picture, SearchResult, Why
 from pareja.search.weights import terms_of
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
@@ -99,6 +99,11 @@ def folds_of(result: SearchResult | None) -> dict[int, tuple[Hit, ...]]:
     return {hit.picture.id: hit.near_duplicates for hit in result or ()}
 
 
+def whys_of(result: SearchResult | None) -> dict[int, Why]:
+    """Return why a hybrid search has each picture, by its id."""
+    return {hit.picture.id: hit.why for hit in result or () if hit.why is not None}
+
+
 @router.get("/")
 def search_page(
     request: Request,
@@ -110,7 +115,8 @@ def search_page(
     """Search, or leaf through the collection while nothing is asked."""
     collection = engine.collection
     ask = replace(ask, page=page, fold=fold, category=engine.category(ask.category))
-    found = page_of(engine, ask)
+    # The box stays checked while somebody looks for more like a picture, where there are no words.
+    found = page_of(engine, replace(ask, hybrid=ask.hybrid and bool(ask.q)))
     upload = engine.uploads.get(ask.image)
     liked = collection.picture(ask.like) if ask.like else None
     results: dict[str, Any] = {
@@ -118,6 +124,7 @@ def search_page(
         "result": found.result,
         "entries": found.entries,
         "folds": folds_of(found.result),
+        "whys": whys_of(found.result),
         "more": found.more,
         "judgements": collection.judgements(ask.q) if ask.q else {},
         "upload": upload,

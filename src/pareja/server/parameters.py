@@ -28,6 +28,10 @@ FOLD = (
     "Near duplicates are one hit, which has the others in near_duplicates; k and offset then count "
     "such hits."
 )
+HYBRID = (
+    "The words are also looked up in captions and file names, and both rankings are fused; why and "
+    "looked_up say what that did. It needs words."
+)
 OFFSET = "How many to leave out, from the first: the next page."
 AT_LEAST = "How probable such a label must be."
 
@@ -88,6 +92,7 @@ async def ask_of(
     k: Annotated[int, Query(ge=1, le=MAX_HITS, description="How many hits.")] = DEFAULT_HITS,
     shows: ShownLabels = [],  # noqa: B006  FastAPI copies defaults
     at_least: LeastProbability = 0.0,
+    hybrid: Annotated[bool, Query(description=HYBRID)] = False,
 ) -> Ask:
     """Return what a URL asks for."""
     # A form sends a filter that is left at "all" as an empty one.
@@ -103,6 +108,7 @@ async def ask_of(
         k=k,
         shows=labels,
         at_least=at_least,
+        hybrid=hybrid,
     )
 
 

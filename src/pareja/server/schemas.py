@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pareja.analysis.significance import Estimate
 from pareja.search.captions import CaptionMatch
-from pareja.search.contracts import Picture, SearchResult
+from pareja.search.contracts import LookedUp, Picture, SearchResult, Why
 from pareja.search.judging import QueryScore
 from pareja.server.asks import DEFAULT_HITS
 from pareja.server.fields import NOT_BLANK, OnlyWords, Sent, Whole
@@ -16,6 +17,7 @@ from pareja.server.parameters import (
     AT_LEAST,
     BOX,
     FOLD,
+    HYBRID,
     LARGEST_ID,
     OFFSET,
     SHOWS,
@@ -36,6 +38,35 @@ class NearDuplicateBody(BaseModel):
     score: float = Field(description="Cosine similarity in [-1, 1].")
 
 
+class WhyBody(BaseModel):
+    """Why a hybrid search has a picture at its rank."""
+
+    words: list[str] = Field(description="Those that its captions or file names have.")
+    rank_by_words: int | None = Field(description="Null where it is not among the first 100.")
+    rank_by_vectors: int | None = Field(
+        description="Null where the words brought it in from beyond the first 100."
+    )
+
+    @classmethod
+    def of(cls, why: Why) -> WhyBody:
+        """Return the body of a reason."""
+        return cls.model_validate(asdict(why))
+
+
+class LookedUpBody(BaseModel):
+    """What a hybrid search did with the words of its query."""
+
+    words: list[str] = Field(description="Those that were looked up in captions and file names.")
+    left_out: list[str] = Field(
+        description="Those that too many texts have, articles, prepositions and the like."
+    )
+
+    @classmethod
+    def of(cls, looked_up: LookedUp) -> LookedUpBody:
+        """Return the body of what was looked up."""
+        return cls.model_validate(asdict(looked_up))
+
+
 class HitBody(BaseModel):
     """One answer to a search."""
 
@@ -54,6 +85,7 @@ class HitBody(BaseModel):
     near_duplicates: list[NearDuplicateBody] = Field(
         description="With fold: the near duplicates of it, the nearest first."
     )
+    why: WhyBody | None = Field(description="With hybrid: what the words did.")
 
 
 class SearchBody(BaseModel):
@@ -67,6 +99,7 @@ class SearchBody(BaseModel):
     )
     offset: int = Field(description="How many better ones were left out.")
     more: bool = Field(description="Whether others follow after these.")
+    looked_up: LookedUpBody | None = Field(description="With hybrid: which words were looked up.")
     hits: list[HitBody]
 
     @classmethod
@@ -79,6 +112,7 @@ class SearchBody(BaseModel):
             likely_relevant=result.likely_relevant,
             offset=result.offset,
             more=result.more,
+            looked_up=None if result.looked_up is None else LookedUpBody.of(result.looked_up),
             hits=[
                 HitBody(
                     rank=hit.rank,
@@ -96,6 +130,7 @@ class SearchBody(BaseModel):
                         )
                         for other in hit.near_duplicates
                     ],
+                    why=None if hit.why is None else WhyBody.of(hit.why),
                 )
                 for hit in result.hits
             ],
@@ -129,6 +164,7 @@ class SearchRequest(Sent):
     shows: list[ShownLabel] = Field([], max_length=MAX_LABELS, description=SHOWS)
     at_least: float = Field(0.0, ge=0, le=1, description=AT_LEAST)
     fold: bool = Field(False, description=FOLD)
+    hybrid: bool = Field(False, description=HYBRID)
 
 
 class PictureBody(BaseModel):
