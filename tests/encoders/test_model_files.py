@@ -111,3 +111,11 @@ def test_names_in_a_model_stay_inside_of_it(sharded: Path, tmp_path: Path) -> No
         with pytest.raises(EncoderError, match="which is no folder of the model"):
             checkpoint.inside(part)
     assert checkpoint.inside("").folder == sharded
+
+
+def test_of_a_model_that_also_hears_all_settings_are_fetched() -> None:
+    names = {path.relative_to(folder("gemma")).as_posix() for path in folder("gemma").rglob("*")}
+    names = {name for name in names if (folder("gemma") / name).is_file()}
+    other = {"onnx/model.onnx", "chat_template.jinja", "README.md"}
+    assert needed_files(names | other, "transformers") == names
+    assert {"processor_config.json", "1_Pooling/config.json", "tokenizer.json"} <= names

@@ -60,6 +60,14 @@ def embed(
     ] = None,
     split: SplitOption = None,
     model: ModelOption = "starter",
+    captions: Annotated[
+        bool,
+        typer.Option(
+            "--captions",
+            help="Make one vector of each picture and its captions, with a model that can, as "
+            "embeddinggemma-2. Words find it as they find pictures.",
+        ),
+    ] = False,
     device: DeviceOption = None,
     batch_size: BatchSizeOption = None,
     workers: Annotated[
@@ -98,6 +106,8 @@ def embed(
             "goes neither with --cache-file nor with --force: shards that are there are kept",
             param_hint="--part",
         )
+    if part is not None and captions:
+        raise typer.BadParameter("goes without --part", param_hint="--captions")
     share = None if part is None else part_of(part)
     encoder = load(model or "starter", device=device)
     if share is not None:
@@ -128,6 +138,7 @@ def embed(
             batch_size=batch_size,
             workers=workers,
             force=force,
+            captions=captions,
             progress=lambda p: progress(f"embed · {encoder.name}", p),
         )
     if as_json:
@@ -138,6 +149,8 @@ def embed(
                 "fingerprint": str(result.fingerprint),
                 "pictures": result.pictures,
                 "cached": result.cached,
+                "captions": captions,
+                "without_caption": result.alone,
                 "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
                 "seconds": round(result.seconds, 3),
             }
@@ -145,9 +158,13 @@ def embed(
         return
     for path, reason in result.skipped:
         stderr().print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True)
+    if result.alone:
+        stderr().print(
+            f"{counted(result.alone, 'picture')} without a caption: embedded alone", style="yellow"
+        )
+    what = f"{counted(result.pictures, 'picture')}{' with their captions' if captions else ''}"
     stdout().print(
-        f"{result.path}: {counted(result.pictures, 'picture')} ({result.cached} embedded before) "
-        f"in {result.seconds:.1f} s",
+        f"{result.path}: {what} ({result.cached} embedded before) in {result.seconds:.1f} s",
         soft_wrap=True,
     )
 

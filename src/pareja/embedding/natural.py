@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pareja import encoders
 from pareja.embedding.cache import EmbeddingCache, text_digest
 from pareja.embedding.embedded import Embedded
-from pareja.embedding.paths import none_decoded
+from pareja.embedding.paths import fused_captions, none_decoded
 from pareja.embedding.pipeline import OnProgress, embed_sources, text_vectors
 from pareja.encoders import AnyEncoder, require_images, require_texts
 from pareja.encoders.protocols import Fingerprint
@@ -72,6 +72,7 @@ def embed(
     *,
     split: str | None = None,
     space: Fingerprint | None = None,
+    captions: bool = False,
     device: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -94,6 +95,9 @@ def embed(
         Of a dataset only this part, as ``"test"``; by default all.
     space
         The fingerprint of the encoder that made `pictures`, where these are bare vectors.
+    captions
+        Whether each picture and its captions become one vector, in the same space. Only some
+        models can, as ``"embeddinggemma-2"``. A picture without a caption is embedded alone.
     device
         What a model that is named here runs on: ``"cuda"``, ``"mps"``, ``"openvino"`` or
         ``"cpu"``; by default the first of these that this machine has.
@@ -123,7 +127,7 @@ def embed(
     DatasetError
         If there are no pictures, none of them decodes, or there is no such split.
     EncoderError
-        If `model` cannot be loaded or embeds no pictures.
+        If `model` cannot be loaded, embeds no pictures, or none with their captions.
     FingerprintMismatchError
         If vectors were given that lie in another space than the model's.
     OutputError
@@ -146,6 +150,8 @@ def embed(
             raise InputError(
                 f"split is {split!r}, and pictures holds vectors, which have no splits."
             )
+        if captions:
+            raise InputError("captions is on, and pictures holds vectors, not pictures.")
         return known
     given = find_pictures(cast(Pictures, pictures), split=split)
     with opened(cache) as kept:
@@ -157,6 +163,7 @@ def embed(
             cache=kept,
             on_error="raise" if given.one else "skip",
             progress=progress,
+            captions=fused_captions(given) if captions else None,
         )
     skipped = given.skipped + found.skipped
     if not len(found):

@@ -14,7 +14,7 @@ from pareja.embedding.pipeline import OnProgress, stream_images
 from pareja.encoders.protocols import Fingerprint, ImageEncoder, TextEncoder
 from pareja.errors import DatasetError, EncoderError
 from pareja.files import staged_file
-from pareja.inputs import Pictures, find_pictures
+from pareja.inputs import Given, Pictures, find_pictures
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class EmbeddedPaths:
         The space of the embeddings.
     seconds
         How long it took.
+    alone
+        How many have no caption, where the others were embedded with theirs.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class EmbeddedPaths:
     skipped: tuple[tuple[str, str], ...]
     fingerprint: Fingerprint
     seconds: float
+    alone: int = 0
 
 
 def embed_paths(
@@ -55,9 +58,10 @@ def embed_paths(
     batch_size: int | None = None,
     workers: int | None = None,
     force: bool = False,
+    captions: bool = False,
     progress: OnProgress | None = None,
 ) -> EmbeddedPaths:
-    """Embed pictures into one file, which `pareja.embedding.export.read_embeddings` reads.
+    """Embed pictures into one file, which `pareja.embedding.export.read_rows` reads.
 
     Its ``file_name`` is relative to the folder of the file where a picture lies below that folder,
     so that both can move together and `load_dataset` of the file finds the pictures; elsewhere it
@@ -87,13 +91,17 @@ def embed_paths(
         Called after each batch, in the caller's thread.
     force
         Replace a file that exists.
+    captions
+        Whether each picture and its captions become one vector, in the same space; a Parquet file
+        then says which, as ``caption``. A picture without a caption is embedded alone.
 
     Raises
     ------
     DatasetError
-        If there are no pictures, none of them decodes, or there is no such split.
+        If there are no pictures, none of them decodes, none has a caption where captions are asked
+        for, or there is no such split.
     EncoderError
-        If the encoder embeds no pictures.
+        If the encoder embeds no pictures, or none with their captions.
     OutputError
         If the file or the cache cannot be written, or the file is of neither kind.
     MissingDependencyError
@@ -105,11 +113,12 @@ def embed_paths(
     write = writer_for(out)
     found = find_pictures(paths, "paths", split=split)
     stored_names = beside(found.places, Path(out).absolute().parent)
+    texts = fused_captions(found) if captions else None
     skipped = list(found.skipped)
-    pictures = cached = 0
+    pictures = cached = alone = 0
 
     def rows() -> Iterator[Rows]:
-        nonlocal pictures, cached
+        nonlocal pictures, cached, alone
         for batch in stream_images(
             found.sources,
             encoder,
@@ -117,12 +126,16 @@ def embed_paths(
             workers=workers,
             cache=cache,
             progress=progress,
+            captions=texts,
         ):
             pictures += len(batch.indices)
             cached += batch.cached
             skipped.extend(batch.skipped)
             names = [stored_names[index] for index in batch.indices]
-            yield Rows(names, list(batch.digests), batch.embeddings)
+            told = [] if texts is None else [texts[index] for index in batch.indices]
+            alone += told.count("")
+            further = {} if texts is None else {"caption": told}
+            yield Rows(names, list(batch.digests), batch.embeddings, further)
 
     with staged_file(out, force=force) as stream:
         write(stream, rows(), encoder.image_fingerprint, encoder.image_dim)
@@ -134,8 +147,26 @@ def embed_paths(
         cached=cached,
         skipped=tuple(skipped),
         fingerprint=encoder.image_fingerprint,
+        alone=alone,
         seconds=time.perf_counter() - start,
     )
+
+
+def fused_captions(found: Given) -> list[str]:
+    """Return what each picture is embedded together with: its captions, line by line.
+
+    Raises
+    ------
+    DatasetError
+        If no picture has one.
+    """
+    texts = ["\n".join(record.captions) for record in found.dataset.records]
+    if not any(texts):
+        raise DatasetError(
+            f"{found.dataset.name} has no captions that its pictures could be embedded with. Leave "
+            "captions out, or give a dataset of captioned pictures."
+        )
+    return texts
 
 
 def none_decoded(skipped: Sequence[tuple[str, str]]) -> DatasetError:

@@ -102,6 +102,7 @@ def stream_images(
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
     notice: Notice | None = None,
+    captions: Sequence[str] | None = None,
 ) -> Iterator[ImageBatch]:
     """Embed any number of pictures in bounded memory, batch by batch.
 
@@ -128,6 +129,8 @@ def stream_images(
     notice
         Returns what is to be kept of each picture that is decoded, besides its embedding; runs in
         a decoding thread.
+    captions
+        What each picture is embedded together with, as one vector; an empty one leaves it alone.
 
     Yields
     ------
@@ -138,6 +141,8 @@ def stream_images(
     ------
     ImageError
         For the first picture that does not decode, with ``on_error="raise"``.
+    EncoderError
+        If there are captions, and the encoder makes no vector of a picture and a text together.
     MachineError
         If memory, open files or a disk fail, for one picture alone too.
     OutputError
@@ -147,7 +152,7 @@ def stream_images(
     threads = workers or available_cores()
     total = len(sources) if isinstance(sources, Sized) else None
     numbered = iter(enumerate(sources))
-    stages = ImageStages(encoder, cache, on_error, notice)
+    stages = ImageStages(encoder, cache, on_error, notice, captions)
     report = Reporter(total, progress)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pareja-decode")
     in_flight: deque[tuple[int, Source | Path, Future[Prepared]]] = deque()
@@ -198,6 +203,7 @@ def embed_sources(
     cache: Memory | None = None,
     on_error: OnError = "skip",
     progress: OnProgress | None = None,
+    captions: Sequence[str] | None = None,
 ) -> Embedded:
     """Embed pictures whose place is known, decoding them in parallel while the model runs.
 
@@ -217,6 +223,8 @@ def embed_sources(
         ``"skip"`` leaves out and names a picture that does not decode, ``"raise"`` stops.
     progress
         Called after each batch, in the caller's thread.
+    captions
+        What each picture is embedded together with, as one vector; an empty one leaves it alone.
 
     Returns
     -------
@@ -227,6 +235,8 @@ def embed_sources(
     ------
     ImageError
         For the first picture that does not decode, with ``on_error="raise"``.
+    EncoderError
+        If there are captions, and the encoder makes no vector of a picture and a text together.
     MachineError
         If memory, open files or a disk fail, for one picture alone too.
     OutputError
@@ -241,6 +251,7 @@ def embed_sources(
             cache=cache,
             on_error=on_error,
             progress=progress,
+            captions=captions,
         )
     )
     empty = np.empty((0, encoder.image_dim), np.float32)

@@ -14,7 +14,8 @@ from PIL import Image
 from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.images import decode_image, image_size
 from pareja.datasets.records import Source
-from pareja.embedding.cache import Memory, Stamp, Vector, picture_digest
+from pareja.embedding.cache import Memory, Stamp, Vector, picture_digest, text_digest
+from pareja.encoders.loading import require_fused
 from pareja.encoders.protocols import Embeddings, ImageEncoder, Pixels
 from pareja.errors import ImageError, MachineError
 from pareja.shortages import naming_shortages
@@ -95,6 +96,14 @@ class ImageStages:
         What happens at a picture that does not decode.
     notice
         Looks at each picture that is decoded.
+    captions
+        What each picture is embedded together with, by its position; None for pictures alone. A
+        picture whose caption is empty is alone too.
+
+    Raises
+    ------
+    EncoderError
+        If there are captions, and the encoder makes no vector of a picture and a text together.
     """
 
     def __init__(
@@ -103,7 +112,10 @@ class ImageStages:
         cache: Memory | None,
         on_error: OnError,
         notice: Notice | None = None,
+        captions: Sequence[str] | None = None,
     ) -> None:
+        self._captions = captions
+        self._fused = None if captions is None else require_fused(encoder)
         self._encoder = encoder
         self._cache = cache
         self._on_error = on_error
@@ -128,13 +140,13 @@ class ImageStages:
             # Before the file is read: what changes it meanwhile must show in the stamp later.
             stamp = Stamp.of(source.path) if isinstance(source, FileSource) else None
             known = stamp and self._cache.known_digest(stamp)
-            vector = self._find(known) if known else None
+            vector = self._find(self._key(known, index)) if known else None
             if known and vector is not None:
                 return Prepared(index, name, known, vector=vector)
         content = source.read()
         digest = picture_digest(content)
         size = image_size(content, name=name)
-        vector = self._find(digest)
+        vector = self._find(self._key(digest, index))
         if vector is not None:
             return Prepared(index, name, digest, stamp, size, vector=vector)
         image = decode_image(content, network_side=self._encoder.image_side, name=name)
@@ -156,16 +168,18 @@ class ImageStages:
         if failures and self._on_error == "raise":
             raise failures[0][1]
         kept = [item for item in batch if item.error is None]
-        vectors = {item.digest: item.vector for item in kept if item.vector is not None}
-        pixels = {item.digest: item.pixels for item in kept if item.pixels is not None}
+        keys = [self._key(item.digest, item.index) for item in kept]
+        known = {key: item.vector for key, item in zip(keys, kept, strict=True)}
+        vectors = {key: vector for key, vector in known.items() if vector is not None}
+        waiting = {k: item for k, item in zip(keys, kept, strict=True) if item.pixels is not None}
         if self._cache is not None:
             # Copies of a picture that was still on its way to the model when they were looked up.
-            vectors.update(self._cache.find(self._fingerprint, list(pixels)))
-        pixels = {key: array for key, array in pixels.items() if key not in vectors}
+            vectors.update(self._cache.find(self._fingerprint, list(waiting)))
+        waiting = {key: item for key, item in waiting.items() if key not in vectors}
         fresh: dict[str, Vector] = {}
-        if pixels:
-            encoded = in_parts_that_fit(self._encoded, list(pixels.values()))
-            fresh = dict(zip(pixels, encoded, strict=True))
+        if waiting:
+            encoded = in_parts_that_fit(self._encoded, list(waiting.values()))
+            fresh = dict(zip(waiting, encoded, strict=True))
         if self._cache is not None:
             stamps = [(item.stamp, item.digest) for item in kept if item.stamp is not None]
             self._cache.store(self._fingerprint, fresh, stamps)
@@ -173,7 +187,7 @@ class ImageStages:
         return ImageBatch(
             indices=np.array([item.index for item in kept], np.intp),
             names=tuple(item.name for item in kept),
-            embeddings=stacked([vectors[item.digest] for item in kept], self._encoder.image_dim),
+            embeddings=stacked([vectors[key] for key in keys], self._encoder.image_dim),
             skipped=tuple((name, error.reason) for name, error in failures),
             digests=tuple(item.digest for item in kept),
             sizes=tuple(item.size for item in kept),
@@ -181,8 +195,25 @@ class ImageStages:
             noticed=tuple(item.noticed for item in kept),
         )
 
-    def _encoded(self, pixels: Sequence[Pixels]) -> Embeddings:
-        return self._encoder.encode_pixels(np.stack(pixels))
+    def _encoded(self, items: Sequence[Prepared]) -> Embeddings:
+        pixels = np.stack([item.pixels for item in items if item.pixels is not None])
+        if self._fused is None:
+            return self._encoder.encode_pixels(pixels)
+        captions = [self._caption(item.index) for item in items]
+        captioned = np.array([bool(caption) for caption in captions])
+        rows = np.empty((len(items), self._encoder.image_dim), np.float32)
+        texts = [caption for caption in captions if caption]
+        rows[captioned] = self._fused.encode_fused_pixels(pixels[captioned], texts)
+        rows[~captioned] = self._encoder.encode_pixels(pixels[~captioned])
+        return rows
+
+    def _caption(self, index: int) -> str:
+        return "" if self._captions is None else self._captions[index]
+
+    def _key(self, digest: str, index: int) -> str:
+        """Return what a vector is remembered by: the picture, and the caption with it if any."""
+        caption = self._caption(index)
+        return text_digest(f"{digest}\0{caption}") if caption else digest
 
     def _find(self, digest: str) -> Vector | None:
         if self._cache is None:

@@ -20,6 +20,7 @@ from pareja.encoders.protocols import (
     DualEncoder,
     Encoder,
     EncoderPair,
+    FusedEncoder,
     ImageEncoder,
     TextEncoder,
 )
@@ -283,6 +284,28 @@ def require_dual(encoder: AnyEncoder) -> DualEncoder:
         f"{encoder.name!r} is a pair of networks that share no space, so its texts say nothing "
         "about pictures. Name a dual encoder, as in 'starter' or 'clip-vit-b32'."
     )
+
+
+def fusing(encoder: AnyEncoder) -> FusedEncoder | None:
+    """Return the encoder if it makes one vector of a picture and a text together, or None."""
+    return cast(FusedEncoder, encoder) if _embeds(encoder, "fused") else None
+
+
+def require_fused(encoder: AnyEncoder) -> FusedEncoder:
+    """Return the encoder, of which a picture and a text are to become one vector.
+
+    Raises
+    ------
+    EncoderError
+        If it embeds each alone.
+    """
+    fused = fusing(encoder)
+    if fused is None:
+        raise EncoderError(
+            f"{encoder.name!r} makes no vector of a picture and a text together. Name a model that "
+            "does, as 'embeddinggemma-2', or leave the captions out."
+        )
+    return fused
 
 
 def pair_halves(name: str) -> tuple[str, str] | None:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pareja.arrays import unit
+from pareja.datasets.images import decode_image
+from pareja.datasets.records import Source
 from pareja.embedding.embedded import Embedded
 from pareja.embedding.natural import embed
+from pareja.encoders.loading import fusing
 from pareja.encoders.protocols import Encoder, ImageEncoder
 from pareja.errors import CollectionError, FingerprintMismatchError, InputError, QueryError
 from pareja.inputs import Picture as GivenPicture
@@ -33,6 +36,8 @@ def query_vector(
     Words, picture and "more like this" are averaged, each of length 1; words count as much as their
     weight says, and everything else counts 1. Words to move away from are subtracted after that
     from the average, brought to length 1: their weight, or `MINUS_WEIGHT`, times their embedding.
+    An encoder that makes one vector of a picture and a text together makes that, and no average,
+    where there is one picture, itself and not its embedding, and words without a weight.
 
     Parameters
     ----------
@@ -61,6 +66,9 @@ def query_vector(
     """
     _check_box(query)
     plus, less = _terms(query)
+    together = _together(query, plus, encoder, read)
+    if together is not None:
+        plus = []
     texts = list(dict.fromkeys(term.words for term in (*plus, *less)))
     if texts and not _shares_a_space(encoder):
         raise FingerprintMismatchError(
@@ -71,13 +79,15 @@ def query_vector(
         dict(zip(texts, cast(Encoder, encoder).encode_texts(texts), strict=True)) if texts else {}
     )
     wanted = [vectors[term.words] for term in plus]
-    if query.image is not None:
+    if together is not None:
+        wanted.append(together)
+    elif query.image is not None:
         given = query.image if query.box is None else _part_given(query, encoder)
         wanted.append(_picture_vector(given, encoder))
     elif query.like is not None and query.box is not None:
         part = read_part(read(query.like), query.box, encoder.image_side)
         wanted.append(_picture_vector(part, encoder))
-    if query.like is not None and query.box is None:
+    if query.like is not None and query.box is None and together is None:
         try:
             wanted.append(store.get([query.like])[0])
         except KeyError:
@@ -102,6 +112,27 @@ def query_vector(
     return vector.astype(np.float32)
 
 
+def _together(
+    query: Query, words: list[Term], encoder: ImageEncoder, read: Callable[[int], bytes]
+) -> NDArray[np.float32] | None:
+    """Return the one vector of a picture and words, ``(dim,)``, or None where they are averaged."""
+    fused = fusing(encoder)
+    if fused is None or len(words) != 1 or words[0].weight != 1:
+        return None
+    is_vector = isinstance(query.image, Embedded) or (
+        isinstance(query.image, np.ndarray) and query.image.dtype.kind == "f"
+    )
+    if is_vector or (query.image is None) == (query.like is None):
+        return None
+    side = encoder.image_side
+    source = read(query.like) if query.like is not None else _source_given(query)
+    if query.box is None:
+        picture = decode_image(source, network_side=side)
+    else:
+        picture = read_part(source, query.box, side)
+    return fused.encode_fused(picture, words[0].words, query=True)
+
+
 def _check_box(query: Query) -> None:
     """Refuse a part of which nobody knows what it is a part of."""
     if query.box is None:
@@ -124,9 +155,14 @@ def _check_box(query: Query) -> None:
 
 def _part_given(query: Query, encoder: ImageEncoder) -> Image.Image:
     """Return the part of a picture from elsewhere that is meant."""
+    return read_part(_source_given(query), cast(GivenBox, query.box), encoder.image_side)
+
+
+def _source_given(query: Query) -> Source:
+    """Return where the picture from elsewhere is that is meant."""
     sources = find_pictures(cast(GivenPicture, query.image), "image").sources
     _require_one(len(sources))
-    return read_part(sources[0], cast(GivenBox, query.box), encoder.image_side)
+    return sources[0]
 
 
 def _terms(query: Query) -> tuple[list[Term], list[Term]]:
