@@ -5,7 +5,10 @@
 Makes tiny checkpoints of every layout with new random weights, embeds photographs and texts in
 float32, with torch and with OpenVINO, and prints the largest difference of a number as a table.
 SigLIP needs ``sentencepiece``, and layouts of open_clip need ``open_clip_torch``; a layout whose
-library is not installed is left out and named.
+library is not installed is left out and named. With words after it, only layouts whose names begin
+with them are measured:
+
+    python benchmarks/checkpoint_parity.py EmbeddingGemma
 """
 
 from __future__ import annotations
@@ -99,6 +102,25 @@ def by_transformers(kind: str, path: Path, pictures: Sequence[Image.Image]) -> R
             tokens.pop("attention_mask", None)  # it was trained without
         output = model(**tokens, **prepared)
     return {"images": unit(output.image_embeds), "texts": unit(output.text_embeds)}
+
+
+def by_gemma(path: Path, pictures: Sequence[Image.Image], together: bool) -> Right:
+    """Embed with transformers' EmbeddingGemma 2: pictures and texts alone, or each with another."""
+    reference = import_module("gemma_reference").by_transformers
+    query, document = tiny.GEMMA_PROMPTS.values()
+    if together:
+        texts = [f"{document}{text}<|image|>" for text in captions(pictures)]
+        return {"fused": reference(path, texts, pictures)}
+    alone = ["<|image|>"] * len(pictures)
+    return {
+        "images": reference(path, alone, pictures),
+        "texts": reference(path, [query + text for text in TEXTS]),
+    }
+
+
+def captions(pictures: Sequence[Image.Image]) -> list[str]:
+    """Return a short text for each picture."""
+    return [TEXTS[row % 4] for row in range(len(pictures))]
 
 
 def by_floats(path: Path, pictures: Sequence[Image.Image]) -> Right:
@@ -208,13 +230,18 @@ NAMES = {
 def measure(path: Path, right: Right, pictures: Sequence[Image.Image]) -> list[str]:
     """Return the differences as cells: pictures by device, then texts by device."""
     cells = []
-    for what, given in (("images", list(pictures)), ("texts", list(TEXTS))):
+    for what in ("fused" if "fused" in right else "images", "texts"):
         for device in DEVICES:
             if what not in right:
                 cells.append("")
                 continue
             encoder: Any = load(path, device=device, precision="float32")
-            mine = getattr(encoder, f"encode_{what}")(given)
+            given: dict[str, tuple[Any, ...]] = {
+                "images": (list(pictures),),
+                "texts": (list(TEXTS),),
+                "fused": (list(pictures), captions(pictures)),
+            }
+            mine = getattr(encoder, f"encode_{what}")(*given[what])
             # transformers' TIPSv2 gives NaN for a text without tokens.
             cells.append(f"{np.nanmax(np.abs(mine - right[what])):.1e}")
     return cells
@@ -247,6 +274,14 @@ def layouts(place: Path, pictures: Sequence[Image.Image]) -> Iterator[Layout]:
     needs = {"siglip": ("sentencepiece",)}
     for kind in (*tiny.DUAL, *tiny.IMAGE, "naflex", *tiny.BY_TORCHVISION):
         yield Layout(NAMES[kind], "transformers", needs.get(kind, ()), partial(plain, kind))
+
+    def gemma(together: bool) -> Made:
+        path = renewed("gemma", place / f"gemma-{together}")
+        return path, by_gemma(path, pictures, together)
+
+    yield Layout("EmbeddingGemma 2", "transformers", (), partial(gemma, False))
+    title = "EmbeddingGemma 2, pictures with texts"
+    yield Layout(title, "transformers", (), partial(gemma, True))
 
     def floats() -> Made:
         path = renewed("dinov3", place / "floats")
@@ -283,6 +318,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
         for title, library, needs, make in layouts(Path(folder), pictures):
+            if not title.startswith(tuple(sys.argv[1:]) or ""):
+                continue
             if absent := [package for package in needs if find_spec(package) is None]:
                 print(f"{title}, {library}: left out, there is no {absent[0]}", file=sys.stderr)
                 continue

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from gemma_reference import by_transformers
 from numpy.typing import NDArray
 from PIL import Image
 from tiny_models import (
@@ -19,10 +19,6 @@ from tiny_models import (
     folder,
     pictures,
     write_json,
-)
-from transformers import AutoModel, AutoTokenizer
-from transformers.models.embedding_gemma2.processing_embedding_gemma2 import (
-    EmbeddingGemma2Processor,
 )
 from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
 
@@ -44,35 +40,6 @@ def opened(path: Path, device: str = "cpu") -> Any:
 @cache
 def images() -> list[Image.Image]:
     return [*pictures(), *(Image.effect_noise(size, 90).convert("RGB") for size in SHAPES)]
-
-
-class Processor(EmbeddingGemma2Processor):
-    """transformers' processor; that of videos needs torchvision, and sounds need none here."""
-
-    def check_argument_for_proper_class(self, name: str, argument: Any) -> Any:
-        return type(argument)
-
-
-def by_transformers(
-    path: Path, texts: list[str], shown: list[Image.Image] | None = None
-) -> NDArray[np.float32]:
-    """Embed one after the other, so that nothing is padded, as sentence-transformers would."""
-    model = AutoModel.from_pretrained(path).eval()
-    processor = Processor(
-        feature_extractor=None,
-        image_processor=Gemma4ImageProcessorPil.from_pretrained(path),
-        tokenizer=AutoTokenizer.from_pretrained(path),
-        video_processor=None,
-    )
-    rows = []
-    for place, text in enumerate(texts):
-        given: dict[str, Any] = {} if shown is None else {"images": [[shown[place]]]}
-        inputs = processor(text=[text], return_tensors="pt", **given)
-        inputs.pop("num_soft_tokens_per_image", None)
-        with torch.inference_mode():
-            hidden = model(**inputs).last_hidden_state
-        rows.append(torch.nn.functional.normalize(hidden[0].mean(0), dim=0).numpy())
-    return np.array(rows)
 
 
 @cache
