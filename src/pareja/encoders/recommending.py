@@ -59,7 +59,7 @@ def recommend_models(*uses: Use) -> tuple[Recommendation, ...]:
     Examples
     --------
     >>> [found.card.name for found in recommend_models("es") if found.measured]
-    ['siglip-i18n-b16', 'siglip-b16']
+    ['siglip-i18n-b16', 'siglip-b16', 'dfn2b-b16']
     >>> recommend_models("slow-cpu", "commercial")[0].reasons[1]
     'commercial: the licence Apache-2.0 allows it'
     """
