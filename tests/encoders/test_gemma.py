@@ -27,6 +27,8 @@ from pareja.encoders.image_processors import read_preprocessing
 from pareja.encoders.mosaics import SoftTokens
 from pareja.encoders.protocols import FusedEncoder
 from pareja.errors import EncoderError, InputError
+from pareja.tasks.tuning_setup import trainable
+from pareja.training.methods import Method
 
 TOLERANCE = 1e-5
 SHAPES = ((1, 1), (3000, 2), (2, 400), (301, 299))
@@ -186,6 +188,23 @@ def test_a_tokenizer_that_adds_no_end_is_refused(tmp_path: Path) -> None:
     write_json(path / "tokenizer_config.json", add_bos_token=None, add_eos_token=None)
     with pytest.raises(EncoderError, match="makes 0 tokens of an empty text"):
         opened(path)
+
+
+def test_what_would_train_its_one_network_as_two_is_refused(tmp_path: Path) -> None:
+    mine = opened(folder("gemma"))
+    methods: tuple[Method, ...] = ("lora", "full", "projection")
+    for method in methods:
+        with pytest.raises(EncoderError, match=r"with one network, .* Use `method='head'`"):
+            trainable(mine, method)
+    assert trainable(mine, "head") is mine
+    (tmp_path / "adapter").mkdir()
+    write_json(
+        tmp_path / "adapter" / "adapter_config.json",
+        base_model_name_or_path=str(folder("gemma")),
+        peft_type="LORA",
+    )
+    with pytest.raises(EncoderError, match="whose pictures and texts share one network: not supp"):
+        opened(tmp_path / "adapter")
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

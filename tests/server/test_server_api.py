@@ -392,7 +392,7 @@ def test_near_duplicates_are_folded_on_demand_and_on_pages(
 
 
 def test_words_are_looked_up_in_captions_and_names_on_demand(client: TestClient) -> None:
-    asked = {"q": "red painted pink", "k": 8, "hybrid": True}
+    asked: dict[str, str | int | bool] = {"q": "red painted pink", "k": 8, "hybrid": True}
     answer = client.get("/v1/search", params=asked).json()
     body = {"text": asked["q"], "k": 8, "hybrid": True}
     assert client.post("/v1/search", json=body).json()["hits"] == answer["hits"]
