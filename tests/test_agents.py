@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -245,7 +246,7 @@ def test_over_http_until_the_program_is_interrupted(collection: Collection) -> N
 
     async def connected(address: str) -> None:
         # A name of another site may lead to this machine.
-        stranger = httpx.post(address, headers={"host": "evil.example"}, json={})
+        stranger = httpx.post(address, headers={"host": "evil.example"}, json={}, timeout=60)
         counted.append(stranger.status_code)
         async with Client(address) as client:
             told = await client.call_tool("collections", {})
@@ -255,8 +256,12 @@ def test_over_http_until_the_program_is_interrupted(collection: Collection) -> N
         try:
             anyio.run(connected, address)
         finally:
+            # Before the server listens to signals, this one would end the tests themselves.
+            while signal.getsignal(signal.SIGINT) is listening:
+                time.sleep(0.01)
             signal.raise_signal(signal.SIGINT)
 
+    listening = signal.getsignal(signal.SIGINT)
     before = logging.getLogger().handlers[:]
     serve_agents(
         collection,

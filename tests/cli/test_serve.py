@@ -148,7 +148,7 @@ def test_it_says_where_it_serves_and_ends_when_told(index: Path) -> None:
         line = process.stderr.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+/", line)
         assert found, line
-        assert httpx.get(f"{found[0]}healthz").json() == {"status": "ok"}
+        assert httpx.get(f"{found[0]}healthz", timeout=60).json() == {"status": "ok"}
         assert httpx.get(f"{found[0]}v1/models").status_code == 401
         right = {"authorization": "Bearer correct-horse-battery"}
         models = httpx.get(f"{found[0]}v1/models", headers=right).json()["data"]

@@ -10,17 +10,21 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from PIL import Image
 
+# The first answer of a server comes late on a busy machine.
+get, post = partial(httpx.get, timeout=60), partial(httpx.post, timeout=60)
+
 
 @pytest.fixture(autouse=True)
 def alive_afterwards(address: str) -> Iterator[None]:
     yield
-    answer = httpx.get(f"{address}/v1/search", params={"q": "green"})
+    answer = get(f"{address}/v1/search", params={"q": "green"})
     assert answer.json()["hits"][0]["caption"] == "A wall painted green"
 
 
@@ -82,7 +86,7 @@ def test_no_path_as_it_stands_leads_out(address: str, target: str) -> None:
 
 
 def test_a_foreign_or_missing_host(address: str) -> None:
-    assert httpx.get(address, headers={"host": "evil.example"}).status_code == 421
+    assert get(address, headers={"host": "evil.example"}).status_code == 421
     status, _ = raw(address, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
     assert status in {400, 421}
 
@@ -113,7 +117,7 @@ def test_an_upload_of_a_hundred_megabytes(address: str, announced: bool) -> None
 @pytest.mark.parametrize("size", [(32_000, 32_000), (1_000_000, 1_000), (2**31 - 1, 2**31 - 1)])
 def test_an_upload_of_a_gigapixel(address: str, size: tuple[int, int]) -> None:
     files = {"picture": ("huge.png", enormous_png(*size))}
-    answer = httpx.post(f"{address}/search-by-picture", files=files)
+    answer = post(f"{address}/search-by-picture", files=files)
     assert answer.status_code in {413, 422}
     if size[0] < 2**31 - 1:
         assert answer.status_code == 413
@@ -138,7 +142,7 @@ def broken_pictures() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", list(broken_pictures()))
 def test_a_broken_picture_is_refused(address: str, name: str) -> None:
     files = {"picture": (name, broken_pictures()[name])}
-    answer = httpx.post(f"{address}/search-by-picture", files=files)
+    answer = post(f"{address}/search-by-picture", files=files)
     assert answer.status_code == 422
     assert "../" not in answer.json()["error"]["message"]
 
@@ -159,7 +163,7 @@ def test_a_broken_picture_is_refused(address: str, name: str) -> None:
     ],
 )
 def test_json_that_is_none(address: str, body: bytes) -> None:
-    answer = httpx.post(
+    answer = post(
         f"{address}/v1/embeddings", content=body, headers={"content-type": "application/json"}
     )
     assert answer.status_code in {400, 422}
@@ -167,7 +171,7 @@ def test_json_that_is_none(address: str, body: bytes) -> None:
 
 
 def test_ten_thousand_texts(address: str) -> None:
-    answer = httpx.post(f"{address}/v1/embeddings", json={"input": ["a text"] * 10_000})
+    answer = post(f"{address}/v1/embeddings", json={"input": ["a text"] * 10_000})
     assert answer.status_code == 413
     assert "10000 texts" in answer.json()["error"]["message"]
     assert len(answer.content) < 1_000
