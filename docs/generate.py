@@ -15,7 +15,7 @@ from typing import Any
 
 import typer
 
-from pareja.cli import app
+from pareja.cli import build_app
 from pareja.encoders import ModelCard
 from pareja.encoders.catalogue import bundled_models
 
@@ -83,7 +83,7 @@ def pages() -> dict[Path, str]:
 
 def cli_page() -> str:
     """Describe every command and option, from the commands themselves."""
-    return "\n".join([COMMANDS, *_sections(typer.main.get_command(app), "pareja")])
+    return "\n".join([COMMANDS, *_sections(typer.main.get_command(build_app()), "pareja")])
 
 
 def _sections(command: Any, name: str) -> Iterator[str]:

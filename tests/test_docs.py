@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import typer
 
-from pareja.cli import app
+from pareja.cli import build_app
 from pareja.datasets.profiles import CODES, find_profile
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +86,7 @@ def commands_of(snippet: Snippet) -> Iterator[list[str]]:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line as ``pareja`` would, and run nothing."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(build_app())
     name = "pareja"
     while getattr(command, "commands", None) and arguments and arguments[0] in command.commands:
         name, command, arguments = arguments[0], command.commands[arguments[0]], arguments[1:]

@@ -12,7 +12,7 @@ from rich.table import Table
 from tests.conftest import ColourEncoder
 from typer.testing import CliRunner
 
-from pareja.cli import app
+from pareja.cli import build_app
 from pareja.cli.console import command_line, print_json, print_warning, stdout
 from pareja.datasets import load_dataset
 from pareja.datasets.formats.folders import FolderTree
@@ -114,7 +114,9 @@ def test_a_pipe_that_knows_few_letters_gets_json_all_the_same(
 
 
 def test_a_terminal_that_knows_few_letters(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = CliRunner(charset="ascii").invoke(app, ["check", str(odd)], catch_exceptions=False)
+    ran = CliRunner(charset="ascii").invoke(
+        build_app(), ["check", str(odd)], catch_exceptions=False
+    )
     assert ran.exit_code == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 import pareja as library
-from pareja.cli import app
+from pareja.cli import build_app
 from pareja.cli.flags import command_named, with_flags
 from pareja.errors import PARAMETER, LabelError, OutputError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "pareja"
-COMMANDS: Any = typer.main.get_command(app)
+COMMANDS: Any = typer.main.get_command(build_app())
 
 _FLAG = re.compile(r"(?<![\w-])(?<!var\()--[a-z][a-z-]*(?!\w|-|:)")
 _OURS = re.compile(r"\bpareja (?P<words>[a-z][^`'\"\n]*)")

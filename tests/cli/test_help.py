@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from pareja.cli import app
+from pareja.cli import COMMANDS, build_app
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -20,7 +20,7 @@ def without_spaces(text: str) -> str:
 
 def test_help_says_every_word_in_80_columns() -> None:
     lost: dict[str, list[str]] = {}
-    for name, command in commands(typer.main.get_command(app), "pareja"):
+    for name, command in commands(typer.main.get_command(build_app()), "pareja"):
         with command.make_context(name, [], resilient_parsing=True, terminal_width=80) as context:
             shown = command.get_help(context)
         texts = [command.help, *(parameter.help for parameter in command.params)]
@@ -30,3 +30,20 @@ def test_help_says_every_word_in_80_columns() -> None:
         lost[name] = [t for t in told if without_spaces(t) not in without_spaces(shown)]
         assert max(map(len, shown.splitlines())) <= 80
     assert {name: texts for name, texts in lost.items() if texts} == {}
+
+
+def test_a_command_alone_is_what_it_is_among_all() -> None:
+    among: Any = typer.main.get_command(build_app("no such command"))
+    assert list(among.commands) == list(COMMANDS)
+    for name in COMMANDS:
+        alone: Any = typer.main.get_command(build_app(name))
+        assert list(alone.commands) == [name]
+        assert list(helps(alone, "pareja"))[1:] == list(
+            helps(among.commands[name], f"pareja {name}")
+        )
+
+
+def helps(command: Any, name: str) -> Iterator[str]:
+    for called, one in commands(command, name):
+        with one.make_context(called, [], resilient_parsing=True) as context:
+            yield one.get_help(context)

@@ -12,7 +12,7 @@ from fake_hub import FakeHub
 from tiny_models import folder
 from typer.testing import CliRunner
 
-from pareja.cli.models import models_app
+from pareja.cli.models import models
 from pareja.encoders import hub, list_models, load, require_both
 from pareja.errors import EncoderError, ModelUnavailableError
 
@@ -34,7 +34,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]
 
 
 def run(*arguments: str) -> Any:
-    result = CliRunner().invoke(models_app, list(arguments), env={"COLUMNS": "80"})
+    result = CliRunner().invoke(models, list(arguments), env={"COLUMNS": "80"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0
@@ -74,7 +74,7 @@ def test_a_model_is_recommended(remote: FakeHub) -> None:
 
 
 def test_a_recommendation_goes_without_a_command(remote: FakeHub) -> None:
-    assert CliRunner().invoke(models_app, ["--for", "es", "list"]).exit_code == 2
+    assert CliRunner().invoke(models, ["--for", "es", "list"]).exit_code == 2
 
 
 def test_a_card_is_shown(remote: FakeHub) -> None:
@@ -140,7 +140,7 @@ def test_sizes_and_licences_are_said_before_either_half_is_downloaded(
     total = sum(plan.size for plan in map(hub.plan, PAIR.split("+")))
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=total - 1))
     pair.requests.clear()
-    said = CliRunner().invoke(models_app, ["fetch", PAIR])
+    said = CliRunner().invoke(models, ["fetch", PAIR])
     assert said.stderr.count("licence") == 2
     assert isinstance(said.exception, ModelUnavailableError)
     assert str(said.exception).startswith("tiny/vit and tiny/sentence need ")

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from tests.colour_classifier import colour_classifier
 from typer.testing import CliRunner
 
-from pareja.cli import app
+from pareja.cli import build_app
 from pareja.errors import ModelUnavailableError, ParejaError, ServerError
 from pareja.search import Collection
 
@@ -34,7 +34,7 @@ def index(tmp_path: Path, colour_folder: Path, colours: ColourEncoder) -> Path:
 
 
 def refusal(*options: str) -> str:
-    result = CliRunner().invoke(app, ["serve", *options])
+    result = CliRunner().invoke(build_app(), ["serve", *options])
     assert isinstance(result.exception, ParejaError)
     return str(result.exception)
 
@@ -101,9 +101,9 @@ def test_a_collection_that_may_not_be_written_to_is_served_and_said_to_be(
     monkeypatch.setattr("uvicorn.Server", start)
     options = ["serve", "--index", str(index), "--port", "0"]
     said = "may not be written to: judgements and query sets are not kept.\n"
-    assert said not in CliRunner().invoke(app, options).stderr
+    assert said not in CliRunner().invoke(build_app(), options).stderr
     seal(index)
-    assert f"{index} {said}" in CliRunner().invoke(app, options).stderr
+    assert f"{index} {said}" in CliRunner().invoke(build_app(), options).stderr
 
 
 def test_a_classifier_of_another_model_is_refused(

@@ -63,7 +63,7 @@ def test_output_that_is_closed(colour_folder: Path, monkeypatch: pytest.MonkeyPa
         return io.StringIO()
 
     monkeypatch.setattr(cli, "open", opened, raising=False)
-    monkeypatch.setattr(cli, "app", lambda: sys.stdout.write("something"))
+    monkeypatch.setattr(cli, "build_app", lambda _: lambda: sys.stdout.write("something"))
     assert run(monkeypatch, "check", str(colour_folder)) == (0, "")
     assert taken == [(1, "w")]
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import pareja
 from pareja.checksums import MARKER
-from pareja.cli import app
+from pareja.cli import build_app
 from pareja.encoders import DualEncoder, load
 from pareja.encoders.catalogue import find_card
 from pareja.encoders.int8 import in_int8
@@ -164,11 +164,13 @@ def test_the_command_says_what_was_measured(
         return made
 
     monkeypatch.setattr("pareja.tasks.quantising.quantise", given)
-    said = CliRunner().invoke(app, ["models", "quantise", "clip-shapes", "--dataset", PICTURES])
+    said = CliRunner().invoke(
+        build_app(), ["models", "quantise", "clip-shapes", "--dataset", PICTURES]
+    )
     assert said.exit_code == 0
     assert asked == [("clip-shapes", PICTURES)]
     assert f"lowest {made.cosine_lowest:.4f}" in said.stdout
     assert "R@1 image to text: " in said.stdout
     assert said.stdout.endswith("Use it as -m clip-shapes:int8; nothing takes it by default.\n")
-    as_json = CliRunner().invoke(app, ["models", "quantise", "clip-shapes", "--json"])
+    as_json = CliRunner().invoke(build_app(), ["models", "quantise", "clip-shapes", "--json"])
     assert f'"folder": "{made.folder}"' in as_json.stdout

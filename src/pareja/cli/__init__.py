@@ -13,32 +13,11 @@ import io
 import os
 import sys
 import warnings
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
-from pareja.cli import (
-    check,
-    classify,
-    compare,
-    deliver,
-    demo,
-    embed,
-    evaluate,
-    export,
-    fewshot,
-    index,
-    locate,
-    mcp,
-    memoria,
-    models,
-    moderate,
-    pack,
-    search,
-    serve,
-    study,
-    tune,
-)
 from pareja.cli.console import fail, warn
 from pareja.cli.flags import command_named, with_flags
 from pareja.cli.stopping import INTERRUPTED, clear_up_when_stopped
@@ -48,45 +27,66 @@ from pareja.shortages import shortage_of
 # Windows has no such signal.
 _SIGPIPE = 13
 
-app = typer.Typer(
-    name="pareja",
-    help="A workbench for picture-and-word embeddings.",
-    epilog="Start with: pareja demo",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    # Rich takes "[default: 32]" in a help text for its own markup, and leaves it out.
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+COMMANDS = (
+    "demo",
+    "check",
+    "pack",
+    "study",
+    "memoria",
+    "deliver",
+    "compare",
+    "embed",
+    "index",
+    "search",
+    "evaluate",
+    "export",
+    "serve",
+    "mcp",
+    "classify",
+    "fewshot",
+    "moderate",
+    "locate",
+    "tune",
+    "models",
 )
-for command in (
-    demo.demo,
-    check.check,
-    pack.pack,
-    study.study,
-    memoria.memoria,
-    deliver.deliver,
-    compare.compare,
-    embed.embed,
-    index.index,
-    search.search,
-    evaluate.evaluate,
-    export.export,
-    serve.serve,
-    mcp.mcp,
-    classify.classify,
-    fewshot.fewshot,
-    moderate.moderate,
-    locate.locate,
-    tune.tune,
-):
-    app.command()(command)
-app.add_typer(models.models_app, name="models")
-for registered in (*app.registered_commands, *models.models_app.registered_commands):
-    # Typer would keep the ends of the source's lines within a paragraph.
-    paragraphs = (inspect.getdoc(registered.callback) or "").split("\n\n")
-    registered.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    # Without it, the list of commands would break sentences off.
-    registered.short_help = registered.help.partition("\n\n")[0]
+"""The commands, each in a module of its own name, in the order of ``pareja --help``."""
+
+
+def build_app(command: str | None = None) -> typer.Typer:
+    """Return the command line.
+
+    Parameters
+    ----------
+    command
+        The only command to build, which saves the time for all others; by default, or if there is
+        none of that name, all of them.
+    """
+    app = typer.Typer(
+        name="pareja",
+        help="A workbench for picture-and-word embeddings.",
+        epilog="Start with: pareja demo",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        # Rich takes "[default: 32]" in a help text for its own markup, and leaves it out.
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for name in [command] if command in COMMANDS else COMMANDS:
+        found = getattr(import_module(f"pareja.cli.{name}"), name)
+        group = app
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+            group = found
+        else:
+            app.command()(found)
+        for registered in group.registered_commands:
+            # Typer would keep the ends of the source's lines within a paragraph.
+            paragraphs = (inspect.getdoc(registered.callback) or "").split("\n\n")
+            registered.help = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+            # Without it, the list of commands would break sentences off.
+            registered.short_help = registered.help.partition("\n\n")[0]
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -97,7 +97,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool,
@@ -144,7 +143,11 @@ def main() -> NoReturn:
 
 
 def _with_own_flags(message: str) -> str:
-    return with_flags(message, command_named(typer.main.get_command(app), sys.argv[1:]))
+    return with_flags(message, command_named(typer.main.get_command(_app()), sys.argv[1:]))
+
+
+def _app() -> typer.Typer:
+    return build_app(sys.argv[1] if len(sys.argv) > 1 else None)
 
 
 def _run() -> None:
@@ -157,7 +160,7 @@ def _run() -> None:
             stream = open(number, "r" if number == 0 else "w", closefd=False)  # noqa: SIM115  it stays open
             setattr(sys, name, stream)
     try:
-        app()
+        _app()()
     finally:
         sys.stdout.flush()
 

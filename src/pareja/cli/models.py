@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pareja.encoders.hub import Plan
     from pareja.tasks.quantising import Quantisation
 
-models_app = typer.Typer(
+models = typer.Typer(
     name="models", help="List, show, fetch and remove encoders.", no_args_is_help=False
 )
 
@@ -58,7 +58,7 @@ UsesOption = Annotated[
 ]
 
 
-@models_app.callback(invoke_without_command=True)
+@models.callback(invoke_without_command=True)
 def default(context: typer.Context, uses: UsesOption = None, as_json: JsonOption = False) -> None:
     """List, show, fetch and remove encoders. Without a command, list them."""
     if context.invoked_subcommand is not None:
@@ -131,7 +131,7 @@ def _table(cards: Iterable[ModelCard]) -> Table:
     return table
 
 
-@models_app.command("list")
+@models.command("list")
 def list_command(as_json: JsonOption = False) -> None:
     """List the catalogue, and which models are on this machine."""
     from pareja.encoders.catalogue import list_detectors, list_models
@@ -149,7 +149,7 @@ def list_command(as_json: JsonOption = False) -> None:
     )
 
 
-@models_app.command()
+@models.command()
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
     """Show all that is known about a model, or about both of a pair, without loading it."""
     parts = _parts(name)
@@ -167,7 +167,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
                 console.print(f"{field:<16} {value}", soft_wrap=True)
 
 
-@models_app.command()
+@models.command()
 def merge(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="What `pareja tune` wrote.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder of the plain model.")],
@@ -179,7 +179,7 @@ def merge(
     stdout().print(str(write_merged(folder, out, force=force)), soft_wrap=True)
 
 
-@models_app.command()
+@models.command()
 def quantise(
     name: Annotated[
         str, typer.Argument(metavar="MODEL", help="A dual encoder or an image encoder.")
@@ -238,7 +238,7 @@ def _of_quantisation(made: Quantisation) -> Iterator[str]:
     yield f"Use it as -m {made.name}; nothing takes it by default."
 
 
-@models_app.command()
+@models.command()
 def fetch(name: NameArgument, as_json: JsonOption = False) -> None:
     """Download a model, or both of a pair; a download that broke off goes on where it stopped."""
     from pareja.encoders import hub
@@ -264,7 +264,7 @@ def fetch(name: NameArgument, as_json: JsonOption = False) -> None:
         print_json({"name": name, "models": here} if len(_parts(name)) > 1 else here[0])
 
 
-@models_app.command()
+@models.command()
 def remove(name: NameArgument, as_json: JsonOption = False) -> None:
     """Delete a model, or both of a pair, from this machine, in all its versions."""
     from pareja.encoders import hub
