@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pareja.decimals import counted
 from pareja.encoders.protocols import Embeddings
-from pareja.errors import CollectionFaultError, some_of
+from pareja.errors import some_of
 from pareja.search.database import Database
-from pareja.search.vectors.exact import Half, Keys, Scan
+from pareja.search.vectors.exact import Keys, Scan
 from pareja.search.vectors.graph import GRAPH_FROM
 from pareja.search.vectors.graph_files import GraphFiles
 from pareja.search.vectors.protocol import checked_rows
+from pareja.search.vectors.rows import VectorRows, matrix
 from pareja.sqlite import in_parts, row_sum
 
-_BATCH = 8192
-_ROW = "picture, vector, category, checksum"
 # For more neighbours than this all vectors are compared: a walk for them sees much of the graph,
 # and may miss a vector that lies apart.
 _GRAPH_UP_TO = 500
@@ -68,6 +66,7 @@ class SqliteVectors:
         self._dim = dim
         self._graph_from = graph_from
         self._each = each
+        self._rows = VectorRows(database, space, dim, each)
         self._scans: dict[tuple[str | None, int], Scan] = {}
         self._graphs = GraphFiles(database, space)
         self._loading = threading.Lock()
@@ -117,11 +116,10 @@ class SqliteVectors:
     def get(self, ids: Sequence[int]) -> Embeddings:
         """Return the vectors of `ids`, ``(n, dim)``; KeyError for one that is not there."""
         with self._database.read() as connection:
-            found = dict(self._rows_of(connection, ids))
+            found = dict(self._rows.of_pictures(connection, ids))
         if missing := [picture_id for picture_id in ids if picture_id not in found]:
             raise KeyError(missing[0])
-        joined = b"".join(found[picture_id] for picture_id in ids)
-        return np.frombuffer(joined, "<f2").reshape(len(ids), self._dim).astype(np.float32)
+        return matrix((found[picture_id] for picture_id in ids), self._dim).astype(np.float32)
 
     def ids(self) -> list[int]:
         """Return the ids of all vectors, rising."""
@@ -134,7 +132,7 @@ class SqliteVectors:
     def count(self) -> int:
         """Return how many vectors there are."""
         with self._database.read() as connection:
-            return self._count(connection)
+            return self._rows.count(connection)
 
     def search(
         self,
@@ -180,9 +178,8 @@ class SqliteVectors:
         self, connection: sqlite3.Connection, k: int, category: str | None, left_out: set[int]
     ) -> list[tuple[int, float]]:
         """Return the first pictures by id: to a vector of zeros all are equally close."""
-        where, values = self._where(category, 0)
-        rows = connection.execute(f"SELECT picture {where} ORDER BY picture", values)
-        rest = (picture_id for (picture_id,) in rows if picture_id not in left_out)
+        every = self._rows.first(connection, category)
+        rest = (picture_id for picture_id in every if picture_id not in left_out)
         return [(picture_id, 0.0) for picture_id in islice(rest, k)]
 
     def optimise(self) -> None:
@@ -199,17 +196,14 @@ class SqliteVectors:
         self, connection: sqlite3.Connection
     ) -> AbstractContextManager[Callable[[], None]] | None:
         """Return what builds a graph; None where none is needed, or the one there is will do."""
-        live = self._count(connection)
+        live = self._rows.count(connection)
         if live < self._graph_from:
             return None
-        newest = _newest(connection)
+        newest = self._rows.newest(connection)
         row = self._graphs.row(connection)
         start = None if self._graphs.opened(row) is None else row
         if start is not None:
-            newer = connection.execute(
-                "SELECT count(*) FROM vector WHERE space = ? AND seq > ?",
-                (self._space, start.last),
-            ).fetchone()[0]
+            newer = self._rows.count(connection, last=start.last)
             dead = start.rows - (live - newer)
             if newer <= _STALE * live and dead <= _DEAD * live:
                 return None
@@ -217,8 +211,8 @@ class SqliteVectors:
         return self._graphs.built(
             self._dim,
             lambda last: (
-                (np.array(keys, np.int64), _matrix(blobs, self._dim))
-                for keys, blobs in self._batches(connection, None, last)
+                (np.array(keys, np.int64), matrix(blobs, self._dim))
+                for keys, blobs in self._rows.batches(connection, last=last)
             ),
             newest,
             start,
@@ -231,14 +225,7 @@ class SqliteVectors:
         With `repair`, damaged vectors are removed, and what is derived is built anew.
         """
         with self._database.read() as connection:
-            damaged = [
-                vector_id
-                for vector_id, *rest in connection.execute(
-                    f"SELECT {_ROW} FROM vector WHERE space = ?",  # noqa: S608  constant
-                    (self._space,),
-                )
-                if not self._is_whole(vector_id, *rest)
-            ]
+            damaged = self._rows.damaged(connection)
         found = self._graphs.problems()
         if repair:
             if found:
@@ -252,44 +239,20 @@ class SqliteVectors:
             )
         return found
 
-    def _count(self, connection: sqlite3.Connection) -> int:
-        return int(
-            connection.execute(
-                "SELECT count(*) FROM vector WHERE space = ?", (self._space,)
-            ).fetchone()[0]
-        )
-
-    def _rows_of(
-        self, connection: sqlite3.Connection, ids: Sequence[int]
-    ) -> Iterator[tuple[int, bytes]]:
-        for some, marks in in_parts(ids):
-            yield from self._checked(
-                connection.execute(
-                    f"SELECT {_ROW} FROM vector WHERE space = ? AND picture IN ({marks})",  # noqa: S608  only question marks
-                    (self._space, *some),
-                )
-            )
-
     def _scored(
         self, connection: sqlite3.Connection, keys: Keys, query: NDArray[np.float32]
     ) -> list[tuple[int, float]]:
         """Return picture and cosine of those rows that are still there."""
-        found = [
-            row
-            for some, marks in in_parts(keys.tolist())
-            for row in self._checked(
-                connection.execute(f"SELECT {_ROW} FROM vector WHERE seq IN ({marks})", some)  # noqa: S608  only question marks
-            )
-        ]
-        rows = _matrix([blob for _, blob in found], self._dim).astype(np.float64)
+        pictures, halves = self._rows.numbered(connection, keys)
+        rows = halves.astype(np.float64)
         # Summed row by row, so that equal vectors have equal scores: BLAS does not promise that.
         scores = np.clip((rows * query).sum(axis=1), -1, 1).tolist()
-        return [(picture_id, score) for (picture_id, _), score in zip(found, scores, strict=True)]
+        return list(zip(pictures, scores, strict=True))
 
     def _refreshed(self, connection: sqlite3.Connection, category: str | None, last: int) -> Scan:
         """Return the rows after `last` in memory, with all that this transaction sees."""
         key = (category, last)
-        newest = _newest(connection)
+        newest = self._rows.newest(connection)
         scan = self._scans.get(key)
         if scan is not None and scan.last >= newest:
             return scan
@@ -297,57 +260,8 @@ class SqliteVectors:
             del self._scans[old]
         scan = self._scans.setdefault(key, Scan(self._dim, last))
         if not len(scan):
-            scan.reserve(self._rows_after(connection, category, last))
-        for keys, blobs in self._batches(connection, category, scan.last):
+            scan.reserve(self._rows.count(connection, category, last))
+        for keys, blobs in self._rows.batches(connection, category, scan.last):
             scan.extend(keys, blobs)
         scan.seen(newest)
         return scan
-
-    def _rows_after(self, connection: sqlite3.Connection, category: str | None, last: int) -> int:
-        where, values = self._where(category, last)
-        return int(connection.execute(f"SELECT count(*) {where}", values).fetchone()[0])
-
-    def _batches(
-        self, connection: sqlite3.Connection, category: str | None, last: int
-    ) -> Iterator[tuple[list[int], list[bytes]]]:
-        where, values = self._where(category, last)
-        rows = connection.execute(f"SELECT seq, {_ROW} {where} ORDER BY seq", values)
-        while batch := rows.fetchmany(_BATCH):
-            checked = self._checked(row for _, *row in batch)
-            yield [key for key, *_ in batch], [blob for _, blob in checked]
-
-    def _checked(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, bytes]]:
-        """Yield picture and vector of rows of `_ROW`, if all are what was written."""
-        for row in rows:
-            if not self._is_whole(*row):
-                raise CollectionFaultError(
-                    f"the collection in {self._database.folder} is damaged: the vector of picture "
-                    f"{row[0] // self._each} is not what was written. Let the collection verify "
-                    "and repair itself, and index the pictures again."
-                )
-            yield row[0], row[1]
-
-    def _is_whole(
-        self, picture: int, vector: bytes, category: str | None, checksum: int | None
-    ) -> bool:
-        return row_sum(self._space, picture, category, vector) == checksum
-
-    def _where(self, category: str | None, last: int) -> tuple[str, tuple[object, ...]]:
-        if category is None:
-            # The plus keeps SQLite from walking the index of the space: in the order of the
-            # table, rows that lie side by side are read once.
-            return "FROM vector WHERE +space = ? AND seq > ?", (self._space, last)
-        return (
-            "FROM vector WHERE space = ? AND category = ? AND seq > ?",
-            (self._space, category, last),
-        )
-
-
-def _matrix(blobs: Iterable[bytes], dim: int) -> Half:
-    return np.frombuffer(b"".join(blobs), "<f2").reshape(-1, dim)
-
-
-def _newest(connection: sqlite3.Connection) -> int:
-    """Return the number of the last vector that was ever added, of any space."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'vector'").fetchone()
-    return 0 if row is None else int(row[0])
