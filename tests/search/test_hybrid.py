@@ -218,17 +218,66 @@ def test_a_collection_that_may_not_be_written_to_is_looked_up_in_memory(
     assert not any(name.startswith("written") for name in tables)
 
 
-def test_a_damaged_index_is_noticed_taken_away_and_made_again(
-    tmp_path: Path, shelf: Collection, colours: ColourEncoder
+DAMAGE = [
+    "UPDATE written_data SET block = zeroblob(length(block)) WHERE id > 10",
+    "UPDATE written_data SET block = substr(block, 1, length(block) - 9) || x'02' "
+    "|| substr(block, -8) WHERE id > 10",
+    "DELETE FROM written_data",
+    "DROP TABLE written_data",
+    # Of this one FTS5 notices nothing, and finds nothing any more.
+    "DELETE FROM written_idx",
+    "UPDATE written_docsize SET sz = x'7f7f'",
+    "DROP TABLE written_docsize",
+    "UPDATE written_content SET c0 = 'gone'",
+    "DELETE FROM written_config",
+    "DROP TABLE written_config",
+    "UPDATE written_of SET stamp = stamp + 1",
+    "DROP TABLE written_of",
+    "UPDATE written_at SET names = 1000000",
+    "DROP TABLE written_at",
+    "DROP TABLE written",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_index_is_made_again_and_never_asked(
+    tmp_path: Path, shelf: Collection, colours: ColourEncoder, damage: str
 ) -> None:
-    shelf.search("red segovia", colours, hybrid=True)
-    with sqlite3.connect(tmp_path / "index" / "collection.sqlite3") as database:
-        database.execute("UPDATE written_content SET c0 = 'gone'")
-    database.close()
-    assert "index of captions" in shelf.verify().problems[0]
-    assert shelf.verify(repair=True).repaired
-    assert shelf.verify().ok
-    assert names(shelf.search("red segovia", colours, k=2, hybrid=True)) == ["c", "a"]
+    def answer(shelf: Collection) -> list[tuple[str, Why | None]]:
+        result = shelf.search("red gate segovia Ávila", colours, k=9, hybrid=True)
+        return [(hit.picture.path.stem, hit.why) for hit in result]
+
+    index = tmp_path / "index"
+    right = answer(shelf)
+    assert [why.rank_by_words for _, why in right if why][:2] == [1, 2]
+
+    def break_it() -> None:
+        with sqlite3.connect(index / "collection.sqlite3") as database:
+            database.execute(damage)
+        database.close()
+
+    break_it()
+    with pareja.open(index, read_only=True) as reading:
+        assert answer(reading) == right
+        assert reading.verify().problems == ("the index of captions and file names is damaged",)
+    with pareja.open(index) as other:
+        assert answer(other) == right
+        assert other.verify().ok
+    break_it()
+    with pareja.open(index) as other:
+        assert other.verify(repair=True).repaired
+        assert other.verify().ok
+        assert answer(other) == right
+    break_it()
+    with pareja.open(index) as other:
+        # What is new is not added to what is damaged.
+        Image.new("RGB", (16, 16), "green").save(tmp_path / "pictures" / "gate.png")
+        with (tmp_path / "pictures" / "metadata.tsv").open("a") as table:
+            table.write("\ngate.png\tnew\twalls")
+        other.index(tmp_path / "pictures", colours)
+        assert other.verify().ok
+        found = {name for name, why in answer(other) if why and "gate" in why.words}
+        assert found == {"a", "c", "gate"}
 
 
 def test_without_words_or_without_fts5_there_is_one_clear_error(
@@ -238,7 +287,9 @@ def test_without_words_or_without_fts5_there_is_one_clear_error(
         shelf.search(like=1, model=colours, hybrid=True)
     assert caught.value.kind == "hybrid_words"
     with monkeypatch.context() as patched:
-        patched.setattr("pareja.search.texts._TABLES", ("CREATE VIRTUAL TABLE w USING no_fts5()",))
+        patched.setattr(
+            "pareja.search.written._TABLES", {"written": "CREATE VIRTUAL TABLE w USING no_fts5()"}
+        )
         with pytest.raises(CollectionError, match="built without FTS5"):
             shelf.search("red", colours, hybrid=True)
     assert names(shelf.search("?!", colours, hybrid=True)) == names(shelf.search("?!", colours))

@@ -1,26 +1,23 @@
 """Which pictures have the words of a query in their captions or in the names of their files.
 
-The texts of every picture are in an index of SQLite's FTS5, which follows from the files that a
+They are looked up in an index (`pareja.search.written`), which follows from the files that a
 collection knows. It is made when words are first looked up, and compared with the files again when
-the collection has changed since. Where a collection can only be read it is made in memory.
+the collection has changed since; where it is damaged it is made anew. Where a collection can only
+be read, and has none that is sound and up to date, it is made in memory.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
-from operator import itemgetter
-from pathlib import PurePath
 from typing import NamedTuple
 
 from pareja.errors import CollectionError, QueryError
-from pareja.names import printable
+from pareja.search import written
 from pareja.search.contracts import LookedUp
 from pareja.search.database import Database
 from pareja.search.weights import terms_of
@@ -46,15 +43,6 @@ Captions and names are counted separately, since few pictures of a folder may ha
 
 NEVER_COMMON = 5
 """A word in at most so many captions and so many file names is not too common for that."""
-
-_TABLES = (
-    """CREATE VIRTUAL TABLE IF NOT EXISTS written
-       USING fts5(captions, names, tokenize = 'unicode61 remove_diacritics 2')""",
-    """CREATE TABLE IF NOT EXISTS written_of (
-       picture INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, captioned INTEGER NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS written_at (
-       revision TEXT NOT NULL, captions INTEGER NOT NULL, names INTEGER NOT NULL)""",
-)
 
 
 class Written(NamedTuple):
@@ -115,6 +103,7 @@ class Texts:
         self._database = database
         self._memory: sqlite3.Connection | None = None
         self._lock = threading.Lock()
+        self._sound: str | None = None
 
     def close(self) -> None:
         """Let go of what is in memory."""
@@ -134,12 +123,26 @@ class Texts:
         if self._database.read_only:
             return
         with self._database.read() as connection:
-            if _is_true(connection) or not (make or _is_there(connection)):
+            if self._may_be_asked(connection) or not (make or written.is_there(connection)):
                 return
         with self._database.write() as connection, _explained():
             # Another process may have done it while this one waited for the lock.
-            if not _is_true(connection):
-                _update(connection, connection)
+            if self._may_be_asked(connection):
+                return
+            known = self._sound is not None and self._sound == written.revision_of(connection)
+            if not (known or written.is_sound(connection)):
+                written.take_away(connection)
+            written.update(connection, connection)
+            self._sound = written.revision_of(connection)
+
+    def _may_be_asked(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the collection's own index is of the files as they are, and sound."""
+        revision = written.revision_of(connection)
+        if revision is None or revision != written.revision_now(connection):
+            return False
+        if self._sound != revision and written.is_sound(connection):
+            self._sound = revision
+        return self._sound == revision
 
     def look_up(self, words: Sequence[str]) -> tuple[LookedUp, list[Written]]:
         """Return which words are looked up, and all pictures that have one of them, best first.
@@ -181,34 +184,27 @@ class Texts:
 
     def problems(self, *, repair: bool) -> list[str]:
         """Return what is wrong with the index; with `repair`, take it away, to be made again."""
-        if self._database.read_only:
-            return []
-        with self._database.write() as connection:
-            if not _is_there(connection):
+        with self._database.read() as connection:
+            if not written.is_there(connection) or written.is_sound(connection):
                 return []
-            try:
-                with _explained():
-                    connection.execute("INSERT INTO written (written) VALUES ('integrity-check')")
-            except sqlite3.DatabaseError:
-                if repair:
-                    for table in ("written", "written_of", "written_at"):
-                        connection.execute(f"DROP TABLE {table}")
-                return ["the index of captions and file names is damaged"]
-        return []
+        if repair:
+            with self._database.write() as connection:
+                written.take_away(connection)
+        return ["the index of captions and file names is damaged"]
 
     @contextmanager
     def _index(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection to the index: of the collection's own, or in memory."""
         with self._database.read() as source, _explained():
-            if not self._database.read_only or _is_true(source):
+            if not self._database.read_only or self._may_be_asked(source):
                 yield source
                 return
             with self._lock:
                 if self._memory is None:
                     self._memory = sqlite3.connect(":memory:", check_same_thread=False)
                     self._memory.isolation_level = None
-                if not _is_true(self._memory, _revision(source)):
-                    _update(source, self._memory)
+                if written.revision_of(self._memory) != written.revision_now(source):
+                    written.update(source, self._memory)
                 yield self._memory
 
 
@@ -245,82 +241,3 @@ def _is_common(connection: sqlite3.Connection, word: str, most: dict[str, int]) 
 def _quoted(word: str) -> str:
     """Return a word as FTS5 takes it literally: what it would split is looked up as a phrase."""
     return '"' + word.replace('"', '""') + '"'
-
-
-def _is_there(connection: sqlite3.Connection) -> bool:
-    return bool(
-        connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'written_at'").fetchone()
-    )
-
-
-def _revision(connection: sqlite3.Connection) -> str | None:
-    row = connection.execute("SELECT value FROM setting WHERE name = 'revision'").fetchone()
-    return None if row is None else str(row[0])
-
-
-def _is_true(connection: sqlite3.Connection, revision: str | None = None) -> bool:
-    """Return whether an index is of the files as they are at a revision; by default, now."""
-    if not _is_there(connection):
-        return False
-    row = connection.execute("SELECT revision FROM written_at").fetchone()
-    return row is not None and row[0] == (revision or _revision(connection))
-
-
-def _update(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Bring the index in `target` to what the files in `source` say."""
-    for statement in _TABLES:
-        target.execute(statement)
-    known = dict(target.execute("SELECT picture, stamp FROM written_of"))
-    lacking: list[int] = []
-    replaced: list[int] = []
-    for picture, stamp in source.execute("SELECT picture, sum(checksum) FROM file GROUP BY 1"):
-        before = known.pop(picture, None)
-        if before != stamp:
-            lacking.append(picture)
-            if before is not None:
-                replaced.append(picture)
-    gone = [(picture,) for picture in (*known, *replaced)]
-    target.executemany("DELETE FROM written WHERE rowid = ?", gone)
-    target.executemany("DELETE FROM written_of WHERE picture = ?", gone)
-    for some, marks in in_parts(lacking):
-        files = source.execute(
-            "SELECT picture, checksum, location, name, category, label, caption, caption_es "  # noqa: S608  only question marks
-            f"FROM file WHERE picture IN ({marks}) ORDER BY picture, id",
-            some,
-        )
-        for picture, group in groupby(files, key=itemgetter(0)):
-            rows = [row[1:] for row in group]
-            captions = _lines(text for row in rows for text in row[-2:])
-            names = _lines(_name(*row[1:5]) for row in rows)
-            target.execute(
-                "INSERT INTO written (rowid, captions, names) VALUES (?, ?, ?)",
-                (picture, captions, names),
-            )
-            target.execute(
-                "INSERT INTO written_of VALUES (?, ?, ?)",
-                (picture, sum(row[0] for row in rows), bool(captions)),
-            )
-    target.execute("DELETE FROM written_at")
-    target.execute(
-        "INSERT INTO written_at SELECT ?, coalesce(sum(captioned), 0), count(*) FROM written_of",
-        (_revision(source),),
-    )
-
-
-def _lines(texts: Iterable[str | None]) -> str:
-    """Return texts below each other, each once."""
-    return unicodedata.normalize("NFC", "\n".join(dict.fromkeys(filter(None, texts))))
-
-
-def _name(location: str | bytes, name: str, category: str | None, label: str | None) -> str:
-    """Return what a file is called, from the place that was indexed on."""
-    place = printable(PurePath(os.fsdecode(location)).name)
-    *folders, file = PurePath(name).parts
-    left_out = {_plain(text) for text in (category, label) if text}
-    kept = [folder for folder in (place, *folders) if _plain(folder) not in left_out]
-    return " ".join([*kept, file])
-
-
-def _plain(name: str) -> str:
-    """Return a name as people read it: "solar_panel" and "Solar panel" are the same."""
-    return " ".join(re.findall(r"[^\W_]+", name.casefold()))

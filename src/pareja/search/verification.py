@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pareja.decimals import counted
-from pareja.errors import some_of
+from pareja.errors import CollectionError, some_of
 from pareja.names import printable
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import VerifyReport
@@ -28,11 +28,14 @@ def verify(
     queries, which nothing can make again, are named and stay. A database that SQLite cannot read is
     reported and left as it is: nobody knows what is missing from it.
     """
-    problems = database.integrity()
-    if problems:
-        return VerifyReport(tuple(problems), False, 0, 0)
+    try:
+        problems = Texts(database).problems(repair=repair)
+    except CollectionError:
+        problems = []  # what hinders it is found now
+    damaged = database.integrity(virtual=repair or not problems)
+    if damaged:
+        return VerifyReport(tuple(damaged), False, 0, 0)
     problems += _damaged_rows(database, catalogue, stores, repair=repair)
-    problems += Texts(database).problems(repair=repair)
     lost = catalogue.orphans()
     if lost:
         problems.append(f"{counted(len(lost), 'picture has', 'pictures have')} no file")

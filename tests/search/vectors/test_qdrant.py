@@ -10,7 +10,7 @@ from qdrant_client import models
 from tests.search.vectors.fake_qdrant import FakeQdrant, Fault
 
 from pareja.errors import CollectionError
-from pareja.search import Collection
+from pareja.search import Collection, Query
 from pareja.search.vectors import qdrant_server
 from pareja.search.vectors.qdrant import QdrantVectors
 from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
@@ -192,6 +192,26 @@ def test_a_search_while_the_server_is_away_is_an_error(
         with pytest.raises(CollectionError, match="status 503"):
             collection.search("red", colours)
         assert len(collection.search("red", colours)) == 5
+
+
+@pytest.mark.parametrize("fold", [False, True])
+def test_words_are_looked_up_beside_a_server_as_beside_a_folder(
+    fake: FakeQdrant, tmp_path: Path, colour_folder: Path, colours: ColourEncoder, fold: bool
+) -> None:
+    words = "red green blue"
+    asked = (Query(words), Query(words, category="dark"), Query(words, minus="green"))
+    answers = []
+    for place, store in ((tmp_path / "folder", None), (tmp_path / "server", fake.address)):
+        with Collection.open(place, create=True, store=store) as collection:
+            collection.index([colour_folder], colours)
+            found = [
+                collection.search(query, colours, k=3, offset=offset, fold=fold, hybrid=True)
+                for offset in (0, 3, 6, 9)
+                for query in asked
+            ]
+        answers.append([[(hit.picture.path, hit.rank, hit.why) for hit in page] for page in found])
+        assert {hit.why.rank_by_words for hit in found[0] if hit.why} == {1, 2, 3}
+    assert answers[0] == answers[1]
 
 
 def test_what_only_reads_makes_nothing_on_a_server(
