@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 PIP_INSTALL = -m pip --disable-pip-version-check install --quiet -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help runtime install demo test notebooks coverage soak lint format docs wheel clean docker-build docker-run
+.PHONY: help runtime install demo test notebooks cluster coverage soak lint format docs wheel clean docker-build docker-run
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: install lint ## Run the linters and all tests
 
 notebooks: install ## Run every notebook from its first cell to its last
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 -m notebooks tests/notebooks
+
+cluster: install ## Embed on a Ray cluster of two nodes on this machine, and kill one of them
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m cluster tests/embedding
 
 coverage: install ## Run all tests and say which lines none of them reached (half as long again)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --cov --cov-report=term

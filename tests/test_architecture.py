@@ -80,6 +80,7 @@ HEAVY = {
     "pandas",
     "peft",
     "pyarrow",
+    "ray",
     "sentence_transformers",
     "sentencepiece",
     "tokenizers",

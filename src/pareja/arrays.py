@@ -20,6 +20,7 @@ Real = TypeVar("Real", np.float32, np.float64)
 # The number of threads is the whole process's: of two blocks at a time, the one that ends last
 # could put the other's number back for good.
 _turn = threading.RLock()
+_limit: int | None = None
 
 
 def unit(vectors: NDArray[Real]) -> NDArray[Real]:
@@ -90,8 +91,29 @@ def evenly(total: int, most: int) -> NDArray[np.intp]:
 def available_cores() -> int:
     """Return how many cores this process may use (a container or ``taskset`` may allow few)."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return min(allowed, core_limit() or allowed)
+
+
+def core_limit() -> int | None:
+    """Return how many cores `limit_cores` left to this process; None where it was not called."""
+    return _limit
+
+
+def limit_cores(count: int) -> None:
+    """Let this process use so many cores at most, as one of several workers on a machine.
+
+    It is no binding to certain cores: others may be bound to the same ones, unknown to it.
+
+    Parameters
+    ----------
+    count
+        How many, at least 1. It holds for what is loaded from now on.
+    """
+    global _limit
+    _limit = count
 
 
 @contextmanager

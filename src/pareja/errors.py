@@ -21,6 +21,7 @@
     ├── OutputError              a result cannot be written where it was asked for
     ├── MachineError             memory, open files or a disk fail; the file may be sound
     ├── ServerError              a server cannot be started as asked
+    ├── ClusterError             a cluster cannot be reached, or its machines differ
     └── MissingDependencyError   an optional package is needed and not installed
 
 A message says what went wrong, where, what was found, and what to do about it. The command line
@@ -238,6 +239,10 @@ class MachineError(ParejaError):
 
 class ServerError(ParejaError):
     """A server cannot be started where, or as, it was asked to."""
+
+
+class ClusterError(ParejaError):
+    """A cluster cannot be reached, or its machines lack something or differ in it."""
 
 
 class MissingDependencyError(ParejaError):

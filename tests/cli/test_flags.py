@@ -29,7 +29,7 @@ _OURS = re.compile(r"\bpareja (?P<words>[a-z][^`'\"\n]*)")
 # What these modules spell are options of git, and parameters of the tools that agents call.
 _OF_OTHERS = {SOURCE / "delivery" / "git.py", *(SOURCE / "agents").glob("*.py")}
 _THEIRS = re.compile(
-    r"(?:\b(?:claude|embedding-atlas|python|pip|sha256sum|tensorboard)|\$\(DOCKER\)) [^`\n]*"
+    r"(?:\b(?:claude|embedding-atlas|python|pip|ray|sha256sum|tensorboard)|\$\(DOCKER\)) [^`\n]*"
 )
 
 

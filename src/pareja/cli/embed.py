@@ -37,7 +37,9 @@ def embed(
     out: Annotated[
         Path,
         typer.Option(
-            "-o", "--out", help="The .parquet or .npz file to write; with --part, the folder."
+            "-o",
+            "--out",
+            help="The .parquet or .npz file to write; with --part or --cluster, the folder.",
         ),
     ],
     part: Annotated[
@@ -49,12 +51,36 @@ def embed(
             show_default=False,
         ),
     ] = None,
+    cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help="Embed all partitions on the machines of a Ray cluster, which share the folders.",
+        ),
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The cluster's head.  [default: RAY_ADDRESS, or else this machine alone]",
+            show_default=False,
+        ),
+    ] = None,
+    cores: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Cores of each of the cluster's workers.  [default: 4; with GPUs, the cores "
+            "that there are for each]",
+            show_default=False,
+        ),
+    ] = None,
     partition_size: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Pictures of a partition, for --part.  [default: 2048; a file of several "
-            "WebDataset or Parquet shards is one]",
+            help="Pictures of a partition, for --part and --cluster.  [default: 2048; a file of "
+            "several WebDataset or Parquet shards is one]",
             show_default=False,
         ),
     ] = None,
@@ -87,10 +113,12 @@ def embed(
     interruption, the same command goes on where it stopped. Files that are no readable pictures
     are listed and left out.
 
-    With --part, each partition of the pictures becomes a Parquet shard that appears when it is
-    whole, several machines share the work, and embeddings of earlier commands are not looked up.
+    With --part or --cluster, each partition of the pictures becomes a Parquet shard that appears
+    when it is whole, several machines share the work, and embeddings of earlier commands are not
+    looked up.
     """
     from pareja.embedding.cache import EmbeddingCache
+    from pareja.embedding.cluster import embed_on_cluster
     from pareja.embedding.parts import embed_parts
     from pareja.embedding.paths import embed_paths
     from pareja.encoders import load
@@ -99,17 +127,43 @@ def embed(
         raise typer.BadParameter(
             "choose one of --cache-file and --no-cache", param_hint="--no-cache"
         )
-    if part is None and partition_size is not None:
-        raise typer.BadParameter("is for --part", param_hint="--partition-size")
-    if part is not None and (cache_file is not None or force):
+    in_shards = "--cluster" if cluster else "--part" if part is not None else None
+    if in_shards is None and partition_size is not None:
+        raise typer.BadParameter("is for --part and --cluster", param_hint="--partition-size")
+    if in_shards and (cache_file is not None or force):
         raise typer.BadParameter(
             "goes neither with --cache-file nor with --force: shards that are there are kept",
-            param_hint="--part",
+            param_hint=in_shards,
         )
-    if part is not None and captions:
-        raise typer.BadParameter("goes without --part", param_hint="--captions")
+    if in_shards and captions:
+        raise typer.BadParameter(f"goes without {in_shards}", param_hint="--captions")
+    if cluster and (part is not None or workers is not None):
+        raise typer.BadParameter(
+            "goes neither with --part nor with --workers: Ray gives each worker its partitions and "
+            "--cores",
+            param_hint="--cluster",
+        )
+    if not cluster and (address is not None or cores is not None):
+        raise typer.BadParameter("are for --cluster", param_hint="--address and --cores")
+    name = model or "starter"
+    if cluster:
+        with progress_bars() as progress:
+            parts = embed_on_cluster(
+                paths,
+                name,
+                out,
+                address=address,
+                cores=cores,
+                split=split,
+                partition_size=partition_size,
+                batch_size=batch_size,
+                device=device,
+                progress=lambda p: progress(f"embed · {name}", p),
+            )
+        print_parts(parts, name, as_json=as_json)
+        return
     share = None if part is None else part_of(part)
-    encoder = load(model or "starter", device=device)
+    encoder = load(name, device=device)
     if share is not None:
         with progress_bars() as progress:
             parts = embed_parts(

@@ -1,6 +1,7 @@
 """Embedding: from files and texts to arrays, computed in parallel and never twice."""
 
 from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.cluster import embed_on_cluster
 from pareja.embedding.embedded import Embedded
 from pareja.embedding.natural import embed, embed_texts
 from pareja.embedding.parts import EmbeddedParts, embed_parts
@@ -25,6 +26,7 @@ __all__ = [
     "Progress",
     "embed",
     "embed_dataset",
+    "embed_on_cluster",
     "embed_parts",
     "embed_paths",
     "embed_sources",

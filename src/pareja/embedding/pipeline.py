@@ -387,10 +387,14 @@ class Reporter:
 
     def __call__(self, batch: ImageBatch) -> ImageBatch:
         """Count a batch, and return it."""
-        self._done += len(batch.indices) + len(batch.skipped)
-        self._skipped += len(batch.skipped)
+        self.count(len(batch.indices) + len(batch.skipped), len(batch.skipped))
+        return batch
+
+    def count(self, done: int, skipped: int) -> None:
+        """Count pictures, of which some could not be decoded."""
+        self._done += done
+        self._skipped += skipped
         if self._progress is not None:
             rate = self._done / max(time.perf_counter() - self._start, 1e-9)
             left = None if self._total is None else (self._total - self._done) / max(rate, 1e-9)
             self._progress(Progress(self._done, self._total, self._skipped, rate, left))
-        return batch

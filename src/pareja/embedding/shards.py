@@ -115,6 +115,22 @@ class ShardFolder:
     def __str__(self) -> str:
         return str(self.location)
 
+    def make(self) -> None:
+        """Make the folder, if it is not there.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be made.
+        """
+        try:
+            self.location.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{self} cannot be made: {error.strerror or error}. Choose a place that you may "
+                "write to."
+            ) from error
+
     def names(self) -> list[str]:
         """Return the names of the shards that are there, sorted.
 

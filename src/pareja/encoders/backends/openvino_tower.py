@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from pareja.arrays import core_limit
 from pareja.checksums import wrong_files
 from pareja.encoders.backends.forks import refuse_after_fork
 from pareja.encoders.backends.network import Device, Network, Precision
@@ -86,7 +87,10 @@ def settings(
     precision: Precision, hint: Literal["LATENCY", "THROUGHPUT"] = "LATENCY"
 ) -> dict[str, Any]:
     """Return how a network is compiled; ``LATENCY`` is all cores on one batch."""
+    limit = core_limit()
     return {
+        # By itself OpenVINO takes the cores of the machine, or those that `taskset` leaves it.
+        **({} if limit is None else {"INFERENCE_NUM_THREADS": limit}),
         # Of a network in int8, this is what is not quantised.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
         "PERFORMANCE_HINT": hint,
