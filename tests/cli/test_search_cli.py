@@ -290,6 +290,17 @@ def test_a_place_is_forgotten(pareja: Pareja, indexed: Path, colour_folder: Path
     assert "8 pictures of" in pareja("index", "--forget", colour_folder).out
 
 
+def test_searches_compare_what_was_chosen(pareja: Pareja, indexed: Path) -> None:
+    before = pareja("search", "red").out
+    run = pareja("index", "--quantization", "binary")
+    assert (run.status, run.err) == (0, "")
+    assert run.out.split() == f"Searches in {indexed} compare binary vectors.".split()
+    assert pareja("search", "red").out == before
+    told = json.loads(pareja("index", "--quantization", "float16", "--json").out)
+    assert told == {"quantization": "float16"}
+    assert pareja("index", "--quantization", "int4").status == 2
+
+
 def test_verify(pareja: Pareja, indexed: Path) -> None:
     run = pareja("index", "--verify")
     assert run.status == 0

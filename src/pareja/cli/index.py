@@ -28,6 +28,7 @@ from pareja.cli.console import (
 )
 from pareja.decimals import counted
 from pareja.errors import some_of
+from pareja.search.vectors.quantization import Quantization
 
 if TYPE_CHECKING:
     from pareja.search import Collection, IndexReport, VerifyReport
@@ -71,7 +72,15 @@ def index(
         str | None,
         typer.Option(
             help="Where vectors are kept: qdrant://host:6333/name, with ?shards=3&replicas=2 for a "
-            "cluster and ?quantization=int8 (or binary) to compress them."
+            "cluster."
+        ),
+    ] = None,
+    quantization: Annotated[
+        Quantization | None,
+        typer.Option(
+            help="What searches compare with: int8 and binary take less memory and may miss a "
+            "picture. The collection remembers it.",
+            show_default=False,
         ),
     ] = None,
     embedded: Annotated[
@@ -117,11 +126,22 @@ def index(
             "do not change.",
             param_hint="--embedded",
         )
-    if not pictures and not verify and not gone:
-        raise typer.BadParameter("name the pictures to index, or pass --verify or --forget.")
+    if not (pictures or verify or gone or quantization):
+        raise typer.BadParameter(
+            "name the pictures to index, or pass --verify, --forget or --quantization."
+        )
     folder = index_folder or default_index()
-    with Collection.open(folder, create=bool(pictures), store=store) as collection:
+    with Collection.open(
+        folder, create=bool(pictures), store=store, quantization=quantization
+    ) as collection:
         told: dict[str, Any] = {}
+        if quantization:
+            told["quantization"] = quantization
+            if not as_json:
+                stdout().print(
+                    f"Searches in {collection.path} compare {quantization} vectors.",
+                    soft_wrap=True,
+                )
         if gone:
             removed = {place: collection.forget(place) for place in gone}
             told |= {"forgotten": removed, "pictures": collection.count()}

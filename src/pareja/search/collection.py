@@ -34,6 +34,7 @@ from pareja.search.searching import Searcher
 from pareja.search.shards import ShardMemory
 from pareja.search.spaces import Space
 from pareja.search.upkeep import Upkeep
+from pareja.search.vectors.quantization import Quantization, chosen
 from pareja.search.vectors.stores import VectorStores
 
 
@@ -66,6 +67,7 @@ class Collection(Upkeep):
         *,
         create: bool = False,
         store: str | None = None,
+        quantization: Quantization | None = None,
         read_only: bool = False,
     ) -> Collection:
         """Open a collection.
@@ -77,9 +79,13 @@ class Collection(Upkeep):
         create
             Make one where there is none.
         store
-            Where its vectors are: ``qdrant://host:6333/name?shards=3&replicas=2``, or
-            ``?quantization=int8`` (or ``binary``), which a server compresses them to. A collection
+            Where its vectors are: ``qdrant://host:6333/name?shards=3&replicas=2``. A collection
             remembers it; by default they are in its folder.
+        quantization
+            What searches compare with: ``"float16"``, or codes of a byte (``"int8"``) or a bit
+            (``"binary"``) a number, which take less memory. The best are compared again as float16,
+            so that scores are the same, and some pictures may be missed. A collection remembers it;
+            to change it, what searches use is made anew at once, and nothing is embedded.
         read_only
             Promise to write nothing. Where nothing may be written it is so without being asked.
 
@@ -88,13 +94,15 @@ class Collection(Upkeep):
         ReadOnlyError
             With `create`, if there is one and it may not be written to.
         CollectionError
-            If there is no collection, it is damaged, locked or of a newer version, or its store
-            does not answer or is another one.
+            If there is no collection, it is damaged, locked or of a newer version, its store
+            does not answer or is another one, or there is no such quantization.
         """
         database = Database(Path(path).expanduser(), create=create, read_only=read_only)
         try:
             catalogue = Catalogue(database)
-            return cls(database, catalogue, VectorStores.open(database, catalogue, store))
+            return cls(
+                database, catalogue, VectorStores.open(database, catalogue, store, quantization)
+            )
         except BaseException:
             database.abandon()
             raise
@@ -123,6 +131,11 @@ class Collection(Upkeep):
     def read_only(self) -> bool:
         """Whether nothing can be kept here: it was asked for, or its place allows no more."""
         return self._database.read_only
+
+    @property
+    def quantization(self) -> Quantization:
+        """What searches compare with: ``"float16"``, ``"int8"`` or ``"binary"``."""
+        return chosen(self._database)
 
     def index(
         self,

@@ -106,6 +106,16 @@ _MIGRATIONS = (
         picture INTEGER PRIMARY KEY, look BLOB NOT NULL, alike INTEGER, checksum INTEGER);
     CREATE INDEX look_alike ON look (alike);
     """,
+    """
+    CREATE TABLE codebook (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, space INTEGER NOT NULL, kind TEXT NOT NULL,
+        around INTEGER NOT NULL, mean BLOB NOT NULL, signs BLOB NOT NULL,
+        ready INTEGER NOT NULL DEFAULT 0, checksum INTEGER NOT NULL);
+    CREATE TABLE code (
+        book INTEGER NOT NULL, last INTEGER NOT NULL, rows INTEGER NOT NULL, keys BLOB NOT NULL,
+        codes BLOB NOT NULL, scales BLOB NOT NULL, checksum INTEGER NOT NULL,
+        PRIMARY KEY (book, last));
+    """,
 )
 
 SCHEMA = Schema(0x706A636F, _MIGRATIONS, page_size=8192)  # "pjco"

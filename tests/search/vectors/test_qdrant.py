@@ -14,6 +14,7 @@ from pareja.search import Collection, Query
 from pareja.search.vectors import qdrant_server
 from pareja.search.vectors.qdrant import QdrantVectors
 from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
+from pareja.search.vectors.quantization import Quantization
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -103,12 +104,11 @@ def test_an_answer_that_was_lost_does_not_matter(fake: FakeQdrant, server: Qdran
 
 @pytest.mark.parametrize(("name", "config"), [("int8", SCALAR), ("binary", BINARY)])
 def test_compressed_vectors_are_compared_again_as_they_are(
-    fake: FakeQdrant, name: str, config: dict[str, Any]
+    server: QdrantServer, fake: FakeQdrant, name: Quantization, config: dict[str, Any]
 ) -> None:
-    with connected(fake, f"?quantization={name}") as server:
-        store = QdrantVectors(server, "space", 2)
-        store.upsert([1, 2], np.eye(2, dtype=np.float32), [{}, {}])
-        assert [key for key, _ in store.search(np.array([0.1, 1], np.float32), 2)] == [2, 1]
+    store = QdrantVectors(server, "space", 2, name)
+    store.upsert([1, 2], np.eye(2, dtype=np.float32), [{}, {}])
+    assert [key for key, _ in store.search(np.array([0.1, 1], np.float32), 2)] == [2, 1]
     (made,) = fake.bodies("PUT photos-space")
     assert made["vectors"]["quantization_config"] == config
     assert made["vectors"]["on_disk"] is True
@@ -131,9 +131,9 @@ def test_a_collection_changes_how_it_is_compressed(
         collection.index([colour_folder], colours)
         before = [hit.picture.id for hit in collection.search("red", colours)]
     assert vectors().quantization_config is None
-    for option in ("int8", "binary"):
-        store = f"{fake.address}?quantization={option}"
-        with Collection.open(tmp_path / "c", store=store) as collection:
+    options: tuple[Quantization, ...] = ("int8", "binary")
+    for option in options:
+        with Collection.open(tmp_path / "c", quantization=option) as collection:
             assert [hit.picture.id for hit in collection.search("red", colours)] == before
         config = vectors().quantization_config
         assert config is not None
@@ -145,7 +145,7 @@ def test_a_collection_changes_how_it_is_compressed(
     with Collection.open(tmp_path / "c") as collection:
         collection.search("red", colours)
     assert [asked for asked in fake.asked if asked.method == "PATCH"] == changes
-    with Collection.open(tmp_path / "c", store=fake.address) as collection:
+    with Collection.open(tmp_path / "c", quantization="float16") as collection:
         collection.search("red", colours)
     assert vectors().quantization_config is None
     assert vectors().on_disk is False

@@ -35,10 +35,7 @@ def test_addresses() -> None:
         "https://host:7000", "a", 3, 2
     )
     assert parse("qdrant://host/a") == QdrantAddress("http://host:6333", "a")
-    assert parse("qdrant://[::1]/mis fotos?quantization=binary") == QdrantAddress(
-        "http://[::1]:6333", "mis fotos", quantization="binary"
-    )
-    assert parse("qdrant://host/a?quantization=int8").quantization == "int8"
+    assert parse("qdrant://[::1]/mis fotos") == QdrantAddress("http://[::1]:6333", "mis fotos")
     assert parse("qdrant://:memory:/a").url == ":memory:"
 
 
@@ -58,7 +55,6 @@ def test_addresses() -> None:
         ("qdrant://host/a?shards=", "shards is a whole number from 1 on, not ''"),
         ("qdrant://host/a?replicas=many", "replicas is a whole number"),
         ("qdrant://host/a?shards=2&shards=3", "shards is there twice"),
-        ("qdrant://host/a?quantization=int4", "int8 or binary, not 'int4'"),
         ("qdrant://host/a?tls=yes", "tls is 0 or 1"),
         ("qdrant://host/a?colour=red", "no option colour"),
     ],

@@ -22,6 +22,7 @@ from pareja.search.vectors import walking
 from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantVectors
 from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
+from pareja.search.vectors.quantization import Quantization, choose
 from pareja.search.vectors.sqlite import SqliteVectors
 
 DIM = 16
@@ -33,6 +34,8 @@ KINDS = [
     "sqlite",
     "sqlite-graph",
     "sqlite-graph-of-unknown-layout",
+    "sqlite-int8",
+    "sqlite-binary",
     "qdrant-memory",
     pytest.param(
         "qdrant-server",
@@ -54,7 +57,11 @@ def new_store(
         database = Database(tmp_path / uuid.uuid4().hex, create=True)
         closing.append(database.close)
         few = 10_000 if request.param == "sqlite" else 8
-        return SqliteVectors(database, 1, DIM, graph_from=few)
+        options: tuple[Quantization, ...] = ("int8", "binary")
+        for quantization in options:
+            if request.param.endswith(quantization):
+                choose(database, quantization)
+        return SqliteVectors(database, 1, DIM, graph_from=few, codes_from=8)
 
     def address() -> str:
         if request.param == "qdrant-memory":

@@ -181,8 +181,10 @@ class GraphFiles:
                     row.walk.usual,
                 ),
             )
+        self._clear_up()
 
-        # Once the new one is on record, and while nobody can put another one there.
+    def _clear_up(self) -> None:
+        """Delete the files of all graphs but the one on record, while nobody can add another."""
         with self._database.write() as connection:
             kept = self.row(connection)
             for path in self._database.folder.glob(f"graph-{self._space}-*.usearch"):
@@ -208,8 +210,12 @@ class GraphFiles:
 
     def forget(self) -> None:
         """Do without the graph until another one is built."""
+        with self._database.read() as connection:
+            if self.row(connection) is None:
+                return
         with self._database.write() as connection:
             connection.execute("DELETE FROM graph WHERE space = ?", (self._space,))
+        self._clear_up()
 
     def _path(self, name: str) -> Path:
         return self._database.folder / name

@@ -18,8 +18,8 @@ from pareja.search.vectors.qdrant_server import (
     Answer,
     QdrantRefusalError,
     QdrantServer,
-    Quantization,
 )
+from pareja.search.vectors.quantization import Compressed, Quantization
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -32,8 +32,8 @@ _FILTER = "category"
 # is farther away.
 _TIES = 16
 # Compressed vectors find the neighbourhood, not the order in it: this many times the wanted ones
-# are compared again as they are. Chosen with `benchmarks/qdrant.py`.
-_OVERSAMPLING: dict[Quantization, float] = {"int8": 1.5, "binary": 8.0}
+# are compared again as they are.
+_OVERSAMPLING: dict[Compressed, float] = {"int8": 1.5, "binary": 8.0}
 
 
 class QdrantVectors:
@@ -47,8 +47,10 @@ class QdrantVectors:
         Name of the embedding space; each has a collection of its own on the server.
     dim
         Length of a vector.
+    quantization
+        How the server compresses the vectors that are searched.
     create
-        Make that collection where there is none, and have it compressed as the address says.
+        Make that collection where there is none, and have it compressed like this.
 
     Raises
     ------
@@ -57,10 +59,19 @@ class QdrantVectors:
         `create` is off.
     """
 
-    def __init__(self, server: QdrantServer, space: str, dim: int, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        server: QdrantServer,
+        space: str,
+        dim: int,
+        quantization: Quantization = "float16",
+        *,
+        create: bool = True,
+    ) -> None:
         self._server = server
         self._client = server.client
         self._dim = dim
+        self._compressed = None if quantization == "float16" else quantization
         self._name = f"{server.address.name}-{space}"
         if create:
             self._create()
@@ -87,8 +98,8 @@ class QdrantVectors:
                 size=self._dim,
                 distance=models.Distance.COSINE,
                 datatype=models.Datatype.FLOAT16,
-                on_disk=address.quantization is not None,
-                quantization_config=_config(address.quantization),
+                on_disk=self._compressed is not None,
+                quantization_config=_config(self._compressed),
             ),
             shard_number=address.shards,
             replication_factor=address.replicas,
@@ -129,7 +140,7 @@ class QdrantVectors:
                     self._name, _FILTER, models.PayloadSchemaType.KEYWORD, wait=True
                 )
             )
-        wanted = self._server.address.quantization
+        wanted = self._compressed
         if wanted != _quantization(info):
             self._ask(
                 lambda: self._client.update_collection(
@@ -226,10 +237,9 @@ class QdrantVectors:
         )
         if not query.any():
             return [(picture_id, 0.0) for picture_id in islice(self._rising(filtered, k), k)]
-        quantization = self._server.address.quantization
-        params = quantization and models.SearchParams(
+        params = self._compressed and models.SearchParams(
             quantization=models.QuantizationSearchParams(
-                rescore=True, oversampling=_OVERSAMPLING[quantization]
+                rescore=True, oversampling=_OVERSAMPLING[self._compressed]
             )
         )
         asked = k + _TIES
@@ -278,7 +288,7 @@ class QdrantVectors:
         return self._server.ask(question)
 
 
-def _config(quantization: Quantization | None) -> models.QuantizationConfig | None:
+def _config(quantization: Compressed | None) -> models.QuantizationConfig | None:
     """Return how a server is to compress vectors; it keeps the compressed ones in memory."""
     from qdrant_client import models
 
@@ -292,7 +302,7 @@ def _config(quantization: Quantization | None) -> models.QuantizationConfig | No
 
 
 def _quantization(info: models.CollectionInfo) -> str | None:
-    """Return how a server compresses the vectors of a collection, in the words of an address."""
+    """Return how a server compresses the vectors of a collection; None where it does not."""
     from qdrant_client import models
 
     params: Any = info.config.params.vectors

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pareja.errors import CollectionError, MissingDependencyError
@@ -38,16 +38,14 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d+)?")
 # What Qdrant takes in the name of a collection, which is that of a folder for it.
 _NAME = re.compile(r'(?!\.{1,2}$)[^<>:"/\\|?*\x00-\x1f]+')
-_OPTIONS = ("shards", "replicas", "quantization", "tls")
+_OPTIONS = ("shards", "replicas", "tls")
 
 Answer = TypeVar("Answer")
-Quantization = Literal["int8", "binary"]
-"""How a server compresses the vectors that it searches in: one byte, or one bit, a number."""
 
 
 @dataclass(frozen=True)
 class QdrantAddress:
-    """Where vectors are: ``qdrant://host:port/name?shards=2&replicas=2&quantization=int8``.
+    """Where vectors are: ``qdrant://host:port/name?shards=2&replicas=2``.
 
     Parameters
     ----------
@@ -57,16 +55,12 @@ class QdrantAddress:
         What the collections on the server are called after.
     shards, replicas
         How a new collection is spread over a cluster, at least 1.
-    quantization
-        How the vectors that are searched in are compressed; None for float16. Those in their
-        place that come out best are compared again as float16, which stays on the server's disk.
     """
 
     url: str
     name: str
     shards: int = 1
     replicas: int = 1
-    quantization: Quantization | None = None
 
     @classmethod
     def parse(cls, address: str) -> QdrantAddress:
@@ -87,9 +81,8 @@ class QdrantAddress:
         except ValueError as error:
             raise CollectionError(
                 f"{address!r} is no address of a store: {error}. Write qdrant://host:6333/name. "
-                "After it, ?shards=3&replicas=2 spreads a new collection over a cluster, "
-                "?quantization=int8 (or binary) compresses what is searched in, and ?tls=1 asks "
-                "for https."
+                "After it, ?shards=3&replicas=2 spreads a new collection over a cluster, and "
+                "?tls=1 asks for https."
             ) from error
 
     @classmethod
@@ -112,16 +105,13 @@ class QdrantAddress:
                 )
             options[key] = value
         shards, replicas = (_whole(options, key) for key in ("shards", "replicas"))
-        compressed = options.get("quantization")
-        if compressed is not None and compressed not in get_args(Quantization):
-            raise ValueError(f"quantization is int8 or binary, not {compressed!r}")
         if (tls := options.get("tls", "0")) not in ("0", "1"):
             raise ValueError(f"tls is 0 or 1, not {tls!r}")
         url = MEMORY
         if place != MEMORY:
             host = place if urlsplit(f"//{place}").port else f"{place}:6333"
             url = f"http{'s' if tls == '1' else ''}://{host}"
-        return cls(url, name, shards, replicas, compressed)  # type: ignore[arg-type]
+        return cls(url, name, shards, replicas)
 
     @property
     def is_loopback(self) -> bool:

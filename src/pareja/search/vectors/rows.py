@@ -50,6 +50,20 @@ class VectorRows:
         where, values = self._where(category, last)
         return int(connection.execute(f"SELECT count(*) {where}", values).fetchone()[0])
 
+    def keys(
+        self,
+        connection: sqlite3.Connection,
+        category: str | None = None,
+        last: int = 0,
+        up_to: int | None = None,
+    ) -> Keys:
+        """Return the numbers above `last`, of a category, rising."""
+        where, values = self._where(category, last)
+        found = connection.execute(
+            f"SELECT seq {where} AND seq <= coalesce(?, seq) ORDER BY seq", (*values, up_to)
+        )
+        return np.fromiter((key for (key,) in found), np.int64)
+
     def of_pictures(
         self, connection: sqlite3.Connection, ids: Sequence[int]
     ) -> Iterator[tuple[int, bytes]]:

@@ -15,10 +15,14 @@ from pareja.decimals import counted
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import some_of
 from pareja.search.database import Database
+from pareja.search.vectors.code_tables import CODES_FROM, CodeTables
+from pareja.search.vectors.codes import Codes
 from pareja.search.vectors.exact import Keys, Scan
 from pareja.search.vectors.graph import GRAPH_FROM
 from pareja.search.vectors.graph_files import GraphFiles
+from pareja.search.vectors.graph_search import SearchedGraph
 from pareja.search.vectors.protocol import checked_rows
+from pareja.search.vectors.quantization import chosen
 from pareja.search.vectors.rows import VectorRows, matrix
 from pareja.sqlite import in_parts, row_sum
 
@@ -32,6 +36,8 @@ _DEAD = 0.2
 
 class SqliteVectors:
     """A `VectorStore` in SQLite: float16 rows, a copy in memory, and a graph when there are many.
+
+    Where the collection chose so, codes of most rows are in memory in their place.
 
     Every vector has a number that grows with each change and is never used again. What is in
     memory or in the graph is found by that number and looked up in the database, in the same
@@ -48,6 +54,8 @@ class SqliteVectors:
         Length of a vector.
     graph_from
         From this many vectors on a graph is built.
+    codes_from
+        So many vectors are coded at a time.
     each
         How many vectors a picture has; their ids are ``picture * each`` and those after it.
     """
@@ -59,6 +67,7 @@ class SqliteVectors:
         dim: int,
         *,
         graph_from: int = GRAPH_FROM,
+        codes_from: int = CODES_FROM,
         each: int = 1,
     ) -> None:
         self._database = database
@@ -69,6 +78,7 @@ class SqliteVectors:
         self._rows = VectorRows(database, space, dim, each)
         self._scans: dict[tuple[str | None, int], Scan] = {}
         self._graphs = GraphFiles(database, space)
+        self._codes = CodeTables(database, space, dim, self._rows, codes_from)
         self._loading = threading.Lock()
 
     def upsert(
@@ -152,17 +162,19 @@ class SqliteVectors:
             # The transaction's state is that of its first query. Under the lock, nobody brings
             # what is in memory up to a later one in between.
             with self._loading:
+                derived: SearchedGraph | Codes | None
+                derived, last = self._codes.open(connection, category)
                 # A category is searched exactly: a graph has no way to stay inside of it.
-                exact = category is not None or k > _GRAPH_UP_TO
-                graph, last = (None, 0) if exact else self._graphs.open(connection)
+                if derived is None and category is None and k <= _GRAPH_UP_TO:
+                    derived, last = self._graphs.open(connection)
                 scan = self._refreshed(connection, category, last)
             while True:
                 near = scan.nearest(query, wanted)
                 keys, floor = near.keys, near.floor
                 exhausted = floor == -np.inf
-                if graph is not None:
-                    keys = np.concatenate([keys, graph.nearest(query, wanted)])
-                    exhausted = exhausted and wanted >= len(graph)
+                if derived is not None:
+                    keys = np.concatenate([keys, derived.nearest(query, wanted)])
+                    exhausted = exhausted and wanted >= len(derived)
                 hits = [
                     hit for hit in self._scored(connection, keys, query) if hit[0] not in left_out
                 ]
@@ -183,7 +195,13 @@ class SqliteVectors:
         return [(picture_id, 0.0) for picture_id in islice(rest, k)]
 
     def optimise(self) -> None:
-        """Build or complete the graph where it is worth it."""
+        """Make the codes that the collection chose, or build the graph where it is worth it."""
+        quantization = chosen(self._database)
+        if quantization != "float16":
+            self._graphs.forget()
+            self._codes.complete(quantization)
+            return
+        self._codes.drop()
         with ExitStack() as built:
             with self._database.read() as connection:
                 graph = self._better_graph(connection)
@@ -226,10 +244,13 @@ class SqliteVectors:
         """
         with self._database.read() as connection:
             damaged = self._rows.damaged(connection)
-        found = self._graphs.problems()
+        graph, codes = self._graphs.problems(), self._codes.problems()
+        found = [*graph, *codes]
         if repair:
-            if found:
+            if graph:
                 self._graphs.forget()
+            if codes:
+                self._codes.drop()
             self.remove(damaged)
             self.optimise()
         if damaged:

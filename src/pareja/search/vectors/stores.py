@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Self
 
 from pareja.errors import CollectionError
@@ -14,6 +14,7 @@ from pareja.search.spaces import Space
 from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantVectors
 from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
+from pareja.search.vectors.quantization import checked, choose, chosen
 from pareja.search.vectors.sqlite import SqliteVectors
 
 _STORE = "store"
@@ -37,7 +38,13 @@ class VectorStores:
         self._opening = threading.Lock()
 
     @classmethod
-    def open(cls, database: Database, catalogue: Catalogue, wanted: str | None) -> Self:
+    def open(
+        cls,
+        database: Database,
+        catalogue: Catalogue,
+        wanted: str | None,
+        quantization: str | None = None,
+    ) -> Self:
         """Connect to where the vectors are, and remember it.
 
         Parameters
@@ -45,19 +52,21 @@ class VectorStores:
         database, catalogue
             The collection's.
         wanted
-            An address, ``qdrant://host:6333/name``; None for the one that is remembered. It may
-            differ from that one in its ``quantization``, which the server then changes to.
+            An address, ``qdrant://host:6333/name``; None for the one that is remembered.
+        quantization
+            How the vectors that are searched are compressed from now on; None leaves it as it is.
 
         Raises
         ------
         CollectionError
             If the collection has its vectors elsewhere, the server does not answer, or has vectors
-            of another collection under that name.
+            of another collection under that name; or if there is no such quantization.
         """
+        compressed = None if quantization is None else checked(quantization)
         address = None if wanted is None else QdrantAddress.parse(wanted)
         kept = catalogue.setting(_STORE)
         there = QdrantAddress.parse(kept) if kept else None
-        if kept is not None and address is not None and not _is_same(there, address):
+        if kept is not None and address is not None and address != there:
             raise CollectionError(
                 f"the collection in {database.folder} keeps its vectors in "
                 f"{kept or 'its own folder'}, not in {wanted}. Index into another folder to use "
@@ -68,9 +77,18 @@ class VectorStores:
         if server is not None and kept is None:
             _refuse_others(server)
         # Only a store that answered is remembered: with a mistyped one nothing could be done.
-        if not database.read_only and (kept is None or wanted is not None):
+        if not database.read_only and kept is None:
             catalogue.set(_STORE, wanted or "")
-        return cls(database, server)
+        stores = cls(database, server)
+        if compressed is not None and choose(database, compressed):
+            stores._bring_up_to_date(catalogue.spaces())
+        return stores
+
+    def _bring_up_to_date(self, spaces: Iterable[Space]) -> None:
+        for space in spaces:
+            self(space).optimise()
+            if space.parts:
+                self.parts(space).optimise()
 
     def __call__(self, space: Space) -> VectorStore:
         """Return the store of the pictures of a space."""
@@ -88,7 +106,13 @@ class VectorStores:
                 store = (
                     SqliteVectors(self._database, number, dim, each=each)
                     if self._server is None
-                    else QdrantVectors(self._server, name, dim, create=not self._database.read_only)
+                    else QdrantVectors(
+                        self._server,
+                        name,
+                        dim,
+                        chosen(self._database),
+                        create=not self._database.read_only,
+                    )
                 )
                 self._opened[name] = store
         return store
@@ -97,10 +121,6 @@ class VectorStores:
         """Let go of the server, if there is one."""
         if self._server is not None:
             self._server.close()
-
-
-def _is_same(kept: QdrantAddress | None, wanted: QdrantAddress) -> bool:
-    return kept is not None and replace(kept, quantization=wanted.quantization) == wanted
 
 
 def _refuse_others(server: QdrantServer) -> None:
