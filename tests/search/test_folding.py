@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
 import pareja
-from pareja.search import Collection, SearchResult
+from pareja.search import Collection, SearchResult, Shows
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -85,6 +86,43 @@ def test_a_fold_holds_no_picture_that_the_search_leaves_out(
         assert {"scene0", "scene0-64", "later"} in found
 
 
+def test_a_list_folds_what_passes_its_filters_and_its_pages_fit_together(
+    tmp_path: Path, pictures: Path, colours: ColourEncoder
+) -> None:
+    categories = {"scene0.png": "a", "scene0-48.png": "b", "scene0-64.png": "b", "scene1.png": "b"}
+    rows = (f"{path.name},{categories.get(path.name, 'c')}" for path in sorted(pictures.iterdir()))
+    (pictures / "metadata.csv").write_text("\n".join(["file_name,category", *rows]))
+    with pareja.open(tmp_path / "index", create=True) as shelf:
+        shelf.index(pictures, colours)
+        every = {picture.id: picture.path.stem for picture in shelf.pictures()}
+        anything = Shows(colour_classifier(colours), COLOUR_NAMES)
+        copies = {name: id_ for id_, name in every.items() if name in COPIES}
+
+        def listed(**asked: Any) -> list[set[str]]:
+            shown = shelf.pictures(fold=True, **asked)
+            below = shelf.near_duplicates(
+                shown, **{name: asked[name] for name in asked if name in {"category", "shows"}}
+            )
+            assert below.keys() <= {picture.id for picture in shown}
+            return [
+                {each.path.stem for each in (picture, *below.get(picture.id, ()))}
+                for picture in shown
+            ]
+
+        whole = listed()
+        assert sorted(map(sorted, whole)) == [sorted(COPIES), ["scene1"], ["scene2"], ["scene3"]]
+        assert [listed(offset=n, limit=1) for n in range(5)] == [*([card] for card in whole), []]
+        of_b = [{"scene0-48", "scene0-64"}, {"scene1"}]
+        assert sorted(listed(category="b"), key=len, reverse=True) == of_b
+        assert listed(category="a") == [{"scene0"}]
+        assert listed(shows=[anything]) == whole
+        assert listed(shows=[anything], category="b") == listed(category="b")
+        # What the group is called after leaves it.
+        (pictures / f"{every[min(copies.values())]}.png").unlink()
+        shelf.index(pictures, colours)
+        assert COPIES - {every[min(copies.values())]} in listed()
+
+
 def test_a_collection_of_an_older_format_is_looked_at_when_it_is_indexed_again(
     tmp_path: Path, pictures: Path, colours: ColourEncoder
 ) -> None:
@@ -92,8 +130,8 @@ def test_a_collection_of_an_older_format_is_looked_at_when_it_is_indexed_again(
     with pareja.open(index, create=True) as shelf:
         shelf.index(pictures, colours)
     with sqlite3.connect(index / "collection.sqlite3") as database:
-        database.execute("DROP TABLE look")
-        database.execute("PRAGMA user_version = 7")
+        # As it is once it has been brought up to date.
+        database.execute("DELETE FROM look")
     database.close()
     with pareja.open(index) as shelf:
         assert len(shelf.search("red", colours, k=9, fold=True)) == 6

@@ -95,9 +95,20 @@ def test_a_hit_says_which_words_it_has_and_its_rank_by_each(
     assert {hit.picture.id: hit.score for hit in plain} == {
         hit.picture.id: hit.score for hit in result
     }
-    assert result.likely_relevant == plain.likely_relevant
     assert plain.looked_up is None
     assert plain[0].why is None
+
+
+def test_nothing_is_said_against_a_picture_that_has_the_words(
+    tmp_path: Path, shelf: Collection, colours: ColourEncoder
+) -> None:
+    assert shelf.search("red gate", colours, hybrid=True).likely_relevant is True
+    with sqlite3.connect(tmp_path / "index" / "collection.sqlite3") as database:
+        database.execute("UPDATE space SET unrelated_score = 2")
+    database.close()
+    assert shelf.search("segovia", colours).likely_relevant is False
+    assert shelf.search("segovia", colours, hybrid=True).likely_relevant is None
+    assert shelf.search("zaragoza", colours, hybrid=True).likely_relevant is False
 
 
 def test_categories_and_folders_that_are_called_like_one_are_not_looked_up(

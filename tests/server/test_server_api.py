@@ -385,10 +385,14 @@ def test_near_duplicates_are_folded_on_demand_and_on_pages(
     assert len(folded) == len(every) - 2
     inside = [other["id"] for hit in folded for other in hit["near_duplicates"]]
     assert {hit["id"] for hit in every} == {hit["id"] for hit in folded} | set(inside)
-    page = client.get("/", params={"q": "red"}).text
-    assert "2 near duplicates" in page
-    assert all(f'/pictures/{picture}"' in page for picture in inside)
-    assert "2 near duplicates" not in client.get("/", params={"q": "red", "fold": "false"}).text
+    for asked in ({"q": "red", "k": "20"}, {}):
+        page = client.get("/", params=asked).text
+        assert "2 near duplicates" in page
+        assert page.count("data-card") == len(folded)
+        assert all(f'/pictures/{picture}"' in page for picture in inside)
+        apart = client.get("/", params=asked | {"fold": "false"}).text
+        assert "2 near duplicates" not in apart
+        assert apart.count("data-card") == len(every)
 
 
 def test_words_are_looked_up_in_captions_and_names_on_demand(client: TestClient) -> None:
@@ -407,7 +411,7 @@ def test_words_are_looked_up_in_captions_and_names_on_demand(client: TestClient)
     page = client.get("/", params={"q": "red painted", "hybrid": "true", "k": 5}).text
     assert "hybrid=True" in re.findall(r"href=\"(.*page=2)\"", page)[0]
     assert "written: red" in page
-    assert "Left out, for they tell too little apart: painted" in page
+    assert "Not looked for, because they are too common: painted" in page
     assert 'name="hybrid" value="true" checked' in page
     refused = client.get("/v1/search", params={"like": 1, "hybrid": True})
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "query_hybrid_words")

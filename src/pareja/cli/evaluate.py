@@ -35,6 +35,13 @@ def evaluate(
     models: ModelsOption = None,
     device: DeviceOption = None,
     index_folder: IndexOption = None,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Take near duplicates for one picture, as search does.")
+    ] = False,
+    hybrid: Annotated[
+        bool,
+        typer.Option("--hybrid", help="Look the words up in captions and file names too."),
+    ] = False,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,19 +57,28 @@ def evaluate(
             collection.add_bundled_queries(bundled_queries(name), query_set, language)
         check_query_set(query_set, collection)
         results = [
-            collection.evaluate(collection.encoder(model, device=device), query_set, seed=seed)
+            collection.evaluate(
+                collection.encoder(model, device=device),
+                query_set,
+                fold=fold,
+                hybrid=hybrid,
+                seed=seed,
+            )
             for model in models or collection.models()
         ]
     if as_json:
         print_json(
             {
                 "query_set": query_set,
+                "fold": fold,
+                "hybrid": hybrid,
                 "models": {scores.model: scores.to_json() for scores in results},
             }
         )
         return
+    how = "".join(f", {name}" for name, on in (("folded", fold), ("hybrid", hybrid)) if on)
     for scores in results:
-        print_scores(scores)
+        print_scores(scores, how)
 
 
 def check_query_set(name: str, collection: Collection) -> None:
@@ -78,13 +94,13 @@ def check_query_set(name: str, collection: Collection) -> None:
     collection.queries(name)
 
 
-def print_scores(scores: QuerySetScores) -> None:
-    """Print one encoder's scores as a table."""
+def print_scores(scores: QuerySetScores, how: str = "") -> None:
+    """Print one encoder's scores as a table, whose title ends in how was searched."""
     from rich.table import Table
     from rich.text import Text
 
     overall = scores.overall
-    table = Table(box=None, pad_edge=False, title=f"{scores.query_set}, {scores.model}")
+    table = Table(box=None, pad_edge=False, title=f"{scores.query_set}, {scores.model}{how}")
     table.add_column("query", overflow="fold")
     names = [*(f"P@{k}" for k in overall.precision), f"nDCG@{overall.ndcg_at}", "MRR"]
     for name in [*names, "relevant"]:

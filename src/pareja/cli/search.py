@@ -295,8 +295,9 @@ def print_search(result: SearchResult) -> None:
 
 def _reason(why: Why) -> str:
     """Say why a hybrid search has a picture where it has it."""
-    by_vectors = "-" if why.rank_by_vectors is None else str(why.rank_by_vectors)
-    told = f"rank by vectors {by_vectors}"
+    from pareja.search.hybrid import WINDOW
+
+    told = f"rank by vectors {why.rank_by_vectors or f'beyond {WINDOW}'}"
     if why.rank_by_words is not None:
         told += f", by words {why.rank_by_words}"
     return f"{told}: {', '.join(why.words)}" if why.words else told
@@ -306,5 +307,5 @@ def _looked_up(looked_up: LookedUp) -> str:
     """Say which words were looked up in captions and file names, and which were not."""
     told = f"looked up in captions and file names: {', '.join(looked_up.words) or 'no word'}"
     if looked_up.left_out:
-        told += f"; left out, for they tell too little apart: {', '.join(looked_up.left_out)}"
+        told += f"\nnot looked up, because they are too common: {', '.join(looked_up.left_out)}"
     return told

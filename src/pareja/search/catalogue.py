@@ -20,6 +20,12 @@ _PICTURE = (
     f"SELECT id, digest, (SELECT path FROM file WHERE picture = picture.id ORDER BY id LIMIT 1), "  # noqa: S608  constant
     f"{COLUMNS}, width, height FROM picture"
 )
+# A picture is its own group where it was not looked at, as `Alike.groups` has it.
+_FIRST = """NOT EXISTS (
+    SELECT 1 FROM look JOIN picture AS earlier ON earlier.id = look.picture
+    WHERE look.picture < picture.id AND (:category IS NULL OR earlier.category = :category)
+    AND look.alike = coalesce(
+        (SELECT alike FROM look AS own WHERE own.picture = picture.id), picture.id))"""
 
 
 class Catalogue(Files):
@@ -103,12 +109,16 @@ class Catalogue(Files):
                 for row in connection.execute(f"{_PICTURE} WHERE id IN ({marks})", some)
             }
 
-    def pictures(self, category: str | None, offset: int, limit: int | None) -> list[Picture]:
-        """Return pictures in the order of their ids."""
-        where = "" if category is None else "WHERE category = :category"
+    def pictures(
+        self, category: str | None, offset: int, limit: int | None, *, fold: bool = False
+    ) -> list[Picture]:
+        """Return pictures in the order of their ids; with `fold`, one of each near duplicates."""
+        wanted = "TRUE" if category is None else "category = :category"
+        if fold:
+            wanted += f" AND {_FIRST}"
         with self._database.read() as connection:
             rows = connection.execute(
-                f"{_PICTURE} {where} ORDER BY id LIMIT :limit OFFSET :offset",
+                f"{_PICTURE} WHERE {wanted} ORDER BY id LIMIT :limit OFFSET :offset",
                 {"category": category, "limit": -1 if limit is None else limit, "offset": offset},
             ).fetchall()
         return [_picture(row) for row in rows]

@@ -13,6 +13,8 @@ from pareja.errors import CollectionError
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Picture, PictureClassifier, PictureFile, Shows
 from pareja.search.database import Database
+from pareja.search.folding import Alike
+from pareja.search.folds import Folds
 from pareja.search.labels import LabelFilters, PictureLabels
 from pareja.search.members import Members
 from pareja.search.texts import Texts
@@ -124,8 +126,12 @@ class Contents:
         shows: Sequence[Shows] = (),
         offset: int = 0,
         limit: int | None = None,
+        fold: bool = False,
     ) -> list[Picture]:
         """Return pictures in the order in which they came, those that pass the filters.
+
+        With `fold`, of near duplicates only the first one that passes: `near_duplicates` has the
+        others, and `offset` and `limit` do not count them.
 
         Raises
         ------
@@ -135,11 +141,43 @@ class Contents:
             If a classifier has no such label.
         """
         if not shows:
-            return self._catalogue.pictures(category, offset, limit)
+            return self._catalogue.pictures(category, offset, limit, fold=fold)
         with self._database.read():
-            ids = self._filters.showing(shows, category).tolist()[offset:][:limit]
+            ids = self._filters.showing(shows, category).tolist()
+            if fold:
+                groups = Alike(self._database).groups(ids)
+                ids = list({groups[picture_id]: picture_id for picture_id in ids[::-1]}.values())
+                ids.reverse()
+            ids = ids[offset:][:limit]
             found = self._catalogue.pictures_by_id(ids)
         return [found[picture_id] for picture_id in ids if picture_id in found]
+
+    def near_duplicates(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        category: str | None = None,
+        shows: Sequence[Shows] = (),
+    ) -> dict[int, list[Picture]]:
+        """Return what pictures that were listed with `fold` stand for: the others like each.
+
+        Parameters
+        ----------
+        pictures
+            As `pictures` returned them.
+        category, shows
+            The same filters.
+
+        Returns
+        -------
+        dict
+            By the picture's number, in the order in which they came; pictures that nothing looks
+            like are left out.
+        """
+        folds = Folds(self._database, self._catalogue, self._filters)
+        shown = [picture.id for picture in pictures]
+        with self._database.read():
+            return folds.below(shown, category=category, shows=shows)
 
     def read(self, picture_id: int) -> bytes:
         """Return the bytes of a picture's file, wherever it is.

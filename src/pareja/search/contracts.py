@@ -251,7 +251,8 @@ class SearchResult:
         Wall time of encoding the query and searching, in milliseconds.
     likely_relevant
         False when the best score is what unrelated queries reach in this collection as well:
-        "probably nothing relevant". None where it is not known.
+        "probably nothing relevant". None where it is not known: a hybrid search that found words in
+        texts does not say False.
     offset
         How many better pictures were left out.
     more

@@ -40,6 +40,7 @@ class JudgedPictures(Contents, ABC):
         model: Model | None = None,
         *,
         k: int = 5,
+        fold: bool = False,
         hybrid: bool = False,
     ) -> SearchResult:
         """Find pictures."""
@@ -113,6 +114,7 @@ class JudgedPictures(Contents, ABC):
         model: Model | None = None,
         query_set: str = "",
         *,
+        fold: bool = False,
         hybrid: bool = False,
         seed: int = 0,
         resamples: int = 2_000,
@@ -127,8 +129,8 @@ class JudgedPictures(Contents, ABC):
             An encoder that the collection was indexed with, or its name; by default the first.
         query_set
             Name of the set; by default the only one there is.
-        hybrid
-            Whether the searches are hybrid, as in `Collection.search`.
+        fold, hybrid
+            How is searched, as in `Collection.search`.
         seed, resamples
             Of the bootstrap over queries.
 
@@ -141,7 +143,7 @@ class JudgedPictures(Contents, ABC):
         names = self.query_sets()
 
         def search(text: str, k: int) -> list[int]:
-            result = self.search(Query(text=text), encoder, k=k, hybrid=hybrid)
+            result = self.search(Query(text=text), encoder, k=k, fold=fold, hybrid=hybrid)
             return [hit.picture.id for hit in result]
 
         return self._judgements.evaluate(

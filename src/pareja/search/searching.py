@@ -17,6 +17,7 @@ from pareja.search.composition import query_vector
 from pareja.search.contracts import Hit, Picture, Query, SearchResult, Why
 from pareja.search.database import Database
 from pareja.search.folding import Alike
+from pareja.search.folds import Folds
 from pareja.search.hybrid import WINDOW, ByWords, by_words, fused
 from pareja.search.labels import LabelFilters
 from pareja.search.nearest import Near, Nearest
@@ -122,7 +123,7 @@ class Searcher:
                 for rank, near in enumerate(shown, start=offset + 1)
             ),
             took_ms=1e3 * (time.perf_counter() - start),
-            likely_relevant=likely_relevant(query, space, found),
+            likely_relevant=_likely(likely_relevant(query, space, found), written),
             offset=offset,
             more=len(first) > offset + k,
             looked_up=written.looked_up if written else None,
@@ -164,24 +165,23 @@ class Searcher:
 
         All of them, however far behind they are: on later pages they do not come again.
         """
-        alike = Alike(self.database)
-        groups = alike.groups([near.picture for near in shown])
-        heads = {group: picture for picture, group in groups.items()}
-        members = alike.members(list(heads))
-        others = members.keys() - groups.keys() - set(exclude)
-        if query.shows:
-            others &= set(self.filters.showing(query.shows, query.category).tolist())
-        pictures = self.catalogue.pictures_by_id(sorted(others))
-        passing = [
-            picture.id
-            for picture in pictures.values()
-            if query.category is None or picture.category == query.category
-        ]
+        below = Folds(self.database, self.catalogue, self.filters).below(
+            [near.picture for near in shown],
+            category=query.category,
+            shows=query.shows,
+            without=set(exclude),
+        )
+        pictures = {picture.id: picture for others in below.values() for picture in others}
+        heads = {picture.id: head for head, others in below.items() for picture in others}
         folds: dict[int, list[tuple[Picture, Near]]] = {}
-        for near in nearest.among(vector, passing):
-            head = heads[members[near.picture]]
-            folds.setdefault(head, []).append((pictures[near.picture], near))
+        for near in nearest.among(vector, list(pictures)):
+            folds.setdefault(heads[near.picture], []).append((pictures[near.picture], near))
         return folds
+
+
+def _likely(by_vectors: bool | None, written: ByWords | None) -> bool | None:
+    """Say nothing against pictures that have the words of the query."""
+    return by_vectors or None if written and written.ranking else by_vectors
 
 
 def _hit(

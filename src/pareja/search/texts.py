@@ -21,7 +21,7 @@ from pareja.search import written
 from pareja.search.contracts import LookedUp
 from pareja.search.database import Database
 from pareja.search.weights import terms_of
-from pareja.sqlite import in_parts
+from pareja.sqlite import in_parts, transaction
 
 FUNCTION_WORDS = frozenset(
     re.findall(
@@ -204,7 +204,9 @@ class Texts:
                     self._memory = sqlite3.connect(":memory:", check_same_thread=False)
                     self._memory.isolation_level = None
                 if written.revision_of(self._memory) != written.revision_now(source):
-                    written.update(source, self._memory)
+                    # Without a transaction FTS5 would tidy up after each picture.
+                    with transaction(self._memory):
+                        written.update(source, self._memory)
                 yield self._memory
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Request
@@ -28,6 +29,10 @@ _BROWSED = 40
 _LISTED = 15
 
 
+Entries: TypeAlias = list[tuple[Picture, float | None]]
+"""Pictures, each with its score; None where nothing is looked for."""
+
+
 @dataclass(frozen=True)
 class ListPage:
     """A page of a list.
@@ -35,18 +40,21 @@ class ListPage:
     Parameters
     ----------
     entries
-        Pictures with their scores; None where nothing is looked for.
+        What it shows.
     first
         Number of the first one in the whole list, from 1.
     more
         Whether others follow.
+    folds
+        The near duplicates that each of them stands for.
     result
         The search that found them, or None.
     """
 
-    entries: list[tuple[Picture, float | None]]
+    entries: Entries
     first: int
     more: bool
+    folds: dict[int, Entries]
     result: SearchResult | None = None
 
     def summary(self, words: PageWording, total: int) -> str:
@@ -77,26 +85,38 @@ def page_of(engine: Engine, ask: Ask) -> ListPage:
     if not ask.is_empty:
         offset = (ask.page - 1) * ask.k
         result = engine.search(ask, offset=offset)
-        return ListPage(entries_of(result), offset + 1, result.more, result)
+        return ListPage(
+            entries_of(result), offset + 1, result.more, folds=folds_of(result), result=result
+        )
     offset = (ask.page - 1) * _BROWSED
+    category, shows = ask.category or None, engine.learned.shows(ask.shows, ask.at_least)
     pictures = engine.collection.pictures(
-        category=ask.category or None,
-        shows=engine.learned.shows(ask.shows, ask.at_least),
-        offset=offset,
-        limit=_BROWSED + 1,
+        category=category, shows=shows, offset=offset, limit=_BROWSED + 1, fold=ask.fold
     )
-    shown: list[tuple[Picture, float | None]] = [(p, None) for p in pictures[:_BROWSED]]
-    return ListPage(shown, offset + 1, len(pictures) > _BROWSED)
+    shown = pictures[:_BROWSED]
+    folds = (
+        engine.collection.near_duplicates(shown, category=category, shows=shows) if ask.fold else {}
+    )
+    return ListPage(
+        _without_scores(shown),
+        offset + 1,
+        len(pictures) > _BROWSED,
+        folds={head: _without_scores(others) for head, others in folds.items()},
+    )
 
 
-def entries_of(result: SearchResult) -> list[tuple[Picture, float | None]]:
-    """Return what a grid shows of a result: pictures with their scores."""
-    return [(hit.picture, hit.score) for hit in result.hits]
+def entries_of(hits: Iterable[Hit]) -> Entries:
+    """Return what a grid shows of hits: pictures with their scores."""
+    return [(hit.picture, hit.score) for hit in hits]
 
 
-def folds_of(result: SearchResult | None) -> dict[int, tuple[Hit, ...]]:
+def folds_of(hits: Iterable[Hit]) -> dict[int, Entries]:
     """Return the near duplicates that a card stands for, by the id of its picture."""
-    return {hit.picture.id: hit.near_duplicates for hit in result or ()}
+    return {hit.picture.id: entries_of(hit.near_duplicates) for hit in hits}
+
+
+def _without_scores(pictures: Iterable[Picture]) -> Entries:
+    return [(picture, None) for picture in pictures]
 
 
 def whys_of(result: SearchResult | None) -> dict[int, Why]:
@@ -123,7 +143,7 @@ def search_page(
         "ask": ask,
         "result": found.result,
         "entries": found.entries,
-        "folds": folds_of(found.result),
+        "folds": found.folds,
         "whys": whys_of(found.result),
         "more": found.more,
         "judgements": collection.judgements(ask.q) if ask.q else {},

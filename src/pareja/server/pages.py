@@ -12,11 +12,10 @@ from fastapi import APIRouter, Depends, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from pareja.errors import ParejaError
-from pareja.search.contracts import Picture
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
 from pareja.server.folders import is_gone, may_open
-from pareja.server.listing import HIT_CHOICES, entries_of, folds_of
+from pareja.server.listing import HIT_CHOICES, Entries, entries_of, folds_of
 from pareja.server.marking import Marked, parts_of
 from pareja.server.parameters import (
     LARGEST_ID,
@@ -223,7 +222,7 @@ class _Side:
     """An encoder's answer, or why it has none: the other one's is shown all the same."""
 
     model: str
-    entries: list[tuple[Picture, float | None]]
+    entries: Entries
     likely_relevant: bool | None = None
     problem: str = ""
 
