@@ -33,13 +33,29 @@ _TURNS = 2
 # before, that reach so many standard deviations far. More of them take longer, and find no more.
 _PLANES = 3
 _REACH = 2.25
-# How many rows are looked up for each that is wanted, and how many besides. Both were chosen with
-# `benchmarks/quantization.py`.
-_OVERSAMPLING: dict[Compressed, tuple[float, int]] = {"int8": (1.5, 10), "binary": (24.0, 400)}
+# How far off estimates are, as a standard deviation, for a query and a factor of 1. A byte is off
+# by up to half a step, on both sides; a row's signs by what is left of a number without its average
+# size, and a query's levels by a little more.
+_ERRORS: dict[Compressed, float] = {
+    "int8": (1 / 12 + 1 / 12) ** 0.5,
+    "binary": ((1 - 2 / np.pi) + 0.03) ** 0.5,
+}
+# A row that would be among the nearest if it were underestimated by so many of them is looked up.
+_DEVIATIONS = 3.0
+# But at most so many for each that is wanted, and so many besides.
+_MOST = (50, 2000)
 
 
 class Query(Protocol):
-    """What codes are compared with."""
+    """What codes are compared with.
+
+    Attributes
+    ----------
+    length
+        Of the query, seen from the mean.
+    """
+
+    length: float
 
     def products(self, held: Any) -> Rows:
         """Return the products of the turned query with the codes of rows, ``(n,)``."""
@@ -98,11 +114,6 @@ class Codebook:
 
         return numkong.hammings_pack(codes)
 
-    def looked_up(self, count: int) -> int:
-        """Return how many rows are looked up for the `count` nearest to be among them."""
-        times, more = _OVERSAMPLING[self.kind]
-        return int(times * count) + more
-
     def _turned(self, rows: Rows) -> Rows:
         """Turn rows ``(n, dim)`` around the mean: Hartley transforms, after changes of signs."""
         turned = rows - self.mean
@@ -118,6 +129,7 @@ class _Bytes:
     """A query as bytes."""
 
     def __init__(self, turned: Rows) -> None:
+        self.length = float(np.linalg.norm(turned))
         self._steps = as_bytes(turned)
         self._step = np.abs(turned).max() / np.float32(127)
 
@@ -137,6 +149,7 @@ class _Signs:
     """
 
     def __init__(self, turned: Rows) -> None:
+        self.length = float(np.linalg.norm(turned))
         most = 2**_PLANES - 1
         self._step = _REACH / most * np.sqrt((turned**2).mean())
         levels = np.floor(turned / (2 * self._step or 1)) + 2 ** (_PLANES - 1)
@@ -204,8 +217,11 @@ class Codes:
 
     def nearest(self, vector: Rows, count: int) -> Keys:
         """Return keys of rows, in no order, with about the `count` nearest ones among them."""
-        query, wanted = self.book.query(vector), self.book.looked_up(count)
-        keys, scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        query = self.book.query(vector)
+        slack = np.float32(_DEVIATIONS * _ERRORS[self.book.kind] * query.length)
+        times, besides = _MOST
+        most = times * count + besides
+        keys, scores, highest = np.empty(0, np.int64), *np.empty((2, 0), np.float32)
         last_place = -np.inf
         for block in self.blocks:
             here = None if self.among is None else _places(block.keys, self.among)
@@ -213,15 +229,20 @@ class Codes:
                 continue
             factors, offsets = block.scales
             found = factors * query.products(block.held) + offsets
+            could = found + slack * factors
             if here is not None:
-                found = found[here]
-            # What is as near as the last place stays in: ids decide between equal ones.
-            near = (found >= last_place).nonzero()[0]
+                found, could = found[here], could[here]
+            # What could be as near as the last place stays in: ids decide between equal ones.
+            near = (could >= last_place).nonzero()[0]
             keys = np.concatenate([keys, block.keys[near if here is None else here[near]]])
             scores = np.concatenate([scores, found[near]])
-            if len(keys) > wanted:
-                last_place = np.partition(scores, -wanted)[-wanted]
-                keys, scores = keys[scores >= last_place], scores[scores >= last_place]
+            highest = np.concatenate([highest, could[near]])
+            if len(keys) > count:
+                last_place = np.partition(scores, -count)[-count]
+            if len(keys) > most:
+                last_place = max(last_place, np.partition(highest, -most)[-most])
+            stay = highest >= last_place
+            keys, scores, highest = keys[stay], scores[stay], highest[stay]
         return keys
 
 
