@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pareja.search.vectors import codes as codes_module
 from pareja.search.vectors.codes import Block, Codebook, Codes
 from pareja.search.vectors.quantization import Compressed
 
@@ -51,6 +52,18 @@ def test_an_estimate_is_the_cosine_up_to_a_constant_and_an_error_that_is_right_o
         lengths = np.linalg.norm(rows - mean, axis=1) * np.linalg.norm(query - mean)
         assert (off / lengths).std() < error / np.sqrt(dim)
         assert abs((off / lengths).mean()) < 0.1 * error / np.sqrt(dim)
+
+
+@pytest.mark.parametrize("kind", ["int8", "binary"])
+def test_how_far_off_estimates_are_is_known(kind: Compressed) -> None:
+    rows = cloud(0, ROWS, 256)
+    codes = coded(rows, kind)
+    factors = np.concatenate([block.scales[0] for block in codes.blocks])
+    for query in (cloud(1, 1, 256)[0], cloud(2, 1, 256, axis=3)[0]):
+        mean = codes.book.mean
+        off = estimates(codes, query) - rows @ query - (mean - query) @ mean
+        known = codes_module._ERRORS[kind] * np.linalg.norm(query - mean) * factors
+        assert 0.8 < (off / known).std() < 1.25
 
 
 @pytest.mark.parametrize(("kind", "least"), [("int8", 0.995), ("binary", 0.95)])
