@@ -18,6 +18,7 @@ from tests.embedding.counting_encoder import CountingEncoder
 from pareja.datasets.formats.folders import FileSource
 from pareja.embedding import cache as cache_module
 from pareja.embedding.cache import (
+    SCHEMA,
     EmbeddingCache,
     Stamp,
     default_cache_path,
@@ -272,7 +273,7 @@ def test_the_database_of_another_program_is_left_alone(path: Path) -> None:
 def test_a_cache_of_a_newer_version(path: Path) -> None:
     EmbeddingCache(path).close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 3")
+    database.execute(f"PRAGMA user_version = {SCHEMA.newest + 1}")
     database.close()
     with pytest.raises(OutputError, match="no embedding cache of this version"):
         EmbeddingCache(path)

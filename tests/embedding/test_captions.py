@@ -8,13 +8,15 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from PIL import Image
+from tests.conftest import ColourEncoder
 from tests.fused_colours import FusedColours
 
 import pareja
 from pareja.arrays import unit
+from pareja.embedding import embed_parts
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.paths import embed_paths
-from pareja.errors import DatasetError, EncoderError, InputError
+from pareja.errors import DatasetError, EncoderError, InputError, OutputError
 
 
 @pytest.fixture
@@ -63,6 +65,31 @@ def test_a_file_says_with_which_captions(captioned: Path, tmp_path: Path) -> Non
     table = pyarrow.parquet.read_table(tmp_path / "rows.parquet")
     assert table["caption"].to_pylist() == ["blue", "green", ""]
     assert (result.pictures, result.alone) == (3, 1)
+
+
+def test_shards_have_the_same_vectors_and_a_collection_takes_them(
+    captioned: Path, tmp_path: Path
+) -> None:
+    encoder = FusedColours()
+    for name, colour in (("a", "pink"), ("b", "brown")):
+        Image.new("RGB", (16, 16), colour).save(captioned / "images" / f"{name}.png")
+    out = tmp_path / "shards"
+    parts = embed_parts(captioned, encoder, out, captions=True, partition_size=2)
+    assert (parts.written, parts.pictures, parts.alone) == (2, 3, 1)
+    whole = pareja.embed(captioned, encoder, captions=True, cache=False)
+    with pareja.open(tmp_path / "index", create=True) as shelf:
+        assert shelf.index(captioned, encoder, embedded=out).added == 3
+        _, vectors = shelf.embeddings(encoder)
+    np.testing.assert_allclose(vectors, whole.vectors, atol=1e-3)
+    assert embed_parts(captioned, encoder, out, captions=True, partition_size=2).found == 2
+    with pytest.raises(OutputError, match="of pictures with their captions, and this run embeds t"):
+        embed_parts(captioned, encoder, out, partition_size=2)
+    with pytest.raises(EncoderError, match="makes no vector of a picture and a text"):
+        embed_parts(captioned, ColourEncoder(), tmp_path / "none", captions=True)
+    (captioned / "metadata.csv").unlink()
+    with pytest.raises(DatasetError, match="has no captions that its pictures could be embed"):
+        embed_parts(captioned, encoder, tmp_path / "none", captions=True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_cannot_be_is_refused(captioned: Path, colours: FusedColours, tmp_path: Path) -> None:

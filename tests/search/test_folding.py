@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,11 @@ from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
 import pareja
+from pareja.datasets.records import Source
+from pareja.embedding import EmbeddingCache
+from pareja.embedding.pipeline import Progress
 from pareja.search import Collection, SearchResult, Shows
+from pareja.search.folding import noticed_of
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -135,9 +140,37 @@ def test_a_collection_of_an_older_format_is_looked_at_when_it_is_indexed_again(
     database.close()
     with pareja.open(index) as shelf:
         assert len(shelf.search("red", colours, k=9, fold=True)) == 6
-        assert shelf.index(pictures, colours).unchanged == 6
+        told: list[Progress] = []
+        assert shelf.index(pictures, colours, progress=told.append).unchanged == 6
+        shelf.index(pictures, colours, progress=told.append)
+        looks = [(each.done, each.total) for each in told if each.stage == "near duplicates"]
+        assert looks == [(6, 6)]
         assert COPIES in shown(shelf.search("red", colours, k=9, fold=True))
         assert shelf.verify().ok
+
+
+def test_what_one_collection_has_seen_another_does_not_look_at(
+    tmp_path: Path, pictures: Path, colours: ColourEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+
+    def count(sources: Mapping[str, Source]) -> dict[str, bytes]:
+        decoded.extend(map(str, sources.values()))
+        return noticed_of(sources)
+
+    monkeypatch.setattr("pareja.search.looking.noticed_of", count)
+    with EmbeddingCache(tmp_path / "cache.sqlite3") as cache:
+        # What another command embeds is not looked at by it.
+        pareja.embed(pictures / "scene1.png", colours, cache=cache)
+        for place, looked_at in (("one", 1), ("two", 0), ("three", 6)):
+            if place == "three":
+                # One that is damaged is as good as none.
+                cache._database.execute("UPDATE look SET look = zeroblob(288)")
+            with pareja.open(tmp_path / place, create=True) as shelf:
+                shelf.index(pictures, colours, cache=cache)
+                assert COPIES in shown(shelf.search("red", colours, k=9, fold=True))
+            assert len(decoded) == looked_at
+            decoded.clear()
 
 
 def test_what_is_known_of_looks_goes_with_a_copy_and_is_checked(

@@ -135,8 +135,8 @@ def embed(
             "goes neither with --cache-file nor with --force: shards that are there are kept",
             param_hint=in_shards,
         )
-    if in_shards and captions:
-        raise typer.BadParameter(f"goes without {in_shards}", param_hint="--captions")
+    if cluster and captions:
+        raise typer.BadParameter("goes without --cluster", param_hint="--captions")
     if cluster and (part is not None or workers is not None):
         raise typer.BadParameter(
             "goes neither with --part nor with --workers: Ray gives each worker its partitions and "
@@ -175,6 +175,7 @@ def embed(
                 partition_size=partition_size,
                 batch_size=batch_size,
                 workers=workers,
+                captions=captions,
                 progress=lambda p: progress(f"embed · {encoder.name}", p),
             )
         print_parts(parts, encoder.name, as_json=as_json)
@@ -212,15 +213,20 @@ def embed(
         return
     for path, reason in result.skipped:
         stderr().print(f"left out: {path}: {reason}", style="yellow", soft_wrap=True)
-    if result.alone:
-        stderr().print(
-            f"{counted(result.alone, 'picture')} without a caption: embedded alone", style="yellow"
-        )
+    warn_of_alone(result.alone)
     what = f"{counted(result.pictures, 'picture')}{' with their captions' if captions else ''}"
     stdout().print(
         f"{result.path}: {what} ({result.cached} embedded before) in {result.seconds:.1f} s",
         soft_wrap=True,
     )
+
+
+def warn_of_alone(count: int) -> None:
+    """Say how many pictures have no caption, where the others were embedded with theirs."""
+    if count:
+        stderr().print(
+            f"{counted(count, 'picture')} without a caption: embedded alone", style="yellow"
+        )
 
 
 def part_of(text: str) -> tuple[int, int]:
@@ -240,6 +246,7 @@ def print_parts(parts: EmbeddedParts, model: str, *, as_json: bool) -> None:
                 "model": model,
                 "fingerprint": str(parts.fingerprint),
                 "pictures": parts.pictures,
+                "without_caption": parts.alone,
                 "written": parts.written,
                 "found": parts.found,
                 "missing": list(parts.missing),
@@ -253,6 +260,7 @@ def print_parts(parts: EmbeddedParts, model: str, *, as_json: bool) -> None:
             stderr().print(f"failed: {path}: {reason}", style="yellow", soft_wrap=True)
         for path, reason in parts.failed:
             stderr().print(f"not embedded: {path}: {reason}", style="red", soft_wrap=True)
+        warn_of_alone(parts.alone)
         lacking = f", {len(parts.missing)} still missing" if parts.missing else ""
         stdout().print(
             f"{parts.folder}: {counted(parts.pictures, 'picture')} in "

@@ -159,7 +159,9 @@ def index(
                 embedded=embedded,
             )
             with progress_bars() as progress:
-                report = run(pictures, progress=partial(progress, "index"))
+                report = run(
+                    pictures, progress=lambda p: progress(f"index{p.stage and ' · '}{p.stage}", p)
+                )
             told |= index_to_json(report, collection)
             if not as_json:
                 print_index(report, collection)

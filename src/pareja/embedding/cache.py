@@ -1,9 +1,10 @@
 """Embeddings that were computed before, found again by what a picture contains.
 
-One SQLite file holds two tables. ``embedding`` maps the SHA-256 of a picture's bytes (or of a
+One SQLite file holds three tables. ``embedding`` maps the SHA-256 of a picture's bytes (or of a
 text) and the fingerprint of an encoder to a vector, so that a picture is embedded once however
 often it is moved or renamed. ``file`` remembers the SHA-256 of a file as it was last seen, so that
-a file that did not change costs a ``stat`` and is not read at all.
+a file that did not change costs a ``stat`` and is not read at all. ``look`` has what pictures look
+like, by which near duplicates are found.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ SCHEMA = Schema(
         CREATE TABLE embedding (
             fingerprint TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL,
             checksum INTEGER NOT NULL, PRIMARY KEY (fingerprint, digest));
+        """,
+        """
+        CREATE TABLE look (
+            digest TEXT PRIMARY KEY, look BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
         """,
     ),
 )
@@ -254,6 +259,36 @@ class EmbeddingCache:
         with self._lock, self._explained(), transaction(self._database):
             self._database.executemany("INSERT OR REPLACE INTO embedding VALUES (?,?,?,?)", vectors)
             self._database.executemany("INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?)", seen)
+
+    def looks(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """Return what pictures look like, of those of which it is known, by SHA-256."""
+        found: dict[str, bytes] = {}
+        with self._lock, self._explained():
+            for some, marks in in_parts(digests):
+                rows = self._database.execute(
+                    f"SELECT digest, look, checksum FROM look WHERE digest IN ({marks})",  # noqa: S608  only question marks
+                    some,
+                )
+                found.update(
+                    (digest, look)
+                    for digest, look, checksum in rows
+                    if row_sum(digest, look) == checksum
+                )
+        return found
+
+    def keep_looks(self, looks: Mapping[str, bytes]) -> None:
+        """Keep what pictures look like, by SHA-256.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        rows = [(*row, row_sum(*row)) for row in looks.items()]
+        if not rows:
+            return
+        with self._lock, self._explained(), transaction(self._database):
+            self._database.executemany("INSERT OR REPLACE INTO look VALUES (?,?,?)", rows)
 
     def _explained(self) -> AbstractContextManager[None]:
         return explained(

@@ -11,10 +11,12 @@ import numpy as np
 
 from pareja.decimals import counted
 from pareja.embedding.partitions import Partition, Plan, Sources, planned
+from pareja.embedding.paths import without_captions
 from pareja.embedding.pipeline import OnProgress, Reporter, stream_images
 from pareja.embedding.shards import Shard, ShardFolder, ShardRows
-from pareja.embedding.stages import ImageBatch
+from pareja.embedding.stages import ImageBatch, together_with
 from pareja.encoders import AnyEncoder, require_images
+from pareja.encoders.loading import require_fused
 from pareja.encoders.protocols import Fingerprint, ImageEncoder
 from pareja.errors import DatasetError
 
@@ -41,6 +43,8 @@ class EmbeddedParts:
         The space of the embeddings.
     seconds
         How long it took.
+    alone
+        How many of the pictures have no caption, where the others were embedded with theirs.
     """
 
     folder: Path
@@ -52,6 +56,7 @@ class EmbeddedParts:
     failed: tuple[tuple[str, str], ...]
     fingerprint: Fingerprint
     seconds: float
+    alone: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Done:
         ``(name, reason)`` of the others.
     failure
         Why there is no shard; None where there is one.
+    alone
+        How many of its pictures have no caption, where captions count.
     """
 
     number: int
@@ -75,6 +82,7 @@ class Done:
     pictures: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     failure: str | None = None
+    alone: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,14 @@ class Work:
 
     @classmethod
     def of(
-        cls, plan: Plan, out: Path | str, part: tuple[int, int], model: str, space: Fingerprint
+        cls,
+        plan: Plan,
+        out: Path | str,
+        part: tuple[int, int],
+        model: str,
+        space: Fingerprint,
+        *,
+        captions: bool = False,
     ) -> Work:
         """Find out what a share of a plan has still to do.
 
@@ -120,11 +135,12 @@ class Work:
         InputError
             If there is no such share.
         FingerprintMismatchError, OutputError
-            If the folder holds shards of another space, or of other pictures.
+            If the folder holds shards of another space, or of other pictures, or the captions
+            count in its shards alone, or in this run's.
         """
         folder = ShardFolder(out)
         share = [
-            Task(partition, Shard.of_partition(partition, plan, model, space))
+            Task(partition, Shard.of_partition(partition, plan, model, space, captions=captions))
             for partition in plan.part(*part)
         ]
         if share:
@@ -166,6 +182,7 @@ class Work:
             failed=tuple((one.name, one.failure) for one in done if one.failure is not None),
             fingerprint=self.space,
             seconds=seconds,
+            alone=sum(one.alone for one in written),
         )
 
 
@@ -210,9 +227,14 @@ def embed_partition(
     digests: list[str | None] = [None] * len(items)
     errors: list[str | None] = [None] * len(items)
     skipped: list[tuple[str, str]] = []
-    start = 0
+    texts = [together_with(item.record) for item in items] if task.shard.captions else None
+    start = alone = 0
     for batch in stream_images(
-        [item.record.source for item in items], encoder, batch_size=batch_size, workers=workers
+        [item.record.source for item in items],
+        encoder,
+        batch_size=batch_size,
+        workers=workers,
+        captions=texts,
     ):
         stop = start + len(batch.indices) + len(batch.skipped)
         vectors[batch.indices] = batch.embeddings
@@ -222,12 +244,17 @@ def embed_partition(
         for index, (_, reason) in zip(lost, batch.skipped, strict=True):
             errors[index] = reason
         skipped += batch.skipped
+        alone += 0 if texts is None else [texts[index] for index in batch.indices].count("")
         start = stop
         if on_batch is not None:
             on_batch(batch)
     folder.write(task.shard, ShardRows(items, digests, vectors, errors))
     return Done(
-        task.partition.number, task.partition.name, len(items) - len(skipped), tuple(skipped)
+        task.partition.number,
+        task.partition.name,
+        len(items) - len(skipped),
+        tuple(skipped),
+        alone=alone,
     )
 
 
@@ -241,6 +268,7 @@ def embed_parts(
     partition_size: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
+    captions: bool = False,
     progress: OnProgress | None = None,
 ) -> EmbeddedParts:
     """Embed pictures into a folder of shards, or one machine's share of them.
@@ -270,6 +298,9 @@ def embed_parts(
         Pictures that the encoder gets at once; 32 by default.
     workers
         Decoding threads; by default one a core.
+    captions
+        Whether each picture and its captions become one vector, in the same space. A picture
+        without a caption is embedded alone.
     progress
         Called after each batch, in the caller's thread.
 
@@ -278,11 +309,13 @@ def embed_parts(
     InputError
         If there is no such part, or a source is at no place.
     DatasetError
-        If there are no pictures at a place, or there is no such split.
+        If there are no pictures at a place, or there is no such split; if captions are asked for
+        and none of the pictures that are listed has one.
     EncoderError
-        If the encoder embeds no pictures.
+        If the encoder embeds no pictures, or none with their captions.
     FingerprintMismatchError, OutputError
-        If the folder holds shards of another encoder, or of other pictures.
+        If the folder holds shards of another encoder, or of other pictures, or with captions where
+        they do not count now, or without.
     MachineError
         If memory, open files or a disk fail.
     MissingDependencyError
@@ -290,8 +323,14 @@ def embed_parts(
     """
     start = time.perf_counter()
     images = require_images(encoder)
+    if captions:
+        require_fused(images)
     plan = planned(sources, split=split, partition_size=partition_size)
-    work = Work.of(plan, out, part, images.name, images.image_fingerprint)
+    if captions and plan.pictures is not None:
+        listed = (item.record for partition in plan.partitions for item in partition.listed)
+        if not any(map(together_with, listed)):
+            raise without_captions(", ".join(plan.sources))
+    work = Work.of(plan, out, part, images.name, images.image_fingerprint, captions=captions)
     report = Reporter(work.pictures, progress)
     done = [
         embed_partition(

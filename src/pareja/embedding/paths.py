@@ -11,6 +11,7 @@ from pareja.decimals import counted
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.export import Rows, beside, writer_for
 from pareja.embedding.pipeline import OnProgress, stream_images
+from pareja.embedding.stages import together_with
 from pareja.encoders.protocols import Fingerprint, ImageEncoder, TextEncoder
 from pareja.errors import DatasetError, EncoderError
 from pareja.files import staged_file
@@ -153,20 +154,25 @@ def embed_paths(
 
 
 def fused_captions(found: Given) -> list[str]:
-    """Return what each picture is embedded together with: its captions, line by line.
+    """Return what each picture is embedded together with.
 
     Raises
     ------
     DatasetError
-        If no picture has one.
+        If no picture has a caption.
     """
-    texts = ["\n".join(record.captions) for record in found.dataset.records]
+    texts = [together_with(record) for record in found.dataset.records]
     if not any(texts):
-        raise DatasetError(
-            f"{found.dataset.name} has no captions that its pictures could be embedded with. Leave "
-            "captions out, or give a dataset of captioned pictures."
-        )
+        raise without_captions(found.dataset.name)
     return texts
+
+
+def without_captions(name: str) -> DatasetError:
+    """Return the error for pictures none of which has a caption to be embedded with."""
+    return DatasetError(
+        f"{name} has no captions that its pictures could be embedded with. Leave captions out, or "
+        "give a dataset of captioned pictures."
+    )
 
 
 def none_decoded(skipped: Sequence[tuple[str, str]]) -> DatasetError:

@@ -55,6 +55,8 @@ class Progress:
         Pictures a second since the start.
     seconds_left
         Expected time to the end at that rate; None where ``total`` is.
+    stage
+        What is done with the pictures, where a run does several things one after the other.
     """
 
     done: int
@@ -62,6 +64,7 @@ class Progress:
     skipped: int
     rate: float
     seconds_left: float | None
+    stage: str = ""
 
 
 OnProgress = Callable[[Progress], None]
@@ -390,7 +393,7 @@ class Reporter:
         self.count(len(batch.indices) + len(batch.skipped), len(batch.skipped))
         return batch
 
-    def count(self, done: int, skipped: int) -> None:
+    def count(self, done: int, skipped: int = 0) -> None:
         """Count pictures, of which some could not be decoded."""
         self._done += done
         self._skipped += skipped
@@ -398,3 +401,10 @@ class Reporter:
             rate = self._done / max(time.perf_counter() - self._start, 1e-9)
             left = None if self._total is None else (self._total - self._done) / max(rate, 1e-9)
             self._progress(Progress(self._done, self._total, self._skipped, rate, left))
+
+
+def at_stage(stage: str, progress: OnProgress | None) -> OnProgress | None:
+    """Return what tells of progress at one stage of several."""
+    if progress is None:
+        return None
+    return lambda state: progress(replace(state, stage=stage))

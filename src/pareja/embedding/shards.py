@@ -44,6 +44,8 @@ class Shard:
         The name of the encoder.
     space
         Where its embeddings lie.
+    captions
+        Whether each is of a picture together with its captions.
     """
 
     number: int
@@ -52,18 +54,37 @@ class Shard:
     sources: tuple[str, ...]
     model: str
     space: Fingerprint
+    captions: bool = False
 
     @classmethod
     def of_partition(
-        cls, partition: Partition, plan: Plan, model: str, space: Fingerprint
+        cls,
+        partition: Partition,
+        plan: Plan,
+        model: str,
+        space: Fingerprint,
+        *,
+        captions: bool = False,
     ) -> Shard:
         """Return the shard that a partition of a plan is embedded into."""
-        return cls(partition.number, len(plan.partitions), plan.digest, plan.sources, model, space)
+        return cls(
+            number=partition.number,
+            of=len(plan.partitions),
+            plan=plan.digest,
+            sources=plan.sources,
+            model=model,
+            space=space,
+            captions=captions,
+        )
 
     @cached_property
     def key(self) -> str:
-        """Twelve hexadecimal digits that stand for the pictures, their partitions and the space."""
+        """Twelve hexadecimal digits that stand for the pictures, their partitions and the space.
+
+        And for captions, where embeddings are of those too.
+        """
         text = f"{_LAYOUT}\n{self.plan}\n{self.of}\n{space_to_json(self.space)}"
+        text += "\ncaptions" if self.captions else ""
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
@@ -179,6 +200,8 @@ class ShardFolder:
     def refuse_others(self, expected: Shard) -> None:
         """Refuse a folder with shards of other pictures, other partitions or another space.
 
+        And one of pictures with their captions beside those of pictures alone.
+
         Parameters
         ----------
         expected
@@ -189,7 +212,7 @@ class ShardFolder:
         FingerprintMismatchError
             If there is one of another space.
         OutputError
-            If there is one of other pictures or partitions.
+            If there is one of other pictures or partitions, or the captions count in one only.
         """
         for name in self.names():
             if name.endswith(f"-{expected.key}.parquet"):
@@ -199,6 +222,12 @@ class ShardFolder:
                 raise FingerprintMismatchError(
                     f"{self.location / name} is of {other.space}, and this run embeds with "
                     f"{expected.space}. Choose another folder, or the same model."
+                )
+            if other.captions != expected.captions:
+                has, wants = ("with", "without") if other.captions else ("without", "with")
+                raise OutputError(
+                    f"{self.location / name} is of pictures {has} their captions, and this run "
+                    f"embeds them {wants}. Choose another folder."
                 )
             raise OutputError(
                 f"{self.location / name} is of other pictures: {other.of} partitions of "
@@ -285,6 +314,7 @@ def _table(shard: Shard, rows: ShardRows) -> Any:
         "plan": shard.plan,
         "sources": shard.sources,
         "model": shard.model,
+        "captions": shard.captions,
     }
     written = {KEY: space_to_json(shard.space), _SHARD: json.dumps(about, ensure_ascii=False)}
     return pa.table(columns).replace_schema_metadata(written)

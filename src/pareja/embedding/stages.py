@@ -13,7 +13,7 @@ from PIL import Image
 
 from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.images import decode_image, image_size
-from pareja.datasets.records import Source
+from pareja.datasets.records import Record, Source
 from pareja.embedding.cache import Memory, Stamp, Vector, picture_digest, text_digest
 from pareja.encoders.loading import require_fused
 from pareja.encoders.protocols import Embeddings, ImageEncoder, Pixels
@@ -219,6 +219,11 @@ class ImageStages:
         if self._cache is None:
             return None
         return self._cache.find(self._fingerprint, [digest]).get(digest)
+
+
+def together_with(record: Record) -> str:
+    """Return what a picture is embedded together with: its captions, line by line."""
+    return "\n".join(record.captions)
 
 
 def in_parts_that_fit(

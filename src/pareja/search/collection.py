@@ -190,7 +190,9 @@ class Collection(Upkeep):
             Whether pictures that are not at these places any more leave the collection. Pictures
             of other places always stay.
         progress
-            Called after each batch.
+            Called after each batch; its `stage` is ``"parts"`` while those of pictures are
+            embedded, and ``"near duplicates"`` while pictures are looked at that were embedded
+            earlier.
 
         Raises
         ------
@@ -228,6 +230,7 @@ class Collection(Upkeep):
                 encoder if shards is None else shards.in_place_of(encoder),
                 space,
                 kept if shards is None else shards,
+                kept,
             )
             report = indexer.run(
                 places, batch_size=batch_size, progress=progress, remove_missing=remove_missing

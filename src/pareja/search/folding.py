@@ -13,6 +13,7 @@ from pareja.arrays import available_cores
 from pareja.datasets.duplicates import HASH_BITS, Looks, looks, near_duplicates
 from pareja.datasets.images import decode_image
 from pareja.datasets.records import Source
+from pareja.embedding.cache import picture_digest
 from pareja.errors import ImageError
 from pareja.search.database import Database
 from pareja.sqlite import in_parts
@@ -28,17 +29,24 @@ def noticed(image: Image.Image) -> bytes:
     return b"" if look is None else look.hash.tobytes() + look.colours.astype("<f2").tobytes()
 
 
-def noticed_of(sources: Sequence[Source]) -> list[bytes | None]:
-    """Return what pictures look like, decoding them in parallel; None where one does not decode."""
+def noticed_of(sources: Mapping[str, Source]) -> dict[str, bytes]:
+    """Return what pictures look like, decoding them in parallel, by the SHA-256 of their bytes.
 
-    def of(source: Source) -> bytes | None:
+    Without those that do not decode, or have other bytes by now.
+    """
+
+    def of(digest: str) -> bytes | None:
         try:
-            return noticed(decode_image(source, network_side=_SIDE))
+            content = sources[digest].read()
+            if picture_digest(content) != digest:
+                return None
+            return noticed(decode_image(content, network_side=_SIDE, name=str(sources[digest])))
         except ImageError:
             return None
 
     with ThreadPoolExecutor(available_cores(), thread_name_prefix="pareja-looks") as pool:
-        return list(pool.map(of, sources))
+        seen = zip(sources, pool.map(of, sources), strict=True)
+        return {digest: look for digest, look in seen if look is not None}
 
 
 def _look(kept: bytes) -> Looks:

@@ -13,8 +13,8 @@ from pathlib import Path
 from pareja.datasets import image_size, load_dataset
 from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.records import Record, Source
-from pareja.embedding.cache import Memory, Stamp, Vector
-from pareja.embedding.pipeline import DEFAULT_BATCH, OnProgress, stream_images
+from pareja.embedding.cache import EmbeddingCache, Memory, Stamp, Vector
+from pareja.embedding.pipeline import DEFAULT_BATCH, OnProgress, at_stage, stream_images
 from pareja.embedding.stages import ImageBatch, stacked
 from pareja.encoders.protocols import Fingerprint, ImageEncoder
 from pareja.errors import CollectionError, DatasetError, ImageError
@@ -24,7 +24,8 @@ from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import IndexReport
 from pareja.search.database import Database
 from pareja.search.filing import Filed, Found
-from pareja.search.folding import Alike, noticed, noticed_of
+from pareja.search.folding import Alike, noticed
+from pareja.search.looking import Looking
 from pareja.search.parts import EACH, PartVectors
 from pareja.search.places import Place, absolute
 from pareja.search.spaces import Space
@@ -107,11 +108,14 @@ class Indexer(Remover):
         The space that it embeds them in.
     cache
         Embeddings of earlier runs, of any command; new ones are stored in it.
+    known_looks
+        What pictures look like, as `Looking` takes it.
     """
 
     encoder: ImageEncoder
     space: Space
     cache: Memory | None = None
+    known_looks: EmbeddingCache | None = None
     tally: Counter[str] = field(default_factory=Counter)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     moves: list[tuple[str, str]] = field(default_factory=list)
@@ -143,7 +147,7 @@ class Indexer(Remover):
             self.tally["removed"] += self.catalogue.count_files(gone)
             self.forget(gone, [known[path].picture for path in gone])
         self.stores(self.space).optimise()
-        self._look_at(places)
+        self._looking.look_at(places, at_stage("near duplicates", progress))
         if self.space.parts:
             self._index_parts(places, batch_size, progress)
         return IndexReport(
@@ -153,6 +157,10 @@ class Indexer(Remover):
             model=self.encoder.name,
             moves=tuple(self.moves),
         )
+
+    @property
+    def _looking(self) -> Looking:
+        return Looking(self.database, self.catalogue, self.known_looks)
 
     def _index(
         self,
@@ -192,32 +200,6 @@ class Indexer(Remover):
         undecodable = {found.key for n, found in enumerate(pending) if n not in decoded}
         return {found.key for found in place.pictures} - undecodable
 
-    def _look_at(self, places: Sequence[Place]) -> None:
-        """Look at pictures that were embedded without being decoded; group near duplicates."""
-        alike = Alike(self.database)
-        for place in places:
-            filed = self.catalogue.files_below(place.path)
-            lacking = alike.lacking(known.picture for known in filed.values())
-            pending = {
-                filed[found.key].picture: found.record.source
-                for found in place.pictures
-                if found.key in filed and filed[found.key].picture in lacking
-            }
-            ids = list(pending)
-            for start in range(0, len(ids), DEFAULT_BATCH):
-                some = ids[start : start + DEFAULT_BATCH]
-                seen = noticed_of([pending[picture] for picture in some])
-                with self.database.write():
-                    here = self.catalogue.pictures_by_id(some)
-                    alike.add(
-                        {
-                            picture: look
-                            for picture, look in zip(some, seen, strict=True)
-                            if look is not None and picture in here
-                        }
-                    )
-        alike.group()
-
     def _index_parts(
         self, places: Sequence[Place], batch_size: int | None, progress: OnProgress | None
     ) -> None:
@@ -243,7 +225,7 @@ class Indexer(Remover):
             # Of so many pictures the model gets about a batch of windows at once.
             batch_size=max(1, (batch_size or DEFAULT_BATCH) // EACH),
             cache=self.cache,
-            progress=progress,
+            progress=at_stage("parts", progress),
         ):
             self.skipped += batch.skipped
             rows = dict(zip(batch.digests, batch.embeddings, strict=True))
@@ -266,6 +248,8 @@ class Indexer(Remover):
     ) -> None:
         """Store a batch, and keep a note of its pictures that did not decode."""
         self.skipped += batch.skipped
+        seen = zip(batch.digests, batch.noticed, strict=True)
+        self._looking.keep({digest: look for digest, look in seen if look is not None})
         sizes = {
             digest: size or _size(pending[index].record)
             for index, digest, size in zip(batch.indices, batch.digests, batch.sizes, strict=True)
