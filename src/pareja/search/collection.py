@@ -311,7 +311,8 @@ class Collection(Upkeep):
         offset
             How many of the best are left out, at least 0: the next page of the same search. Equal
             scores are in the order of the pictures' numbers, so that pages fit together; a graph,
-            which large collections are searched by, may repeat or miss a picture between them.
+            which large collections are searched by, and compressed vectors may repeat or miss a
+            picture between them.
         image
             A picture besides words.
         like
