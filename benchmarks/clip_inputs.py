@@ -1,4 +1,4 @@
-"""What the benchmarks of CLIP run on where no hub is: a checkpoint, and photographs of any size."""
+"""What benchmarks run on where no hub is: checkpoints, and photographs of any size."""
 
 from __future__ import annotations
 
@@ -41,6 +41,34 @@ def make_checkpoint(folder: Path, config: CLIPConfig | None = None) -> None:
     tokenizer = CLIPTokenizer.from_pretrained(folder)
     processor: Any = CLIPProcessor
     processor(CLIPImageProcessorPil(), tokenizer).save_pretrained(folder)
+
+
+def make_siglip(folder: Path) -> None:
+    """Save a SigLIP ViT-B/16 with random weights, and a tokenizer of single letters."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import SiglipConfig, SiglipModel
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    torch.manual_seed(0)
+    SiglipModel(SiglipConfig()).save_pretrained(folder)
+    pieces = ["<pad>", "</s>", "<unk>", "▁", *(chr(code) for code in range(33, 127))]
+    tokenizer = Tokenizer(models.Unigram([(piece, -1.0) for piece in pieces], unk_id=2))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "SiglipTokenizer",
+        "model_input_names": ["input_ids"],
+        "model_max_length": 64,
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    SiglipImageProcessorPil().save_pretrained(folder)
 
 
 def make_pictures(folder: Path, size: tuple[int, int], count: int) -> None:
