@@ -3,7 +3,7 @@
 python benchmarks/locate.py                 # the table of docs/guides/locate.md
 python benchmarks/locate.py --store         # and src/pareja/regions/thresholds.toml
 python benchmarks/locate.py --drawn         # starter on photographs with boxes drawn by eye
-python benchmarks/locate.py --cost 992      # time and memory of maps beside embedding alone
+python benchmarks/locate.py --cost 320      # time and memory of maps beside embedding alone
 
 What maps cost is measured on CLIP ViT-B/32 and SigLIP ViT-B/16, too, with random weights that the
 script makes: they compute what real ones do.
