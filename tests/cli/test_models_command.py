@@ -81,6 +81,7 @@ def test_a_card_is_shown(remote: FakeHub) -> None:
     shown = run("show", "siglip2-b16").stdout
     assert "google/siglip2-base-patch16-224" in shown
     assert "78.2 % (big_vision, README_siglip2.md)" in shown
+    assert "dims  " not in shown
     assert "pictures 52.1 %, texts 68.9 % (big_vision, README_siglip2.md)" in shown
     assert "Apache-2.0" in shown
     assert json.loads(run("show", "siglip2-b16", "--json").stdout)["loss"] == "sigmoid"

@@ -163,7 +163,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
         if place:
             console.print()
         for field, value in described.items():
-            if value not in (None, "", 0):
+            if value not in (None, "", 0, ()):
                 console.print(f"{field:<16} {value}", soft_wrap=True)
 
 
