@@ -21,6 +21,7 @@ from pareja.datasets.bundled import BUNDLED
 from pareja.datasets.formats import load_dataset, only_split
 from pareja.datasets.formats.archives import ZipTree
 from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture
+from pareja.datasets.formats.remote import RemoteSource
 from pareja.datasets.images import MAX_FILE_BYTES, as_png, image_size
 from pareja.datasets.records import Dataset, Record, Source
 from pareja.encoders.bases import is_list, one_or_many
@@ -261,6 +262,8 @@ class _Part:
         if isinstance(record.source, FileSource):
             place = os.path.abspath(record.source.path)  # noqa: PTH100  Path.resolve follows links
             return printable(Path(place).as_posix())
+        if isinstance(record.source, RemoteSource):
+            return str(record.source)
         if self.place is not None and Path(self.place.location).is_file():
             return printable(
                 f"{Path(self.place.location).absolute().as_posix()}/{record.file_name}"

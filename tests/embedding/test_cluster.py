@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from tests.embedding.counting_encoder import CountingEncoder
-from tests.embedding.test_parts import shards
+from tests.embedding.ray_nodes import Nodes
+from tests.embedding.test_parts import pack, shards
 
 from pareja import arrays
 from pareja.embedding import cluster, embed_on_cluster, embed_parts
@@ -102,6 +102,32 @@ def test_a_machine_that_falls_short_fails_its_partition_alone(
     assert done.failure.startswith("the machine 10.0.0.7: 0000.png: the disk")
 
 
+def test_what_ends_a_task_is_told(
+    paint: Paint, setup: Setup, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray")
+    (task,) = (work := work_on(paint(2)[0].parent, setup, encoder)).tasks
+
+    def ends_with(ending: Exception | Done) -> Done:
+        def get(_: object) -> Done:
+            if isinstance(ending, Exception):
+                raise ending
+            return ending
+
+        monkeypatch.setattr(ray, "get", get)
+        return cluster._done(ray, None, task, work)
+
+    imports = ImportError("failed to import on the worker\nNo module named 'pareja'")
+    with pytest.raises(ClusterError, match="has no package 'pareja'"):
+        ends_with(ray.exceptions.RayTaskError("embedded", "traceback: " + str(imports), imports))
+    crashed = ends_with(ray.exceptions.WorkerCrashedError())
+    assert crashed.failure is not None
+    assert crashed.failure.startswith("its worker died 4 times")
+    monkeypatch.setattr(cluster, "_PATIENCE", 0)
+    with pytest.raises(ClusterError, match="a worker wrote part-00001"):
+        ends_with(Done(1, "elsewhere"))
+
+
 def node(cpus: float, gpus: float = 0, *, alive: bool = True) -> dict[str, Any]:
     return {"Alive": alive, "Resources": {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}}
 
@@ -184,31 +210,6 @@ def test_options_that_do_not_go_together(command: Callable[..., str], tmp_path: 
 # From here on with Ray, two nodes on this machine.
 
 
-class Nodes:
-    """A cluster of two nodes with one core each, of which the second can be killed."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        # The names of Ray's sockets are too long for pytest's folders.
-        self._folder = TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
-        self._options = {"num_cpus": 1, "object_store_memory": 80_000_000}
-        head = {**self._options, "include_dashboard": False, "temp_dir": self._folder.name}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.address: str = self._cluster.address
-        self._second = self._cluster.add_node(**self._options)
-
-    def kill_second(self) -> None:
-        """End the node's processes with kill -9; its workers end when they miss it."""
-        for processes in self._second.all_processes.values():
-            for one in processes:
-                one.process.kill()
-
-    def stop(self) -> None:
-        self._cluster.shutdown()
-        self._folder.cleanup()
-
-
 @pytest.fixture
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
     pytest.importorskip("ray")
@@ -229,18 +230,25 @@ def wait_for(count: int, out: Path, running: subprocess.Popen[str]) -> None:
 @pytest.mark.cluster
 @pytest.mark.filterwarnings("default")
 def test_a_node_and_then_the_command_are_killed(nodes: Nodes, tmp_path: Path) -> None:
-    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder, tars, out = tmp_path / "pictures", tmp_path / "tars", tmp_path / "out"
     folder.mkdir()
     noise = np.random.default_rng(0)
-    for number in range(96):
-        pixels = noise.integers(0, 256, (64, 64, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number:03}.jpg")
-    (folder / "050.jpg").write_text("no picture")
-    command = [sys.executable, "-m", "pareja", "embed", "--cluster", "--address", nodes.address]
-    command += [str(folder), "-o", str(out), "--partition-size", "4"]
+    paths = [folder / f"{number:03}.jpg" for number in range(96)]
+    for path in paths:
+        Image.fromarray(noise.integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    paths[10].write_text("no picture")
+    # Half of them as WebDataset shards, which the workers fetch as if from other storage.
+    for number in range(12):
+        some = paths[48 + 4 * number :][:4]
+        pack(tars, f"{number:02}.tar", some)
+        for path in some:
+            path.unlink()
+    sources = [str(folder), tars.as_uri()]
+    command = [sys.executable, "-m", "pareja", "embed", *sources, "-o", str(out)]
+    command += ["--cluster", "--address", nodes.address, "--partition-size", "4"]
     start = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(3, out, start)
-    nodes.kill_second()
+    nodes.kill_last()
     wait_for(9, out, start)
     os.kill(start.pid, signal.SIGKILL)
     start.communicate()
@@ -251,6 +259,7 @@ def test_a_node_and_then_the_command_are_killed(nodes: Nodes, tmp_path: Path) ->
         subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
         for _ in range(2)
     ]
+    assert [run.stdout.count("\n") for run in told] == [1, 1]
     assert ": 0 pictures in 0 shards, 24 there before" in told[1].stdout
-    embed_parts(folder, load("starter"), tmp_path / "one", partition_size=4)
+    embed_parts(sources, load("starter"), tmp_path / "one", partition_size=4)
     assert shards(out) == shards(tmp_path / "one")

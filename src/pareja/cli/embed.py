@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -147,7 +149,8 @@ def embed(
         raise typer.BadParameter("are for --cluster", param_hint="--address and --cores")
     name = model or "starter"
     if cluster:
-        with progress_bars() as progress:
+        # Ray tells of a machine that died on standard output, which is for the result.
+        with redirect_stdout(sys.stderr), progress_bars() as progress:
             parts = embed_on_cluster(
                 paths,
                 name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,8 @@ from pareja.errors import (
 
 _TRIES = 4
 """How often a partition is begun; each time but the first, since its worker or machine died."""
+
+_NO_MODULE = re.compile(r"No module named '([^']+)'")
 
 _PATIENCE = 10
 """Seconds until a shard that another machine has written must be seen here."""
@@ -275,12 +278,13 @@ def _answer(ray: Any, reference: Any) -> Any:
     try:
         answer = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, ModuleNotFoundError):
-            raise ClusterError(
-                f"a machine of the cluster lacks a package: {error.cause}. Install the same "
-                "packages on all of them."
-            ) from error
-        raise
+        lacking = _NO_MODULE.search(str(error))
+        if lacking is None:
+            raise
+        raise ClusterError(
+            f"a machine of the cluster has no package {lacking[1]!r}. Install the same packages on "
+            "all of them."
+        ) from error
     if isinstance(answer, ParejaError):
         raise answer
     return answer

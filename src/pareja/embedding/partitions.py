@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from pareja.datasets.formats import of_split, shard_files
+from pareja.datasets.formats import of_split, shard_files, shard_suffix
+from pareja.datasets.formats.folders import ending
+from pareja.datasets.formats.remote import RemoteTree, fetched, is_remote, read_remote
 from pareja.datasets.records import Dataset, Record
 from pareja.encoders.bases import is_list
 from pareja.errors import DatasetError, ImageError, InputError
@@ -73,7 +76,8 @@ class Partition:
     listed
         Its pictures, where they were listed when the plan was made.
     shard
-        The WebDataset or Parquet file whose pictures they are, where they were not.
+        The WebDataset or Parquet file whose pictures they are, where they were not; a URL if it is
+        on other storage.
     prefix
         What the names of pictures of `shard` begin with.
     split
@@ -82,7 +86,7 @@ class Partition:
 
     number: int
     listed: tuple[Item, ...] = ()
-    shard: Path | None = None
+    shard: Path | str | None = None
     prefix: str = ""
     split: str | None = None
 
@@ -93,17 +97,32 @@ class Partition:
             return printable(str(self.shard))
         return f"{self.listed[0].place} to {self.listed[-1].record.file_name}"
 
-    def items(self) -> tuple[Item, ...]:
-        """Return its pictures; none where a shard has no picture of the split.
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Item, ...]]:
+        """Yield its pictures, which can be read inside; none where a shard has none of the split.
 
         Raises
         ------
         DatasetError
             If the shard cannot be read.
+        MachineError
+            If the storage that it is on does not answer.
         """
         if self.shard is None:
-            return self.listed
-        found = _items(find_pictures(self.shard))
+            yield self.listed
+        elif isinstance(self.shard, Path):
+            yield self._items(self.shard)
+        else:
+            # Whole and once: a request for each picture would take longer than to embed it.
+            with fetched(self.shard) as path:
+                above = path.as_posix()
+                yield tuple(
+                    replace(item, place=printable(self.shard) + item.place.removeprefix(above))
+                    for item in self._items(path)
+                )
+
+    def _items(self, shard: Path) -> tuple[Item, ...]:
+        found = _items(find_pictures(shard))
         if self.split is not None:
             part = of_split(Dataset("", tuple(item.record for item in found), ""), self.split)
             names = {record.file_name for record in part}
@@ -172,7 +191,8 @@ def planned(
     Parameters
     ----------
     sources
-        Folders, pictures, patterns, and whatever else `pareja.load_dataset` reads.
+        Folders, pictures, patterns, and whatever else `pareja.load_dataset` reads; or the URL of a
+        folder on other storage, as ``s3://bucket/folder``, with pictures or with shards.
     split
         Of each dataset only this part, as ``test``.
     partition_size
@@ -192,8 +212,16 @@ def planned(
     if not given:
         raise DatasetError("sources is empty: there are no pictures. Give at least one place.")
     listed: list[str | os.PathLike[str] | Dataset] = []
-    shards: list[tuple[str, Path]] = []
+    shards: list[tuple[str, Path | str]] = []
     for place in given:
+        if is_remote(place):
+            tree = RemoteTree(place)
+            if suffix := shard_suffix(tree.names):
+                urls = [tree.source(name).url for name in tree.names if ending(name) == suffix]
+                shards += _named(place, urls, several=len(given) > 1)
+            else:
+                listed.append(read_remote(tree, place))
+            continue
         files = () if isinstance(place, Dataset) else shard_files(_spelled(place))
         # One file alone is cut into stretches, so that several workers can share it.
         if len(files) > 1:
@@ -247,13 +275,14 @@ def _name_of(place: str | os.PathLike[str] | Dataset) -> object:
 
 
 def _named(
-    place: str | os.PathLike[str] | Dataset, files: Sequence[Path], *, several: bool
-) -> Iterator[tuple[str, Path]]:
+    place: str | os.PathLike[str] | Dataset, files: Sequence[Path | str], *, several: bool
+) -> Iterator[tuple[str, Path | str]]:
     """Yield the files of a dataset with their names in it, without ending."""
-    root = Path(os.path.commonpath([file.parent for file in files]))
+    paths = [PurePosixPath(file) if isinstance(file, str) else file for file in files]
+    root = os.path.commonpath([path.parent for path in paths])
     above = f"{printable(str(_name_of(place))).rstrip('/')}/" if several else ""
-    for file in files:
-        yield above + printable(file.relative_to(root).with_suffix("").as_posix()), file
+    for file, path in zip(files, paths, strict=True):
+        yield above + printable(path.relative_to(root).with_suffix("").as_posix()), file
 
 
 def _items(given: Given) -> tuple[Item, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pareja.decimals import counted
-from pareja.embedding.partitions import Partition, Plan, Sources, planned
+from pareja.embedding.partitions import Item, Partition, Plan, Sources, planned
 from pareja.embedding.paths import without_captions
 from pareja.embedding.pipeline import OnProgress, Reporter, stream_images
 from pareja.embedding.shards import Shard, ShardFolder, ShardRows
@@ -219,16 +220,42 @@ def embed_partition(
     OutputError
         If the shard cannot be written.
     """
-    try:
-        items = task.partition.items()
-    except DatasetError as error:
-        return Done(task.partition.number, task.partition.name, failure=str(error))
+    with ExitStack() as reading:
+        try:
+            items = reading.enter_context(task.partition.opened())
+        except DatasetError as error:
+            return Done(task.partition.number, task.partition.name, failure=str(error))
+        texts = [together_with(item.record) for item in items] if task.shard.captions else None
+        rows = _embedded(items, encoder, texts, batch_size, workers, on_batch)
+    folder.write(task.shard, rows)
+    skipped = [
+        (str(item.record.source), error)
+        for item, error in zip(items, rows.errors, strict=True)
+        if error is not None
+    ]
+    without = zip(texts or (), rows.errors, strict=False)
+    return Done(
+        task.partition.number,
+        task.partition.name,
+        len(items) - len(skipped),
+        tuple(skipped),
+        alone=sum(not text and error is None for text, error in without),
+    )
+
+
+def _embedded(
+    items: Sequence[Item],
+    encoder: ImageEncoder,
+    texts: Sequence[str] | None,
+    batch_size: int | None,
+    workers: int | None,
+    on_batch: Callable[[ImageBatch], object] | None,
+) -> ShardRows:
+    """Embed pictures, perhaps each together with a text; return the rows of their shard."""
     vectors = np.zeros((len(items), encoder.image_dim), np.float32)
     digests: list[str | None] = [None] * len(items)
     errors: list[str | None] = [None] * len(items)
-    skipped: list[tuple[str, str]] = []
-    texts = [together_with(item.record) for item in items] if task.shard.captions else None
-    start = alone = 0
+    start = 0
     for batch in stream_images(
         [item.record.source for item in items],
         encoder,
@@ -243,19 +270,10 @@ def embed_partition(
         lost = sorted(set(range(start, stop)).difference(batch.indices.tolist()))
         for index, (_, reason) in zip(lost, batch.skipped, strict=True):
             errors[index] = reason
-        skipped += batch.skipped
-        alone += 0 if texts is None else [texts[index] for index in batch.indices].count("")
         start = stop
         if on_batch is not None:
             on_batch(batch)
-    folder.write(task.shard, ShardRows(items, digests, vectors, errors))
-    return Done(
-        task.partition.number,
-        task.partition.name,
-        len(items) - len(skipped),
-        tuple(skipped),
-        alone=alone,
-    )
+    return ShardRows(items, digests, vectors, errors)
 
 
 def embed_parts(

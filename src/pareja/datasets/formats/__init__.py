@@ -19,6 +19,7 @@ from pareja.datasets.formats.layouts import is_metadata
 from pareja.datasets.formats.parquet import read_parquet
 from pareja.datasets.formats.places import split_named
 from pareja.datasets.formats.reading import OnMissing, Reading
+from pareja.datasets.formats.remote import is_remote
 from pareja.datasets.formats.webdataset import read_webdataset, shards_of
 from pareja.datasets.records import Dataset, Record
 from pareja.datasets.shapes import DRAWN, is_shapes, load_shapes
@@ -212,6 +213,11 @@ def _read(location: str | Path, reading: Reading, limit: int | None, split: str 
             return load_shapes(location, limit)
         if location.startswith(HUB_SCHEME):
             return read_hub(location, reading, limit, split)
+    if is_remote(location):
+        raise DatasetError(
+            f"{location} is on other storage, which is read only to embed it in partitions, with "
+            "`part`. Copy it to a disk for anything else."
+        )
     try:
         path = Path(location).expanduser().absolute()
         if path.is_dir():
