@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import statistics
 import subprocess
@@ -236,7 +237,7 @@ def speeds(work: Path, turns: int) -> Iterator[str]:
     single, double = nodes.values()
     yield f"## {count:,} pictures, and {half:,} for the nodes, in turns"
     yield ""
-    yield f"With `{LARGE}`; medians of {turns} turns of whole commands, each with an empty folder."
+    yield f"With `{LARGE}`; medians of whole commands, {turns} of each, with an empty folder."
     yield ""
     yield "| | seconds | pictures/s | |"
     yield "| --- | ---: | ---: | --- |"
@@ -255,9 +256,11 @@ def speeds(work: Path, turns: int) -> Iterator[str]:
     for what, seconds, pictures, remark in lines:
         yield f"| {what} | {seconds:.1f} | {pictures / seconds:.0f} | {remark} |"
     yield ""
+    beyond = (alone["cluster"] - idle["cluster"]) / (alone["part"] - idle["part"]) - 1
     yield (
         f"With nothing left to do, `--part 1/1` takes {idle['part']:.1f} s and `--cluster` "
-        f"{idle['cluster']:.1f} s: it starts Ray. All rows of both are "
+        f"{idle['cluster']:.1f} s: it starts Ray. Without these seconds it takes "
+        f"{100 * beyond:+.0f} % of time. All rows of both are "
         f"{'the same to the bit' if same else 'there, and differ'}. "
         f"A picture takes {size:,.0f} bytes in a shard, with 512 numbers."
     )
@@ -289,7 +292,8 @@ def list_pictures(folder: str) -> None:
 def page(pictures: int, turns: int) -> Iterator[str]:
     yield "# Embedding on a cluster"
     yield ""
-    yield f"Made by `python benchmarks/cluster.py`. {machine(PACKAGES)}."
+    made = shlex.join(["python", "benchmarks/cluster.py", *sys.argv[1:]])
+    yield f"Made by `{made}`. {machine(PACKAGES)}."
     yield ""
     with tempfile.TemporaryDirectory(prefix="pareja-cluster-") as folder:
         work = Path(folder)

@@ -32,7 +32,7 @@ class Figures:
     rates
         Pictures a second and core of CLIP ViT-B/32, by the size of the pictures.
     costs_more
-        What Ray adds to the time of one machine, as a factor.
+        What Ray adds to the time of one machine beside its start, as a factor.
     row
         Bytes of a picture in a shard.
     listed
@@ -68,8 +68,7 @@ class Figures:
         million = r"1,000,000 vectors"
         return cls(
             rates=rates,
-            costs_more=1
-            + number(r"`pareja embed --cluster` \|.*?\| ([+-]\d+) % \|", cluster) / 100,
+            costs_more=1 + number(r"Without these seconds it takes ([+-]\d+) %", cluster) / 100,
             row=number(r"A picture takes ([\d,]+) bytes", cluster),
             listed=number(r"MB: ([\d,]+) bytes a picture", cluster),
             vectors=number(rf"{million}: ([\d,]+) a second", search),
