@@ -18,6 +18,7 @@ from PIL import Image
 from tests.embedding.counting_encoder import CountingEncoder
 from tests.embedding.ray_nodes import Nodes
 from tests.embedding.test_parts import pack, shards
+from tests.fused_colours import FusedColours
 
 from pareja import arrays
 from pareja.embedding import cluster, embed_on_cluster, embed_parts
@@ -28,6 +29,7 @@ from pareja.embedding.ray_cluster import share_of
 from pareja.encoders import load
 from pareja.errors import (
     ClusterError,
+    EncoderError,
     InputError,
     MachineError,
     MissingDependencyError,
@@ -44,7 +46,7 @@ def setup(tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(arrays, "_limit", None)
     cluster._encoder.cache_clear()
     (tmp_path / "out").mkdir()
-    return Setup("counting", None, 1, str(tmp_path / "out"), None, version("pareja"))
+    return Setup("counting", None, 1, str(tmp_path / "out"), None, False, version("pareja"))
 
 
 def work_on(folder: Path, setup: Setup, encoder: CountingEncoder) -> Work:
@@ -85,6 +87,26 @@ def test_a_worker_that_differs_says_on_which_machine(
     (tmp_path / "pictures").rename(tmp_path / "elsewhere")
     assert f"10.0.0.7 does not see the folder {tmp_path / 'pictures'}" in told(setup)
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_captions_count_on_workers_too(
+    colour_folder: Path, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = FusedColours()
+    monkeypatch.setattr(cluster, "load", lambda name, **options: encoder)
+    together = replace(setup, captions=True)
+    name, space = encoder.name, encoder.image_fingerprint
+    assert described(together) == (name, space)
+    work = Work.of(planned(colour_folder), setup.out, (1, 1), name, space, captions=True)
+    assert isinstance(embedded(work.tasks[0], together), Done)
+    embed_parts(colour_folder, encoder, tmp_path / "one", captions=True)
+    assert shards(tmp_path / "out") == shards(tmp_path / "one")
+
+
+def test_a_model_without_captions_is_refused_by_the_worker(setup: Setup) -> None:
+    error = described(replace(setup, captions=True))
+    assert isinstance(error, EncoderError)
+    assert "no vector of a picture and a text together" in str(error)
 
 
 def test_a_machine_that_falls_short_fails_its_partition_alone(
@@ -200,7 +222,6 @@ def test_options_that_do_not_go_together(command: Callable[..., str], tmp_path: 
         ("--cluster", "--part", "1/2"),
         ("--cluster", "--workers", 2),
         ("--cluster", "--force"),
-        ("--cluster", "--captions"),
         ("--address", "10.0.0.1:6379"),
         ("--cores", 2),
     ):

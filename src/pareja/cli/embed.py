@@ -137,8 +137,6 @@ def embed(
             "goes neither with --cache-file nor with --force: shards that are there are kept",
             param_hint=in_shards,
         )
-    if cluster and captions:
-        raise typer.BadParameter("goes without --cluster", param_hint="--captions")
     if cluster and (part is not None or workers is not None):
         raise typer.BadParameter(
             "goes neither with --part nor with --workers: Ray gives each worker its partitions and "
@@ -160,6 +158,7 @@ def embed(
                 split=split,
                 partition_size=partition_size,
                 batch_size=batch_size,
+                captions=captions,
                 device=device,
                 progress=lambda p: progress(f"embed · {name}", p),
             )

@@ -13,12 +13,20 @@ from typing import Any
 
 from pareja.arrays import limit_cores
 from pareja.embedding.partitions import Sources, planned
-from pareja.embedding.parts import Done, EmbeddedParts, Task, Work, embed_partition
+from pareja.embedding.parts import (
+    Done,
+    EmbeddedParts,
+    Task,
+    Work,
+    embed_partition,
+    require_captions,
+)
 from pareja.embedding.pipeline import OnProgress, Reporter
 from pareja.embedding.ray_cluster import connected, share_of
 from pareja.embedding.shards import ShardFolder
 from pareja.encoders import load, require_images
 from pareja.encoders.checkpoint import folder_named
+from pareja.encoders.loading import require_fused
 from pareja.encoders.protocols import Fingerprint, ImageEncoder
 from pareja.errors import (
     ClusterError,
@@ -54,6 +62,8 @@ class Setup:
         Where the shards go.
     batch_size
         Pictures that the encoder gets at once.
+    captions
+        Whether each picture and its captions become one vector.
     pareja
         The version of the program that leads.
     """
@@ -63,6 +73,7 @@ class Setup:
     cores: int
     out: str
     batch_size: int | None
+    captions: bool
     pareja: str
 
 
@@ -76,6 +87,7 @@ def embed_on_cluster(
     split: str | None = None,
     partition_size: int | None = None,
     batch_size: int | None = None,
+    captions: bool = False,
     device: str | None = None,
     progress: OnProgress | None = None,
 ) -> EmbeddedParts:
@@ -105,6 +117,8 @@ def embed_on_cluster(
         Pictures of a partition that is no file; 2048 by default.
     batch_size
         Pictures that the encoder gets at once; 32 by default.
+    captions
+        Whether each picture and its captions become one vector, as in `embed_parts`.
     device
         What the encoder runs on; by default the best that a worker has. A worker has one GPU, where
         the cluster has some and this is None or ``"cuda"``.
@@ -118,9 +132,10 @@ def embed_on_cluster(
     InputError
         If no machine has so many cores, or a source is at no place.
     DatasetError
-        If there are no pictures at a place, or there is no such split.
+        If there are no pictures at a place, or there is no such split; if captions are asked for
+        and none of the pictures that are listed has one.
     EncoderError
-        If a worker cannot load the encoder, or it embeds no pictures.
+        If a worker cannot load the encoder, or it embeds no pictures, or none with their captions.
     FingerprintMismatchError, OutputError
         If the folder holds shards of another encoder, or of other pictures; if it cannot be
         written.
@@ -130,6 +145,8 @@ def embed_on_cluster(
     start = time.perf_counter()
     folder = ShardFolder(Path(out).expanduser().absolute())
     plan = planned(sources, split=split, partition_size=partition_size)
+    if captions:
+        require_captions(plan)
     with connected(address) as ray:
         folder.make()
         share = share_of(ray.nodes(), cores, device)
@@ -139,6 +156,7 @@ def embed_on_cluster(
             cores=int(share["num_cpus"]),
             out=str(folder),
             batch_size=batch_size,
+            captions=captions,
             pareja=version("pareja"),
         )
         # Tasks, and not actors or Ray Data, whose pools are made of them: a task of a machine that
@@ -148,7 +166,7 @@ def embed_on_cluster(
         # max_calls=0 says that this holds for those with a GPU, too.
         options = {**share, "max_retries": _TRIES - 1, "max_calls": 0}
         name, space = _answer(ray, ray.remote(**options)(described).remote(setup))
-        work = Work.of(plan, out, (1, 1), name, space)
+        work = Work.of(plan, out, (1, 1), name, space, captions=captions)
         done = _led(ray, ray.remote(**options)(embedded), work, setup, progress)
     return work.result(done, time.perf_counter() - start)
 
@@ -203,7 +221,10 @@ def _encoder(setup: Setup) -> ImageEncoder:
             f"{_machine()} does not see the folder {setup.out}. Name one that all machines share."
         )
     limit_cores(setup.cores)
-    return require_images(load(setup.model, device=setup.device))
+    encoder = require_images(load(setup.model, device=setup.device))
+    if setup.captions:
+        require_fused(encoder)
+    return encoder
 
 
 def _require_folders(task: Task) -> None:

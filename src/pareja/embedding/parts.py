@@ -276,6 +276,19 @@ def _embedded(
     return ShardRows(items, digests, vectors, errors)
 
 
+def require_captions(plan: Plan) -> None:
+    """Refuse pictures none of which has a caption, as far as they are listed.
+
+    Raises
+    ------
+    DatasetError
+        If all are listed, and none has one.
+    """
+    listed = (item.record for partition in plan.partitions for item in partition.listed)
+    if plan.pictures is not None and not any(map(together_with, listed)):
+        raise without_captions(", ".join(plan.sources))
+
+
 def embed_parts(
     sources: Sources,
     encoder: AnyEncoder,
@@ -344,10 +357,8 @@ def embed_parts(
     if captions:
         require_fused(images)
     plan = planned(sources, split=split, partition_size=partition_size)
-    if captions and plan.pictures is not None:
-        listed = (item.record for partition in plan.partitions for item in partition.listed)
-        if not any(map(together_with, listed)):
-            raise without_captions(", ".join(plan.sources))
+    if captions:
+        require_captions(plan)
     work = Work.of(plan, out, part, images.name, images.image_fingerprint, captions=captions)
     report = Reporter(work.pictures, progress)
     done = [
