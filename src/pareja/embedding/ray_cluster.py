@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -54,23 +54,24 @@ def connected(address: str | None) -> Iterator[Any]:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     address = address or os.environ.get("RAY_ADDRESS")
     stopping = signal.getsignal(signal.SIGTERM)
-    with TemporaryDirectory(prefix="pareja-ray-", ignore_cleanup_errors=True) as folder:
-        try:
-            if address is None:
-                # Ray reports its use over the network unless told not to, and leaves its logs.
-                os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-                own = {} if len(folder) > _LONGEST else {"_temp_dir": folder}
-                cores = available_cores()
-                ray.init("local", num_cpus=cores, include_dashboard=False, **own, **quiet)
-            else:
-                _require_answer(address)
-                ray.init(address, **quiet)
-            if stopping is not None and threading.current_thread() is threading.main_thread():
-                # Ray's own way to end is a stack trace, and nothing is cleared up.
-                signal.signal(signal.SIGTERM, stopping)
-            yield ray
-        finally:
-            ray.shutdown()
+    with ExitStack() as ends:
+        if address is None:
+            # Ray reports its use over the network unless told not to, and leaves its logs.
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            logs = TemporaryDirectory(prefix="pareja-ray-", ignore_cleanup_errors=True)
+            folder = ends.enter_context(logs)
+            ends.callback(ray.shutdown)
+            own = {} if len(folder) > _LONGEST else {"_temp_dir": folder}
+            cores = available_cores()
+            ray.init("local", num_cpus=cores, include_dashboard=False, **own, **quiet)
+        else:
+            _require_answer(address)
+            ends.callback(ray.shutdown)
+            ray.init(address, **quiet)
+        if stopping is not None and threading.current_thread() is threading.main_thread():
+            # Ray's own way to end is a stack trace, and nothing is cleared up.
+            signal.signal(signal.SIGTERM, stopping)
+        yield ray
 
 
 def _require_answer(address: str) -> None:
