@@ -296,6 +296,19 @@ steps = st.lists(
 )
 
 
+def test_what_was_removed_takes_no_place_of_another(new_store: StoreFactory) -> None:
+    store, rows, query = new_store(), dict(enumerate(unit(1, 16))), unit(2)[0]
+    put(store, list(rows), np.stack(list(rows.values())), ["a"] * len(rows))
+    store.optimise()
+    for key in nearest(rows, query, 5):
+        store.remove([key])
+        del rows[key]
+    far = unit(3, 6) - 9 * query
+    fresh = dict(zip(range(50, 56), far / np.linalg.norm(far, axis=1)[:, None], strict=True))
+    put(store, list(fresh), np.stack(list(fresh.values())), ["a"] * len(fresh))
+    check(store, rows | fresh, dict.fromkeys(rows | fresh, "a"), query, "search")
+
+
 # Thousands of requests would show nothing further about their form.
 @pytest.mark.parametrize("new_store", KINDS, indirect=True)
 @settings(

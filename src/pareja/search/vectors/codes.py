@@ -42,7 +42,9 @@ _ERRORS: dict[Compressed, float] = {
 }
 # A row that would be among the nearest if it were underestimated by so many of them is looked up.
 _DEVIATIONS = 3.0
-# But at most so many for each that is wanted, and so many besides.
+# But at least so many in all, since errors of a few numbers reach farther than that; and at most so
+# many for each that is wanted, and so many besides.
+_LEAST = 50
 _MOST = (50, 2000)
 
 
@@ -237,8 +239,11 @@ class Codes:
             keys = np.concatenate([keys, block.keys[near if here is None else here[near]]])
             scores = np.concatenate([scores, found[near]])
             highest = np.concatenate([highest, could[near]])
-            if len(keys) > count:
-                last_place = np.partition(scores, -count)[-count]
+            least = max(count, _LEAST)
+            if len(keys) > least:
+                last_place = min(
+                    np.partition(scores, -count)[-count], np.partition(highest, -least)[-least]
+                )
             if len(keys) > most:
                 last_place = max(last_place, np.partition(highest, -most)[-most])
             stay = highest >= last_place

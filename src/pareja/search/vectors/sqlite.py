@@ -170,16 +170,15 @@ class SqliteVectors:
                 scan = self._refreshed(connection, category, last)
             while True:
                 near = scan.nearest(query, wanted)
-                keys, floor = near.keys, near.floor
-                exhausted = floor == -np.inf
+                hits = self._scored(connection, near.keys, query, left_out)
+                exhausted, lacking = near.floor == -np.inf, False
                 if derived is not None:
-                    keys = np.concatenate([keys, derived.nearest(query, wanted)])
-                    exhausted = exhausted and wanted >= len(derived)
-                hits = [
-                    hit for hit in self._scored(connection, keys, query) if hit[0] not in left_out
-                ]
-                enough = sum(score >= floor for _, score in hits) >= k
-                if enough or exhausted:
+                    held = self._scored(connection, derived.nearest(query, wanted), query, left_out)
+                    hits += held
+                    # What else is in it lies farther away than those that it gave.
+                    lacking = len(held) < k and wanted < len(derived)
+                enough = sum(score >= near.floor for _, score in hits) >= k
+                if (enough or exhausted) and not lacking:
                     break
                 # Some of the nearest were removed since: look further, and load afresh next time.
                 wanted *= 4
@@ -261,14 +260,19 @@ class SqliteVectors:
         return found
 
     def _scored(
-        self, connection: sqlite3.Connection, keys: Keys, query: NDArray[np.float32]
+        self,
+        connection: sqlite3.Connection,
+        keys: Keys,
+        query: NDArray[np.float32],
+        left_out: set[int],
     ) -> list[tuple[int, float]]:
-        """Return picture and cosine of those rows that are still there."""
+        """Return picture and cosine of those rows that are still there and not left out."""
         pictures, halves = self._rows.numbered(connection, keys)
         rows = halves.astype(np.float64)
         # Summed row by row, so that equal vectors have equal scores: BLAS does not promise that.
         scores = np.clip((rows * query).sum(axis=1), -1, 1).tolist()
-        return list(zip(pictures, scores, strict=True))
+        found = zip(pictures, scores, strict=True)
+        return [(picture, score) for picture, score in found if picture not in left_out]
 
     def _refreshed(self, connection: sqlite3.Connection, category: str | None, last: int) -> Scan:
         """Return the rows after `last` in memory, with all that this transaction sees."""
