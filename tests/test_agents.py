@@ -6,19 +6,15 @@ import base64
 import io
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 import numpy as np
 import pytest
 from mcp import Client, StdioServerParameters
@@ -241,36 +237,42 @@ def test_without_a_collection_it_is_one_line(tmp_path: Path) -> None:
     assert run.stderr.count("\n") == 1
 
 
+SERVES = """
+import logging, signal, sys, threading
+import anyio, httpx
+from mcp import Client
+from pareja.agents import serve_agents
+
+async def connected(address):
+    # A name of another site may lead to this machine.
+    stranger = httpx.post(address, headers={"host": "evil.example"}, json={}, timeout=60)
+    async with Client(address) as client:
+        told = await client.call_tool("collections", {})
+        print(stranger.status_code, told.structured_content["index"]["pictures"])
+
+def visit(address):
+    anyio.run(connected, address)
+    signal.raise_signal(signal.SIGINT)
+
+def started(address):
+    threading.Thread(target=visit, args=[address], daemon=True).start()
+
+before = logging.getLogger().handlers[:]
+serve_agents(sys.argv[1], transport="http", port=0, started=started)
+print(logging.getLogger().handlers == before)
+"""
+
+
 def test_over_http_until_the_program_is_interrupted(collection: Collection) -> None:
-    counted: list[int] = []
-
-    async def connected(address: str) -> None:
-        # A name of another site may lead to this machine.
-        stranger = httpx.post(address, headers={"host": "evil.example"}, json={}, timeout=60)
-        counted.append(stranger.status_code)
-        async with Client(address) as client:
-            told = await client.call_tool("collections", {})
-            counted.append(told.structured_content["index"]["pictures"])
-
-    def visit(address: str) -> None:
-        try:
-            anyio.run(connected, address)
-        finally:
-            # Before the server listens to signals, this one would end the tests themselves.
-            while signal.getsignal(signal.SIGINT) is listening:
-                time.sleep(0.01)
-            signal.raise_signal(signal.SIGINT)
-
-    listening = signal.getsignal(signal.SIGINT)
-    before = logging.getLogger().handlers[:]
-    serve_agents(
-        collection,
-        transport="http",
-        port=0,
-        started=lambda address: threading.Thread(target=visit, args=[address]).start(),
+    # A process of its own: what other tests do with signals would decide how this one ends.
+    served = subprocess.run(
+        [sys.executable, "-c", SERVES, str(collection.path)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
-    assert counted == [421, 8]
-    assert logging.getLogger().handlers == before
+    assert (served.returncode, served.stdout) == (0, "421 8\nTrue\n"), served.stderr
 
 
 def test_a_taken_port_is_one_line(collection: Collection) -> None:

@@ -117,6 +117,8 @@ def make_older(place: Path) -> None:
         "ALTER TABLE space DROP COLUMN parts",
         "ALTER TABLE file DROP COLUMN split",
         "DROP TABLE look",
+        "DROP TABLE code",
+        "DROP TABLE codebook",
         *(f"ALTER TABLE {table} DROP COLUMN checksum" for table in _SUMMED if table != "look"),
         "PRAGMA user_version = 1",
     ):
