@@ -120,7 +120,7 @@ def test_a_server_that_says_nothing_is_not_waited_for_without_end(
 ) -> None:
     monkeypatch.setattr(qdrant_server, "_ATTEMPTS", 2)
     # The client takes whole seconds.
-    monkeypatch.setattr("qdrant_client.qdrant_remote.math.ceil", lambda seconds: 0.05)
+    monkeypatch.setattr("qdrant_client.qdrant_remote.math.ceil", lambda seconds: 0.5)
     fake.faults.extend([Fault(way="hang")] * 2)
     with pytest.raises(CollectionError, match=r"does not answer at .*timed out"):
         QdrantServer(QdrantAddress.parse(fake.address))
