@@ -240,4 +240,4 @@ class NoEncoder(ImageEncoderBase):
         raise ImageError("picture", self.reason)
 
     def _embed_pixels(self, pixels: Pixels) -> Embeddings:
-        raise NotImplementedError
+        raise ImageError("picture", self.reason)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from tests.search.vectors.made_up import unit_rows
 
+from pareja.encoders.protocols import Embeddings
 from pareja.errors import ReadOnlyError
 from pareja.search.database import Database
 from pareja.search.vectors import sqlite as vectors
@@ -25,20 +23,12 @@ DIM = 32
 ROWS = 400
 
 
-def rows_of(seed: int, count: int) -> NDArray[np.float32]:
-    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+def rows_of(seed: int, count: int) -> Embeddings:
+    return unit_rows(seed, count, DIM)
 
 
 def opened(database: Database, space: int = 1) -> SqliteVectors:
     return SqliteVectors(database, space, DIM, graph_from=100, codes_from=50)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "collection", create=True)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.search.vectors.made_up import unit_rows
 
 from pareja.checksums import file_digest
+from pareja.encoders.protocols import Embeddings
 from pareja.search.database import Database
 from pareja.search.vectors import sqlite as vectors
 from pareja.search.vectors import walking
@@ -29,16 +30,8 @@ DIM = 32
 ROWS = 400
 
 
-def rows_of(seed: int, count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "collection", create=True)
-    yield database
-    database.close()
+def rows_of(seed: int, count: int) -> Embeddings:
+    return unit_rows(seed, count, DIM)
 
 
 @pytest.fixture

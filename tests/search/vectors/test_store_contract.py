@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.search.vectors.fake_qdrant import FakeQdrant
+from tests.search.vectors.made_up import unit_rows
 
 from pareja.encoders import Embeddings
 from pareja.errors import CollectionError
@@ -95,8 +96,7 @@ def store(new_store: StoreFactory) -> VectorStore:
 
 
 def unit(seed: int, count: int = 1) -> Embeddings:
-    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+    return unit_rows(seed, count, DIM)
 
 
 def put(

@@ -171,18 +171,20 @@ class SqliteVectors:
             while True:
                 near = scan.nearest(query, wanted)
                 hits = self._scored(connection, near.keys, query, left_out)
-                exhausted, lacking = near.floor == -np.inf, False
+                lacking = False
                 if derived is not None:
                     held = self._scored(connection, derived.nearest(query, wanted), query, left_out)
                     hits += held
                     # What else is in it lies farther away than those that it gave.
                     lacking = len(held) < k and wanted < len(derived)
-                enough = sum(score >= near.floor for _, score in hits) >= k
-                if (enough or exhausted) and not lacking:
+                few = near.floor > -np.inf and sum(score >= near.floor for _, score in hits) < k
+                if not (lacking or few):
                     break
-                # Some of the nearest were removed since: look further, and load afresh next time.
+                # Some of the nearest were removed since: look further.
                 wanted *= 4
-                self._scans.pop((category, last), None)
+                if few:
+                    # And load afresh next time.
+                    self._scans.pop((category, last), None)
         return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
 
     def _first(
