@@ -161,16 +161,21 @@ def node(cpus: float, gpus: float = 0, *, alive: bool = True) -> dict[str, Any]:
         ([node(64), node(2)], None, None, {"num_cpus": 2}),
         ([node(2)], None, None, {"num_cpus": 2}),
         ([node(64), node(2)], 16, None, {"num_cpus": 16}),
-        ([node(64), node(1, alive=False), {"Alive": True, "Resources": {}}], None, None, None),
+        (
+            [node(64), node(1, alive=False), {"Alive": True, "Resources": {}}],
+            None,
+            None,
+            {"num_cpus": 4},
+        ),
         ([node(16), node(96, 8), node(30, 4)], None, None, {"num_cpus": 7, "num_gpus": 1}),
         ([node(16, 4)], 2, "cuda", {"num_cpus": 2, "num_gpus": 1}),
         ([node(16, 4)], None, "cpu", {"num_cpus": 4}),
     ],
 )
 def test_what_a_worker_gets(
-    nodes: list[dict[str, Any]], cores: int | None, device: str | None, share: dict[str, int] | None
+    nodes: list[dict[str, Any]], cores: int | None, device: str | None, share: dict[str, int]
 ) -> None:
-    assert share_of(nodes, cores, device) == (share or {"num_cpus": 4})
+    assert share_of(nodes, cores, device) == share
 
 
 def test_what_no_machine_has_is_refused() -> None:
