@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +153,32 @@ def test_another_writer_is_waited_for_and_named(
             pass
         assert told(locked.value).startswith("it is locked: another program has been writing")
     other.close()
+
+
+def test_two_programs_make_the_same_database_at_once(path: Path) -> None:
+    first, second = connect(path), connect(path)
+    first.execute("BEGIN IMMEDIATE")
+    first.execute("CREATE TABLE one (a)")
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(SCHEMA.migrate, second)
+        time.sleep(0.05)
+        assert not made.done()
+        first.execute("ROLLBACK")
+        made.result()
+    SCHEMA.migrate(first)
+    assert tables(first) == ["one", "two"]
+    for connection in (first, second):
+        connection.close()
+
+
+def test_what_another_program_holds_is_not_waited_for_forever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pareja.sqlite.WAIT_SECONDS", 0.05)
+    first, second = connect(path), connect(path)
+    first.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError) as locked:
+        SCHEMA.migrate(second)
+    assert told(locked.value).startswith("it is locked: another program has been writing")
+    for connection in (first, second):
+        connection.close()

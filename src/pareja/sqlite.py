@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ WAIT_SECONDS = 30.0
 """How long one program waits for another one that is writing."""
 
 Value = TypeVar("Value", int, str)
+
+_AGAIN = 0.01  # seconds
 
 # Fewer than any build of SQLite takes as parameters of one statement.
 _PARAMETERS = 500
@@ -60,9 +63,7 @@ class Schema:
         """
         if not self.version_of(connection):
             connection.execute(f"PRAGMA page_size = {self.page_size}")
-        # Readers do not wait for a writer in this mode, and a process that is killed loses what it
-        # had not committed and damages nothing.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _log_ahead(connection)
         with transaction(connection):
             # Another process may have done it while this one waited for the lock.
             waiting = self.migrations[self.version_of(connection) or 0 :]
@@ -106,6 +107,26 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         if log_of(path).exists():
             raise
         return _open(f"{address}&immutable=1")
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Have changes written to a log first.
+
+    Readers do not wait for a writer then, and a process that is killed loses what it had not
+    committed and damages nothing.
+    """
+    give_up = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite waits for other programs everywhere but here: two that make the same database
+            # at once both read it already, and neither may have it alone.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def log_of(path: Path) -> Path:

@@ -20,7 +20,7 @@ import typer
 
 from pareja.cli.console import fail, warn
 from pareja.cli.flags import command_named, with_flags
-from pareja.cli.stopping import INTERRUPTED, clear_up_when_stopped
+from pareja.cli.stopping import INTERRUPTED, clear_up_when_stopped, ending_as_asked
 from pareja.errors import ParejaError
 from pareja.shortages import shortage_of
 
@@ -120,7 +120,8 @@ def main() -> NoReturn:
     # that decode pictures: half of the time of a picture. It is read when torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        _run()
+        with ending_as_asked():
+            _run()
     except ParejaError as error:
         fail(_with_own_flags(str(error)))
     except SystemExit as end:

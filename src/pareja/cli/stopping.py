@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Timer, main_thread
 from types import FrameType
 
@@ -11,6 +13,26 @@ INTERRUPTED = 128
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SOON = 0.05  # seconds
+
+_asked: int | None = None
+"""The signal that has asked the process to stop."""
+
+
+@contextmanager
+def ending_as_asked() -> Iterator[None]:
+    """End a block that was asked to stop with that status, whatever error it ends with.
+
+    A library may make an error of its own of the exception: so does SQLite, where it was computing
+    something in Python.
+    """
+    global _asked
+    _asked = None
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if _asked is None:
+            raise
+        raise SystemExit(INTERRUPTED + _asked) from error
 
 
 def clear_up_when_stopped() -> None:
@@ -25,16 +47,18 @@ def clear_up_when_stopped() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    global _asked
     if _is_importing(frame):
         # A module written in C++ takes the exception for its own failure: the import ends with an
         # ImportError, or the process aborts.
         later = Timer(_SOON, _send, [number])
         later.daemon = True
         later.start()
-    elif number == signal.SIGINT:
+        return
+    _asked = number
+    if number == signal.SIGINT:
         raise KeyboardInterrupt
-    else:
-        raise SystemExit(INTERRUPTED + number)
+    raise SystemExit(INTERRUPTED + number)
 
 
 def _send(number: int) -> None:
