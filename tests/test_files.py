@@ -415,3 +415,15 @@ def test_a_disk_that_fails_at_the_end_is_named(
     with pytest.raises(OutputError, match=r"out\.csv cannot be written: Input/output error"):
         atomic_write(tmp_path / "out.csv", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/out.html", Path("s3://bucket/out.html")])
+def test_a_url_is_no_place_to_write_to(
+    out: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="is on other storage"):
+        atomic_write(out, "x")
+    with pytest.raises(OutputError, match="is on other storage"), staged_directory(out):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -1,7 +1,8 @@
-"""Where data may lead: to files below its own folder, and to repositories by their names."""
+"""Where data may lead: files below its own folder, repositories by name; and what is a URL."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,21 @@ from pathlib import Path
 _NAME = r"(?=\w)(?:[\w-]|\.(?!\.)){1,96}(?<![.-])"
 REPOSITORY = rf"{_NAME}/{_NAME}"
 """Pattern of a repository's name on the Hugging Face hub, ``owner/name``."""
+
+
+# Two letters at least, since one is a drive. A `Path` of a URL has lost a slash.
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
+
+def is_url(place: str | os.PathLike[str]) -> bool:
+    """Return whether a place has the form of a URL.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/out"), is_url(Path("s3://bucket/out")), is_url("C:/out")
+    (True, True, False)
+    """
+    return _URL.match(os.fspath(place)) is not None
 
 
 def is_repository_name(name: str) -> bool:

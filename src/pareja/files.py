@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
+from pareja.addresses import is_url
 from pareja.checksums import MARKER, checksum_lines, contents, holds, read_marker, write_marker
 from pareja.errors import OutputError, some_of
 from pareja.staging import (
@@ -31,6 +32,22 @@ DESKTOP_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """What file browsers leave behind in folders that they show."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def local_path(path: Path | str) -> Path:
+    """Return a path to write to.
+
+    Raises
+    ------
+    OutputError
+        If it is the URL of other storage, which would become a folder of that name.
+    """
+    if is_url(path):
+        raise OutputError(
+            f"{path} is on other storage, and results are written to a disk of this machine. Name "
+            "a folder or file here, and copy it there afterwards."
+        )
+    return Path(path)
 
 
 def atomic_write(path: Path | str, content: bytes | str, *, force: bool = False) -> Path:
@@ -82,7 +99,7 @@ def staged_file(path: Path | str, *, force: bool = False) -> Iterator[BufferedRa
         If the file exists and `force` is off, or it cannot be written. Other errors of the block
         pass through; in every case what existed before stays as it was.
     """
-    target = Path(path).resolve()
+    target = local_path(path).resolve()
 
     def refuse_occupied() -> None:
         if target.is_dir():
@@ -180,7 +197,7 @@ def staged_directory(out: Path | str, *, force: bool = False) -> Iterator[Path]:
         If `out` may not be replaced, or it cannot be written. Other errors of the block pass
         through; in every case what existed before stays as it was.
     """
-    target = Path(out).resolve()
+    target = local_path(out).resolve()
     with _explained(out):
         _refuse_foreign_content(target, out, force)
     with ExitStack() as ends:

@@ -253,3 +253,15 @@ def test_the_command(command: Callable[..., str], paint: Paint, tmp_path: Path) 
         paths[0].parent, "-o", out, "--partition-size", 2, status=2
     )
     assert "--part" in command(*arguments, "--part", "1/2", "--force", status=2)
+
+
+def test_a_folder_for_shards_is_on_this_machine(
+    paint: Paint, tmp_path: Path, encoder: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = paint(2)[0].parent
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(OutputError, match="is on other storage"):
+        embed_parts(folder, encoder, "s3://bucket/out")
+    assert encoder.batches == []
+    assert set(tmp_path.iterdir()) == before

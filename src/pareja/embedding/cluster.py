@@ -28,11 +28,8 @@ from pareja.encoders import load, require_images
 from pareja.encoders.checkpoint import folder_named
 from pareja.encoders.loading import require_fused
 from pareja.encoders.protocols import Fingerprint, ImageEncoder
-from pareja.errors import (
-    ClusterError,
-    MachineError,
-    ParejaError,
-)
+from pareja.errors import ClusterError, MachineError, ParejaError
+from pareja.files import local_path
 
 _TRIES = 4
 """How often a partition is begun; each time but the first, since its worker or machine died."""
@@ -143,7 +140,7 @@ def embed_on_cluster(
         If ``ray`` or ``pyarrow`` is not installed.
     """
     start = time.perf_counter()
-    folder = ShardFolder(Path(out).expanduser().absolute())
+    folder = ShardFolder(local_path(out).expanduser().absolute())
     plan = planned(sources, split=split, partition_size=partition_size)
     if captions:
         require_captions(plan)

@@ -19,7 +19,7 @@ from pareja.embedding.export import KEY, ROW_GROUP, require_pyarrow, space_from_
 from pareja.embedding.partitions import Item, Partition, Plan
 from pareja.encoders.protocols import Embeddings, Fingerprint
 from pareja.errors import DatasetError, FingerprintMismatchError, OutputError
-from pareja.files import staged_file
+from pareja.files import local_path, staged_file
 
 # Another layout of the columns gets another number, and so other names of files.
 _LAYOUT = 1
@@ -125,13 +125,15 @@ class ShardFolder:
 
     Raises
     ------
+    OutputError
+        If it is on other storage.
     MissingDependencyError
         If ``pyarrow`` is not installed.
     """
 
     def __init__(self, location: Path | str) -> None:
         require_pyarrow("to write and read shards of embeddings")
-        self.location = Path(location).expanduser()
+        self.location = local_path(location).expanduser()
 
     def __str__(self) -> str:
         return str(self.location)

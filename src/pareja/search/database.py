@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pareja.errors import CollectionError, CollectionFaultError, ReadOnlyError
+from pareja.files import local_path
 from pareja.sqlite import (
     Schema,
     connect,
@@ -195,7 +196,7 @@ class Database:
             raise CollectionError(
                 f"{self.folder} holds other files and is no collection. Name a new folder for it."
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        local_path(self.folder).mkdir(parents=True, exist_ok=True)
         self._is_new = True
 
     def _is_writable(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, TypeGuard
 
+from pareja.addresses import is_url
 from pareja.datasets.formats.described import read_tree
 from pareja.datasets.formats.folders import is_hidden, relative_name, sifted, too_large
 from pareja.datasets.formats.hub import HUB_SCHEME
@@ -20,8 +20,16 @@ from pareja.datasets.records import Dataset, Record
 from pareja.errors import DatasetError, ImageError, MachineError, MissingDependencyError
 from pareja.names import printable
 
-# Two letters at least, since one is a drive.
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+# What S3 calls a refusal that is of the keys, and not of one file.
+_OF_KEYS = {
+    "AccountProblem",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidSecurity",
+    "NotSignedUp",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+}
 
 
 def is_remote(location: object) -> TypeGuard[str]:
@@ -34,7 +42,8 @@ def is_remote(location: object) -> TypeGuard[str]:
     """
     return (
         isinstance(location, str)
-        and _URL.match(location) is not None
+        and "://" in location
+        and is_url(location)
         and not location.startswith(HUB_SCHEME)
     )
 
@@ -184,6 +193,11 @@ def _answering(url: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DatasetError(f"{shown}: does not exist.") from error
     except PermissionError as error:
+        answer = getattr(error.__cause__, "response", {})
+        if answer.get("Error", {}).get("Code") in _OF_KEYS:
+            # They may have run out after hours, and no picture is to be given up for that.
+            reason = f"the storage refuses the keys: {error}".rstrip(".")
+            raise MachineError(shown, f"{reason}. Give it others") from error
         raise DatasetError(f"{shown}: may not be read.") from error
     except (ImportError, ValueError) as error:
         # A protocol that nobody has, or whose package is missing.
