@@ -1,6 +1,7 @@
 """Measure how often "probably nothing relevant" is right, with ``starter``.
 
     python benchmarks/relevance.py
+    python benchmarks/relevance.py --store src/pareja/search/background.npz
 
 ``commons200`` is asked for its labels, ``pareja20`` for its captions in both languages. Each query
 is put three times: to the whole dataset; to what is left without its category, where it has no
@@ -10,18 +11,23 @@ A query is warned of when its score is below a quantile of the scores of the tex
 collection is calibrated with. Beside what pareja does, the best score and the median, stands the
 score and the quantile that tell absent from present best on the *other* dataset. Intervals
 resample whole categories, since queries about one are alike.
+
+``--store`` writes the embeddings of those texts that come with pareja.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pareja.embedding import text_vectors
 from pareja.encoders import load, require_dual
 from pareja.encoders.protocols import DualEncoder, Embeddings
 from pareja.search import Collection, Picture, Query
@@ -141,7 +147,14 @@ def print_rates(asked: Asked, name: str, quantile: int) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--store", type=Path, metavar="NPZ", help="write what pareja stores")
+    options = parser.parse_args()
     encoder = require_dual(load("starter"))
+    if options.store:
+        rows: dict[str, Any] = {encoder.text_fingerprint.digest: text_vectors(BACKGROUND, encoder)}
+        np.savez(options.store, **rows)
+        return
     both = [ask(dataset, encoder) for dataset in ("commons200", "pareja20")]
     for asked, other in zip(both, reversed(both), strict=True):
         about = asked.about

@@ -53,6 +53,7 @@ STRANGERS = {
 }
 # Modules around a heavy package: they import it at once, and nobody imports them at import time.
 LAZY = (
+    "pareja.encoders.backends.compiled",
     "pareja.encoders.backends.openvino_tower",
     "pareja.encoders.backends.runtime",
     "pareja.encoders.backends.torch_tower",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 MARKER = ".pareja-output"
@@ -33,10 +33,11 @@ def write_marker(folder: Path) -> None:
     (folder / MARKER).write_text(lines, encoding="utf-8")
 
 
-def wrong_files(folder: Path) -> list[str]:
+def wrong_files(folder: Path, *, unread: Collection[str] = ()) -> list[str]:
     """Return what is not as it was written in a folder with a list of checksums (`MARKER`).
 
-    Files that are missing, and those that were added, count too.
+    Files that are missing, and those that were added, count too. Those of `unread` only need to be
+    there.
 
     Raises
     ------
@@ -48,7 +49,9 @@ def wrong_files(folder: Path) -> list[str]:
     return sorted(
         name
         for name in found | written.keys()
-        if name not in written or not holds(folder / name, written[name])
+        if name not in written
+        or name not in found
+        or not (name in unread or holds(folder / name, written[name]))
     )
 
 

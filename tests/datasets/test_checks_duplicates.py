@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,6 +51,16 @@ def test_a_plain_picture_looks_like_nothing_that_a_hash_could_tell() -> None:
         spotted.putpixel((10, 10), (128, 128, 128))
         for plain in (swatch, Image.fromarray(grain), spotted):
             assert looks(plain) is None
+
+
+def test_the_hash_is_that_of_imagehash_to_the_bit() -> None:
+    half = np.random.default_rng(0).integers(0, 256, (70, 45, 3), np.uint8)
+    # Of a picture that is its own mirror image, rounding decides many bits.
+    mirrored = Image.fromarray(np.concatenate([half, half[:, ::-1]], axis=1))
+    photographs = [decode_image(r.source, network_side=64) for r in load_dataset("pareja20")]
+    for image in (mirrored, disc("red"), *photographs):
+        packed = np.packbits(imagehash.phash(image, hash_size=16).hash.ravel())
+        assert seen(image).hash.tobytes() == packed.tobytes()
 
 
 def test_copies_are_near_and_other_pictures_are_not() -> None:

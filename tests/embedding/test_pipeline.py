@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.embedding.counting_encoder import CountingEncoder
 
 from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.records import Dataset, Record
-from pareja.embedding.cache import EmbeddingCache
+from pareja.embedding.cache import EmbeddingCache, Stamp, Vector
 from pareja.embedding.pipeline import (
     Progress,
     embed_dataset,
@@ -23,8 +23,8 @@ from pareja.embedding.pipeline import (
     stream_images,
     text_vectors,
 )
-from pareja.encoders.protocols import Embeddings, Pixels
-from pareja.errors import ImageError
+from pareja.encoders.protocols import Embeddings, Fingerprint, Pixels
+from pareja.errors import EncoderError, ImageError
 
 Paint = Callable[..., list[Path]]
 
@@ -173,11 +173,11 @@ def test_an_interruption_keeps_what_was_done(
     with EmbeddingCache(tmp_path / "cache.sqlite3") as cache:
         with pytest.raises(KeyboardInterrupt):
             embed_sources(paths, encoder, batch_size=4, cache=cache, progress=interrupt)
-        assert len(cache) == 12
+        # The model may have been at the next batch by then.
+        assert len(cache) == sum(encoder.batches) in (12, 16)
         assert threading.active_count() == threads
-        encoder.batches.clear()
         result = embed_sources(paths, encoder, batch_size=4, cache=cache)
-    assert encoder.batches == [4, 4]
+    assert encoder.batches == [4] * 5
     np.testing.assert_array_equal(result.vectors, direct(paths, encoder))
 
 
@@ -247,3 +247,54 @@ def test_a_dataset_without_the_pictures_that_do_not_decode(
     assert [name for name, _ in result.skipped] == [str(paths[1])]
     assert result.seconds > 0
     assert seen[-1].done == 3
+
+
+def test_the_model_is_at_the_next_batch_while_the_caller_has_one(paint: Paint) -> None:
+    second = threading.Event()
+
+    class Telling(CountingEncoder):
+        def _embed_pixels(self, pixels: Pixels) -> Embeddings:
+            if self.batches:
+                second.set()
+            return super()._embed_pixels(pixels)
+
+    batches = stream_images(paint(8), Telling(), batch_size=4)
+    next(batches)
+    assert second.wait(timeout=30)
+    assert len(list(batches)) == 1
+
+
+def test_a_copy_in_the_next_batch_is_embedded_once_though_nothing_is_kept_yet(
+    paint: Paint, encoder: CountingEncoder
+) -> None:
+    """A collection keeps a batch when it gets it, and the model may be at the next one by then."""
+
+    class Late:
+        def known_digest(self, stamp: Stamp) -> str | None:
+            return None
+
+        def find(self, fingerprint: Fingerprint, digests: Sequence[str]) -> dict[str, Vector]:
+            return {}
+
+        def store(self, *_: object) -> None:
+            pass
+
+    first, second, third = paint(3)
+    paths = [first, second, first, third]
+    batches = list(stream_images(paths, encoder, batch_size=2, cache=Late()))
+    assert encoder.batches == [2, 1]
+    rows = np.concatenate([batch.embeddings for batch in batches])
+    np.testing.assert_array_equal(rows, direct(paths, encoder))
+
+
+def test_what_the_model_gave_before_it_failed_reaches_the_caller(paint: Paint) -> None:
+    class Failing(CountingEncoder):
+        def _embed_pixels(self, pixels: Pixels) -> Embeddings:
+            if len(self.batches) == 1:
+                raise EncoderError("the network cannot be loaded")
+            return super()._embed_pixels(pixels)
+
+    batches = stream_images(paint(12), Failing(), batch_size=4)
+    assert len(next(batches).indices) == 4
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        next(batches)

@@ -17,8 +17,8 @@ from PIL import Image
 from tests.colour_classifier import COLOUR_NAMES, colour_classifier
 
 from pareja.datasets import load_dataset
-from pareja.embedding import Embedded
-from pareja.encoders import EncoderPair, Fingerprint
+from pareja.embedding import Embedded, text_vectors
+from pareja.encoders import EncoderPair, Fingerprint, load, require_dual
 from pareja.errors import (
     CollectionError,
     DatasetError,
@@ -26,7 +26,7 @@ from pareja.errors import (
     InputError,
     NoSuchPictureError,
 )
-from pareja.search import Collection, Query, Shows
+from pareja.search import Collection, Query, Shows, relevance
 from pareja.sqlite import Schema
 
 if TYPE_CHECKING:
@@ -544,6 +544,15 @@ def test_rows_that_lead_nowhere_are_found_and_removed(
     assert indexed.verify(repair=True).repaired
     assert indexed.verify().ok
     assert indexed.count() == 6
+
+
+def test_what_unrelated_words_are_compared_by_comes_with_pareja(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = require_dual(load("starter"))
+    computed = text_vectors(relevance.BACKGROUND, encoder)
+    monkeypatch.delattr(relevance, "text_vectors")  # they are not computed again
+    assert np.abs(relevance.background(encoder) - computed).max() < 1e-5
 
 
 def test_unrelated_words_are_told_from_related_ones(

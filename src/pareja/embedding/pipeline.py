@@ -109,8 +109,9 @@ def stream_images(
 ) -> Iterator[ImageBatch]:
     """Embed any number of pictures in bounded memory, batch by batch.
 
-    Threads decode and resize ahead of the model; no more than about two batches of pictures are
-    held at once, so the input may be endless.
+    Threads decode and resize ahead of the model, and the model is at the next batch while the
+    caller has one. No more than about four batches of pictures are held at once, so the input may
+    be endless.
 
     Parameters
     ----------
@@ -158,6 +159,8 @@ def stream_images(
     stages = ImageStages(encoder, cache, on_error, notice, captions)
     report = Reporter(total, progress)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="pareja-decode")
+    model = ThreadPoolExecutor(1, thread_name_prefix="pareja-encode")
+    encoding: Future[ImageBatch] | None = None
     in_flight: deque[tuple[int, Source | Path, Future[Prepared]]] = deque()
     ahead = 2 * size + threads
 
@@ -192,9 +195,14 @@ def stream_images(
                 batch.append(next_one())
                 to_encode += batch[-1].pixels is not None
                 refill()
-            yield report(stages.encode(batch))
+            before, encoding = encoding, model.submit(stages.encode, batch)
+            if before is not None:
+                yield report(before.result())
+        if encoding is not None:
+            yield report(encoding.result())
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for each in (pool, model):
+            each.shutdown(wait=True, cancel_futures=True)
 
 
 def embed_sources(

@@ -121,6 +121,7 @@ class ImageStages:
         self._on_error = on_error
         self._notice = notice
         self._fingerprint = encoder.image_fingerprint
+        self._fresh: dict[str, Vector] = {}
 
     def prepare(self, index: int, source: Source | Path) -> Prepared:
         """Find a picture's embedding, or else decode and resize it; runs in a decoding thread."""
@@ -174,7 +175,9 @@ class ImageStages:
         waiting = {k: item for k, item in zip(keys, kept, strict=True) if item.pixels is not None}
         if self._cache is not None:
             # Copies of a picture that was still on its way to the model when they were looked up.
+            # Those of the batch before may not have arrived where the cache finds them.
             vectors.update(self._cache.find(self._fingerprint, list(waiting)))
+            vectors.update((key, self._fresh[key]) for key in waiting if key in self._fresh)
         waiting = {key: item for key, item in waiting.items() if key not in vectors}
         fresh: dict[str, Vector] = {}
         if waiting:
@@ -184,6 +187,7 @@ class ImageStages:
             stamps = [(item.stamp, item.digest) for item in kept if item.stamp is not None]
             self._cache.store(self._fingerprint, fresh, stamps)
         vectors.update(fresh)
+        self._fresh = fresh
         return ImageBatch(
             indices=np.array([item.index for item in kept], np.intp),
             names=tuple(item.name for item in kept),

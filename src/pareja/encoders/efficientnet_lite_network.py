@@ -101,7 +101,10 @@ def _model(weights: Weights, side: int, cells: bool) -> openvino.Model:
     classified = [features] + [ops.transpose(flow, np.array([0, 2, 3, 1]))] * cells
     # The classifier is linear, so that it may come before the mean over the places.
     logits = [
-        ops.add(ops.matmul(source, weights["_fc.weight"], False, True), weights["_fc.bias"])
+        ops.add(
+            ops.matmul(source, ops.constant(weights["_fc.weight"]), False, True),
+            ops.constant(weights["_fc.bias"]),
+        )
         for source in classified
     ]
     return openvino.Model([features, *logits], [picture])
@@ -117,7 +120,11 @@ def _convolution(
     convolve = ops.convolution
     if kernel.shape[1] == 1:
         kernel, convolve = kernel[:, None], ops.group_convolution
+    # Of an array that is no constant yet, OpenVINO makes a list of Python's numbers first.
+    kernel, shift = (
+        ops.constant(array) for array in (kernel, shift[None, :, None, None].astype(np.float32))
+    )
     # As TensorFlow pads: one more at the end where the two ends cannot have the same.
     result = convolve(source, kernel, [stride] * 2, [0, 0], [0, 0], [1, 1], auto_pad="same_upper")
-    result = ops.add(result, shift[None, :, None, None].astype(np.float32))
+    result = ops.add(result, shift)
     return ops.clamp(result, 0.0, 6.0) if clip else result

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib import resources
 from typing import cast
 
 import numpy as np
 
 from pareja.embedding.cache import Memory
 from pareja.embedding.pipeline import text_vectors
-from pareja.encoders.protocols import ImageEncoder, TextEncoder, TruncationWarning
+from pareja.encoders.protocols import Embeddings, ImageEncoder, TextEncoder, TruncationWarning
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Query
 from pareja.search.nearest import Near, Nearest
@@ -116,12 +117,27 @@ def measure_unrelated(
         return
     if before is not None and abs(rows - before) <= _GROWTH * before:
         return
+    vectors = background(cast(TextEncoder, encoder), cache)
+    best = [nearest.search(vector, 1)[0].score for vector in vectors]
+    catalogue.set_unrelated_score(space, float(np.median(best)), rows)
+
+
+def background(encoder: TextEncoder, cache: Memory | None = None) -> Embeddings:
+    """Return the embeddings of `BACKGROUND`, ``(64, text_dim)``.
+
+    Those of ``starter`` come with pareja, so that indexing with it needs no text network;
+    ``python benchmarks/relevance.py --store`` writes them. They are kept by fingerprint: another
+    version of the encoder computes its own.
+    """
+    with resources.files("pareja.search").joinpath("background.npz").open("rb") as file:
+        kept = np.load(file, allow_pickle=False)
+        if encoder.text_fingerprint.digest in kept:
+            stored: Embeddings = kept[encoder.text_fingerprint.digest]
+            return stored
     with warnings.catch_warnings():
         # Nobody can shorten these texts, and cut ones are about all sorts of things as well.
         warnings.simplefilter("ignore", TruncationWarning)
-        vectors = text_vectors(BACKGROUND, cast(TextEncoder, encoder), cache=cache)
-    best = [nearest.search(vector, 1)[0].score for vector in vectors]
-    catalogue.set_unrelated_score(space, float(np.median(best)), rows)
+        return text_vectors(BACKGROUND, encoder, cache=cache)
 
 
 def likely_relevant(query: Query, space: Space, found: Sequence[Near]) -> bool | None:

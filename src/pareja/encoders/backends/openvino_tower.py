@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from pareja.arrays import core_limit
-from pareja.checksums import wrong_files
+from pareja.encoders.backends.compiled import is_whole, open_compiled
 from pareja.encoders.backends.forks import refuse_after_fork
 from pareja.encoders.backends.network import Device, Network, Precision
 from pareja.encoders.backends.runtime import openvino
 from pareja.encoders.preprocessing import Preprocessing
 from pareja.errors import EncoderError, ModelUnavailableError, OutputError
 from pareja.files import staged_directory
-from pareja.shortages import naming_shortages
 
 if TYPE_CHECKING:
     import torch
@@ -63,8 +62,7 @@ class OpenVinoTower:
         self._lock = threading.Lock()
         path = converted_path(network, precision)
         try:
-            model = converted(network, precision)
-            compiled = openvino.Core().compile_model(model, "CPU", settings(precision))
+            compiled = _compiled(network, precision)
         except RuntimeError as error:
             raise EncoderError(
                 f"OpenVINO cannot run {path.parent.name}: {_last_line(error)}. Delete "
@@ -81,6 +79,19 @@ class OpenVinoTower:
             self._request.infer(arrays, share_inputs=True)
             # The next call writes into the same memory.
             return np.array(self._request.get_output_tensor().data, np.float32)
+
+
+def _compiled(network: Network, precision: Precision) -> openvino.CompiledModel:
+    """Return a network ready to run, converted now if it has not been."""
+    path, how = converted_path(network, precision), settings(precision)
+    sample = _sample(network, 3, 8)
+    compiled = open_compiled(path, how, sample)
+    if compiled is None:
+        model = converted(network, precision)
+        compiled = open_compiled(path, how, sample)
+        if compiled is None:  # it could not be kept
+            compiled = openvino.Core().compile_model(model, "CPU", how)
+    return compiled
 
 
 def settings(
@@ -111,7 +122,7 @@ def converted(network: Network, precision: Precision) -> openvino.Model:
         If the network is to be in ``"int8"`` and is not there.
     """
     path = converted_path(network, precision)
-    if _is_whole(path):
+    if _is_sound(path.parent):
         return openvino.Core().read_model(path)
     if precision == "int8":
         raise ModelUnavailableError(
@@ -130,25 +141,16 @@ def converted_path(network: Network, precision: Precision) -> Path:
     return folder / "network.xml"
 
 
-def _is_whole(path: Path) -> bool:
-    """Return whether a converted network is there, and as it was written; a damaged one is removed.
-
-    A bit that flips in its weights would give other vectors under the same fingerprint.
-    """
-    folder = path.parent
-    if not folder.exists():
-        return False
-    try:
-        with naming_shortages(folder):
-            if not wrong_files(folder):
-                return True
-    except OSError:
-        pass  # an older version wrote no list
-    # Renamed first: another process may have opened it, or be about to.
-    aside = folder.with_name(f"{uuid4().hex}.part")
-    with suppress(OSError):
-        folder.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
+def _is_sound(folder: Path) -> bool:
+    """Return whether a converted network is there and whole; a damaged one is removed."""
+    if is_whole(folder):
+        return True
+    if folder.exists():
+        # Renamed first: another process may have opened it, or be about to.
+        aside = folder.with_name(f"{uuid4().hex}.part")
+        with suppress(OSError):
+            folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
     return False
 
 
