@@ -99,9 +99,7 @@ def page(arguments: argparse.Namespace) -> str:
         )
     if len(rows) > 1:
         times = rows[1]["clock"] / rows[0]["clock"]
-        lines.append(
-            f"\nThis version takes 1/{times:.1f} of the time of commit {commit_of(sources[1])}."
-        )
+        lines.append(f"\n{titles[1].capitalize()} takes {times:.1f} times as long.")
     return "\n".join([*lines, ""])
 
 
