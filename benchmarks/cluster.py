@@ -2,9 +2,9 @@
 
 python benchmarks/cluster.py              everything; writes docs/benchmarks/cluster.md
 python benchmarks/cluster.py --print      print the page, write nothing
-python benchmarks/cluster.py --pictures 3000 --turns 1 --print     a trial
+python benchmarks/cluster.py --pictures 3000 --turns 1 --seconds 8 --print     a trial
 
-It takes about ten minutes, since it embeds as many pictures for the speeds as fit.
+It takes about a quarter of an hour, since it embeds as many pictures for the speeds as fit.
 
 The nodes are real ones of Ray, all on this machine and each bound to a core of its own, which needs
 two cores. Commands are measured as a person waits for them, from start to end, in turns.
@@ -13,6 +13,7 @@ two cores. Commands are measured as a person waits for them, from start to end, 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shlex
@@ -41,7 +42,7 @@ PACKAGES = ("ray", "openvino", "pillow", "pyarrow")
 SMALL, LARGE = "clip-shapes", "starter"
 PARTITION = 128
 BROKEN_EVERY = 1000
-SECONDS = 40
+SHARES = 4  # that the partitions of the speeds can be cut into evenly
 
 
 def make_pictures(folder: Path, count: int) -> None:
@@ -194,17 +195,17 @@ def in_turns(
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def fitting(work: Path) -> int:
-    """Return how many pictures one machine embeds in about `SECONDS`."""
+def fitting(work: Path, seconds: float) -> int:
+    """Return how many pictures one machine embeds in about so long."""
     make_pictures(work / "trial", 2 * PARTITION)
     told, _ = ran(command(work / "trial", work / "trial-out", LARGE, "--part", "1/1"))
     rate: float = told["pictures"] / told["seconds"]
-    return PARTITION * max(2, round(SECONDS * rate / PARTITION))
+    return SHARES * PARTITION * max(1, round(seconds * rate / PARTITION / SHARES))
 
 
-def speeds(work: Path, turns: int) -> Iterator[str]:
+def speeds(work: Path, turns: int, seconds: float) -> Iterator[str]:
     """Measure what Ray costs on one machine, and what a second node brings."""
-    count = fitting(work)
+    count = fitting(work, seconds)
     half = count // 2
     folder, fewer = work / "few", work / "fewer"
     make_pictures(folder, count)
@@ -227,43 +228,80 @@ def speeds(work: Path, turns: int) -> Iterator[str]:
         nodes = in_turns(
             turns,
             {
-                f"{number} of one core": lambda out, at=at.address: ran(  # type: ignore[misc]
-                    command(fewer, out, LARGE, "--cluster", "--address", at)
+                f"{number} of {pictures}": lambda out, at=at.address, given=given: ran(  # type: ignore[misc]
+                    command(given, out, LARGE, "--cluster", "--address", at)
                 )[1]
-                for number, at in (("1 node", one), ("2 nodes", two))
+                for given, pictures in ((fewer, half), (folder, count))
+                for number, at in ((1, one), (2, two))
             },
             work,
         )
-    single, double = nodes.values()
-    yield f"## {count:,} pictures, and {half:,} for the nodes, in turns"
+    yield f"## {count:,} pictures, and {half:,}, in turns"
     yield ""
-    yield f"With `{LARGE}`; medians of whole commands, {turns} of each, with an empty folder."
+    yield (
+        f"With `{LARGE}`, in partitions of {PARTITION}, which two nodes can share evenly; medians "
+        f"of whole commands, {turns} of each, with an empty folder."
+    )
     yield ""
-    yield "| | seconds | pictures/s | |"
-    yield "| --- | ---: | ---: | --- |"
+    yield "| | pictures | seconds | pictures/s | |"
+    yield "| --- | ---: | ---: | ---: | --- |"
     more = f"{100 * (alone['cluster'] / alone['part'] - 1):+.0f} %"
     lines = [
-        ("`pareja embed --part 1/1`", alone["part"], count, ""),
-        ("`pareja embed --cluster`", alone["cluster"], count, more),
-        ("a cluster of 1 node of one core", single, half, ""),
-        (
-            "a cluster of 2 nodes of one core each",
-            double,
-            half,
-            f"{single / double:.2f} times as fast",
-        ),
+        ("`pareja embed --part 1/1`", count, alone["part"], ""),
+        ("`pareja embed --cluster`", count, alone["cluster"], more),
     ]
-    for what, seconds, pictures, remark in lines:
-        yield f"| {what} | {seconds:.1f} | {pictures / seconds:.0f} | {remark} |"
+    for pictures in (half, count):
+        single, double = nodes[f"1 of {pictures}"], nodes[f"2 of {pictures}"]
+        faster = f"{single / double:.2f} times as fast"
+        lines.append(("a cluster of 1 node of one core", pictures, single, ""))
+        lines.append(("a cluster of 2 nodes of one core each", pictures, double, faster))
+    for what, pictures, taken, remark in lines:
+        yield f"| {what} | {pictures:,} | {taken:.1f} | {pictures / taken:.0f} | {remark} |"
     yield ""
     beyond = (alone["cluster"] - idle["cluster"]) / (alone["part"] - idle["part"]) - 1
     yield (
         f"With nothing left to do, `--part 1/1` takes {idle['part']:.1f} s and `--cluster` "
-        f"{idle['cluster']:.1f} s: it starts Ray. Without these seconds it takes "
+        f"{idle['cluster']:.1f} s: it starts Ray ({ray_start()}). Without these seconds it takes "
         f"{100 * beyond:+.0f} % of time. All rows of both are "
         f"{'the same to the bit' if same else 'there, and differ'}. "
         f"A picture takes {size:,.0f} bytes in a shard, with 512 numbers."
     )
+
+
+def ray_start() -> str:
+    """Return what Ray's start and end are made of, as a clause."""
+    words = [sys.executable, __file__, "--start"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    steps: dict[str, float] = json.loads(done.stdout)
+    return ", ".join(f"{step} {seconds:.1f} s" for step, seconds in steps.items())
+
+
+def start_ray() -> None:
+    """Start Ray in this process, run one task and end it; print the seconds of each step."""
+    clock = [time.perf_counter()]
+
+    def taken() -> float:
+        clock.append(time.perf_counter())
+        return clock[-1] - clock[-2]
+
+    from pareja.embedding.ray_cluster import connected
+
+    steps = {}
+    importlib.import_module("ray")
+    steps["importing it"] = taken()
+    with connected(None) as ray:
+        steps["its own processes"] = taken()
+        ray.get(ray.remote(load_model).remote())
+        steps["the first worker and its model"] = taken()
+    steps["ending them"] = taken()
+    print(json.dumps(steps))
+
+
+def load_model() -> None:
+    """Load the model of the speeds; runs on a worker."""
+    from pareja.encoders import load
+
+    load(LARGE)
 
 
 def listing(work: Path, count: int) -> Iterator[str]:
@@ -289,7 +327,7 @@ def list_pictures(folder: str) -> None:
     print(json.dumps([peak_memory() - before, time.perf_counter() - begun]))
 
 
-def page(pictures: int, turns: int) -> Iterator[str]:
+def page(pictures: int, turns: int, seconds: float) -> Iterator[str]:
     yield "# Embedding on a cluster"
     yield ""
     made = shlex.join(["python", "benchmarks/cluster.py", *sys.argv[1:]])
@@ -297,7 +335,11 @@ def page(pictures: int, turns: int) -> Iterator[str]:
     yield ""
     with tempfile.TemporaryDirectory(prefix="pareja-cluster-") as folder:
         work = Path(folder)
-        for part in (killed(work, pictures), speeds(work, turns), listing(work, pictures)):
+        for part in (
+            killed(work, pictures),
+            speeds(work, turns, seconds),
+            listing(work, pictures),
+        ):
             yield from part
             yield ""
 
@@ -306,16 +348,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=20_000, help="of the run that is killed")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument(
+        "--seconds", type=float, default=40, help="that one machine takes for the speeds, about"
+    )
     parser.add_argument("--print", action="store_true", help="write nothing")
     parser.add_argument("--list", help=argparse.SUPPRESS)
+    parser.add_argument("--start", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if arguments.list:
         list_pictures(arguments.list)
         return
+    if arguments.start:
+        start_ray()
+        return
     begun = time.perf_counter()
     lines = []
-    for line in page(arguments.pictures, arguments.turns):
+    for line in page(arguments.pictures, arguments.turns, arguments.seconds):
         print(line, flush=True)
         lines.append(line)
     print(f"{time.perf_counter() - begun:.0f} s in all", file=sys.stderr)
