@@ -66,6 +66,7 @@ def test_every_tool_only_reads_and_says_so(collection: Collection) -> None:
     names = {"collections", "search", "look", "picture", "classify", "evaluate", "compare"}
     assert {tool.name for tool in tools} == names
     for tool in tools:
+        assert tool.input_schema["additionalProperties"] is False
         assert tool.annotations.read_only_hint
         assert not tool.annotations.open_world_hint
         assert len(tool.description) > 40
@@ -197,9 +198,16 @@ def test_what_is_there_is_said_first(ask: Ask) -> None:
         ("search", {"words": "red", "model": "none"}, "colours, hues"),
         ("search", {"words": "red", "k": 0}, "1 to 100"),
         ("search", {"words": "red", "category": "none"}, "none"),
+        ("search", {"words": "red", "kategory": "dark"}, "kategory"),
+        ("search", {"like": 10**20}, "no picture 100000000000000000000"),
         ("look", {"ids": []}, "1 to 24"),
         ("look", {"ids": [99]}, "99"),
+        ("look", {"ids": [10**20]}, "no picture 100000000000000000000"),
         ("picture", {"picture_id": 99}, "99"),
+        ("collections", {"name": "walls"}, "name"),
+        ("classify", {"ids": [], "labels": ["red", "blue"]}, "`ids` is empty"),
+        ("classify", {"ids": [1, 99], "labels": ["red", "blue"]}, "no picture 99"),
+        ("classify", {"ids": [10**20], "labels": ["red", "blue"]}, "no picture 100000"),
         ("classify", {"ids": [1], "labels": ["red"]}, "at least 2"),
         ("evaluate", {"query_set": "none"}, "walls"),
         ("compare", {"truth": "label"}, "fewer than two"),

@@ -57,6 +57,14 @@ def test_a_call_may_ask_for_something_else(retriever: PictureRetriever) -> None:
         retriever.invoke("red", k=0)
 
 
+def test_what_it_does_not_know_is_refused(retriever: PictureRetriever) -> None:
+    unknown: Any = {"kategory": "dark"}
+    with pytest.raises(ValueError, match="kategory"):
+        PictureRetriever(collection=retriever.collection, **unknown)
+    with pytest.raises(TypeError, match="kategory"):
+        retriever.invoke("red", **unknown)
+
+
 def test_it_is_part_of_a_chain(retriever: PictureRetriever) -> None:
     assert (retriever | captions).invoke("blue")[0] == "A wall painted blue"
     assert captions(anyio.run(retriever.ainvoke, "blue"))[0] == "A wall painted blue"

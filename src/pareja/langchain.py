@@ -11,6 +11,7 @@ try:
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
+    from pydantic import ConfigDict
 except ImportError as error:
     raise MissingDependencyError(
         "langchain-core", "to retrieve pictures for LangChain", "langchain"
@@ -40,6 +41,8 @@ class PictureRetriever(BaseRetriever):
 
     Raises
     ------
+    pydantic.ValidationError
+        If the retriever is given a parameter that it does not have.
     CollectionError
         From a call, if the query is empty, `k` is below 1, or there is no such category or encoder.
 
@@ -51,6 +54,9 @@ class PictureRetriever(BaseRetriever):
         for document in retriever.invoke("a fish in the water"):
             print(document.metadata["score"], document.metadata["path"], document.page_content)
     """
+
+    # What the constructor does not know would change nothing.
+    model_config = ConfigDict(extra="forbid")
 
     collection: Collection
     model: Any = None

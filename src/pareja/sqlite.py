@@ -20,6 +20,9 @@ Value = TypeVar("Value", int, str)
 
 _AGAIN = 0.01  # seconds
 
+LARGEST = 2**63 - 1
+"""The largest number that SQLite holds."""
+
 # Fewer than any build of SQLite takes as parameters of one statement.
 _PARAMETERS = 500
 
@@ -200,11 +203,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def in_parts(values: Sequence[Value]) -> Iterator[tuple[Sequence[Value], str]]:
     """Yield parts that fit one statement, each with its question marks.
 
+    Numbers that SQLite cannot hold are left out: no row has them.
+
     Examples
     --------
-    >>> list(in_parts([7, 8]))
+    >>> list(in_parts([7, 8, 10**20]))
     [([7, 8], '?,?')]
     """
+    values = [each for each in values if not isinstance(each, int) or abs(each) <= LARGEST]
     for start in range(0, len(values), _PARAMETERS):
         some = values[start : start + _PARAMETERS]
         yield some, ",".join("?" * len(some))

@@ -164,6 +164,32 @@ def test_a_folder_below_another_one_is_a_place_of_its_own(
     assert (again.unchanged, again.added, again.removed) == (9, 0, 0)
 
 
+@pytest.mark.parametrize("settles", [0, 10**15], ids=["trusted stamps", "recent files"])
+def test_a_folder_of_a_dataset_by_itself_takes_no_captions_away(
+    collection: Collection,
+    tmp_path: Path,
+    colour_folder: Path,
+    colours: ColourEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    settles: int,
+) -> None:
+    monkeypatch.setattr("pareja.embedding.cache._SETTLED_NS", settles)
+    shutil.copytree(colour_folder, tmp_path / "walls")
+    collection.index([tmp_path / "walls"], colours)
+    before = collection.pictures()
+    assert all(picture.caption for picture in before)
+    below = tmp_path / "walls" / "images"
+    report = collection.index([below], colours)
+    assert (report.unchanged, report.updated) == (8, 0)
+    assert collection.pictures() == before
+    (below / "red.png").write_bytes((below / "pink.png").read_bytes())
+    collection.index([below], colours)
+    assert {picture.caption for picture in collection.pictures()} >= {"A wall painted blue"}
+    (below / "red.png").unlink()
+    assert collection.index([tmp_path / "walls"], colours).removed == 1
+    assert collection.verify().ok
+
+
 def test_a_copy_keeps_a_picture_when_its_first_file_goes(
     collection: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
 ) -> None:
@@ -404,7 +430,28 @@ def test_a_file_is_read_from_where_it_is(indexed: Collection, colour_folder: Pat
 def test_pages_of_pictures(indexed: Collection) -> None:
     everything = indexed.pictures()
     assert indexed.pictures(offset=2, limit=3) == everything[2:5]
+    assert indexed.pictures(offset=2, limit=10**20) == everything[2:]
+    assert indexed.pictures(offset=10**20) == []
     assert {picture.category for picture in indexed.pictures(category="dark")} == {"dark"}
+    with pytest.raises(CollectionError, match="`offset` must be 0 or more, got -1"):
+        indexed.pictures(offset=-1)
+    with pytest.raises(CollectionError, match="`limit` must be 0 or more, got -1"):
+        indexed.pictures(limit=-1)
+
+
+def test_numbers_that_sqlite_cannot_hold_are_of_no_picture(
+    indexed: Collection, colours: ColourEncoder
+) -> None:
+    for ask in (
+        indexed.picture,
+        indexed.read,
+        indexed.files,
+        lambda number: indexed.judge("red", number, True),
+        lambda number: indexed.search(Query(like=number), colours),
+    ):
+        with pytest.raises(NoSuchPictureError, match=str(10**20)):
+            ask(10**20)
+    assert indexed.embeddings(colours, [10**20, 1])[0].tolist() == [1]
 
 
 def test_queries_of_every_kind(indexed: Collection, colours: ColourEncoder) -> None:

@@ -29,6 +29,7 @@ URL = "data:image/png;base64," + PNG
         ("/v1/search?q=red&kategory=bright", "no field kategory here. Did you mean category?"),
         ("/v1/pictures?ofset=3", "Did you mean offset?"),
         ("/v1/models?zzz=1", "no field zzz here"),
+        ("/v1/models/", "model"),
         ("/v1/query-sets?naem=x", "no field naem here"),
     ],
 )

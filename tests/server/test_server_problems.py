@@ -179,6 +179,16 @@ def test_of_several_kinds_the_one_that_was_meant_is_told(client: TestClient) -> 
     assert "at most 8000 characters" in message
 
 
+def test_a_body_that_is_no_json_is_told_with_its_place(client: TestClient) -> None:
+    kind = {"content-type": "application/json"}
+    answer = client.post("/v1/embeddings", content=b'{"input": "red', headers=kind)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (400, None, "json")
+    assert error["message"] == (
+        "The body is no valid JSON from character 10 on: Unterminated string starting at."
+    )
+
+
 def test_what_only_the_servers_owner_can_mend_is_quoted(
     collection: Collection, colours: ColourEncoder, load_by: LoadBy
 ) -> None:

@@ -16,6 +16,7 @@ from pareja.listening import listen, run_app
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver.tools import Tool
 
     from pareja.search import Collection
 
@@ -55,6 +56,7 @@ def build_server(
         raise MissingDependencyError("mcp", "to serve agents", "mcp")
     from mcp.server.mcpserver import Image as ImageContent
     from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver.tools import Tool
     from mcp.types import ToolAnnotations
 
     tools = Tools(collections, device)
@@ -68,17 +70,19 @@ def build_server(
         known, shown = tools.picture(picture_id, collection)
         return [known, ImageContent(data=shown, format="jpeg")]
 
-    with _logging_as_it_was():
-        server: MCPServer[Any] = MCPServer("pareja", instructions=INSTRUCTIONS, log_level="WARNING")
     reads = ToolAnnotations(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
     gives = (tools.collections, tools.search, tools.classify, tools.evaluate, tools.compare)
-    for tool in gives:
-        server.tool(annotations=reads)(_explained(tool))
-    for shows in (look, picture):
-        server.tool(annotations=reads, structured_output=False)(_explained(shows))
-    return server
+    served = [Tool.from_function(_explained(tool), annotations=reads) for tool in gives]
+    served += [
+        Tool.from_function(_explained(tool), annotations=reads, structured_output=False)
+        for tool in (look, picture)
+    ]
+    for each in served:
+        _refuse_unknown(each)
+    with _logging_as_it_was():
+        return MCPServer("pareja", instructions=INSTRUCTIONS, log_level="WARNING", tools=served)
 
 
 def serve_agents(
@@ -165,6 +169,14 @@ def _logging_as_it_was() -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+def _refuse_unknown(tool: Tool) -> None:
+    """Refuse arguments that a tool does not have; the SDK would call it without them."""
+    taken: Any = tool.fn_metadata.arg_model
+    exact: Any = type(taken.__name__, (taken,), {"model_config": {"extra": "forbid"}})
+    tool.fn_metadata.arg_model = exact
+    tool.parameters = exact.model_json_schema()
 
 
 def _explained(tool: Callable[P, T]) -> Callable[P, T]:

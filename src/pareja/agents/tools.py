@@ -146,10 +146,17 @@ class Tools:
         from pareja.classifiers.zero_shot import zero_shot
         from pareja.encoders import require_dual
 
+        if not ids:
+            raise InputError("`ids` is empty. Give the pictures to classify.")
         shelf = self._named(collection)
         encoder = require_dual(self._encoder(shelf, model))
         judge = zero_shot(labels, encoder, multi_label=several)
         known, rows = shelf.embeddings(encoder, ids)
+        for missing in sorted({*ids}.difference(known.tolist())):
+            raise CollectionError(
+                f"{shelf.picture(missing).shown_name}, picture {missing}, did not go through "
+                f"{encoder.name}. Leave it out, or use another `model`."
+            )
         result = judge.classified(rows)
         return {
             "model": encoder.name,

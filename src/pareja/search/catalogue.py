@@ -13,7 +13,7 @@ from pareja.errors import CollectionError, NoSuchPictureError
 from pareja.search.contracts import Picture
 from pareja.search.filing import COLUMNS, TOLD, Files
 from pareja.search.folding import Alike
-from pareja.sqlite import in_parts
+from pareja.sqlite import LARGEST, in_parts
 
 _REVISION = "revision"
 _PICTURE = (
@@ -119,7 +119,11 @@ class Catalogue(Files):
         with self._database.read() as connection:
             rows = connection.execute(
                 f"{_PICTURE} WHERE {wanted} ORDER BY id LIMIT :limit OFFSET :offset",
-                {"category": category, "limit": -1 if limit is None else limit, "offset": offset},
+                {
+                    "category": category,
+                    "limit": LARGEST if limit is None else min(limit, LARGEST),
+                    "offset": min(offset, LARGEST),
+                },
             ).fetchall()
         return [_picture(row) for row in rows]
 

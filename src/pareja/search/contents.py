@@ -135,11 +135,16 @@ class Contents:
 
         Raises
         ------
+        CollectionError
+            If `offset` or `limit` is below 0.
         FingerprintMismatchError
             If the collection has no vectors of the space that a classifier reads.
         LabelError
             If a classifier has no such label.
         """
+        for name, number in (("offset", offset), ("limit", limit)):
+            if number is not None and number < 0:
+                raise CollectionError(f"`{name}` must be 0 or more, got {number}.")
         if not shows:
             return self._catalogue.pictures(category, offset, limit, fold=fold)
         with self._database.read():
@@ -189,9 +194,10 @@ class Contents:
         ImageError, DatasetError
             If its file, or the archive that it is in, cannot be read any more.
         """
+        path = self.picture(picture_id).path
         location, split, name, member = self._catalogue.where(picture_id)
         if not member:
-            return read_file(self.picture(picture_id).path)
+            return read_file(path)
         source = self._members.find(location, split, name)
         if source is None:
             raise CollectionError(f"{name} is not in {location} any more. Index that again.")

@@ -80,6 +80,17 @@ class Filed:
         """Return whether the file is still what it was, by its stamp."""
         return self.stamp is not None and self.stamp == _stamp(found.stamp)
 
+    def stays(self, found: Found) -> bool:
+        """Return whether the file stays with the folder around the one where it was found now.
+
+        It does where that folder's metadata says all that is known below, and more: a part of a
+        dataset by itself has no captions.
+        """
+        around = Path(self.location) in Path(found.location).parents
+        return around and all(
+            new in (None, old) for new, old in zip(found.told, self.told, strict=True)
+        )
+
 
 class Files(Spaces):
     """The files of a collection, by the picture that they hold.
@@ -147,9 +158,18 @@ class Files(Spaces):
             for row in rows
         }
 
-    def file(self, found: Found, picture: int) -> None:
-        """Note that a file holds a picture."""
+    def file(self, found: Found, picture: int, known: Filed | None = None) -> None:
+        """Note that a file holds a picture; `known` is what was noted of that file before."""
         stamp = _stamp(found.stamp)
+        if known is not None and known.stays(found):
+            with self._database.write() as connection:
+                connection.execute(
+                    "UPDATE file SET picture = ?, size = ?, modified = ?, changed = ?, inode = ? "
+                    "WHERE path = ?",
+                    (picture, *(stamp or (None,) * 4), found.key),
+                )
+                self._database.seal("file", "path = ?", (found.key,))
+            return
         with self._database.write() as connection:
             connection.execute(
                 "INSERT INTO file (path, picture, location, split, name, member, "  # noqa: S608  constant

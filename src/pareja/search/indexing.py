@@ -179,7 +179,7 @@ class Indexer(Remover):
             known = filed.get(found.key)
             if known is None or known.picture not in embedded or not known.holds(found):
                 pending.append(found)
-            elif known.told != found.told:
+            elif known.told != found.told and not known.stays(found):
                 retold.append(found)
             else:
                 self.tally["unchanged"] += 1
@@ -276,7 +276,7 @@ class Indexer(Remover):
                     looks[picture_id] = look
                 if found.key in filed and filed[found.key].picture != picture_id:
                     left.append(filed[found.key].picture)
-                self.catalogue.file(found, picture_id)
+                self.catalogue.file(found, picture_id, filed.get(found.key))
             Alike(self.database).add(looks)
             changed = self.catalogue.describe(here.values())
             pictures = self.catalogue.pictures_by_id(list(vectors))

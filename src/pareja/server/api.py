@@ -158,7 +158,9 @@ def models(engine: EngineHere) -> ModelsBody:
 
 
 @router.get("/models/{model:path}", tags=["models"], responses=errors(404))
-def model(engine: EngineHere, model: Annotated[str, Path(max_length=MAX_QUERY)]) -> ModelBody:
+def model(
+    engine: EngineHere, model: Annotated[str, Path(min_length=1, max_length=MAX_QUERY)]
+) -> ModelBody:
     """Say whether the collection is indexed with an encoder."""
     return ModelBody(id=engine.known(model))
 

@@ -155,13 +155,15 @@ def _invalid(error: RequestValidationError) -> Problem:
         return unknown_field(first["ctx"]["got"], first["ctx"]["known"])
     if first["type"] == TOKENS:
         return Problem(422, "tokens", param="input")
+    if first["type"] == "json_invalid":
+        return Problem(400, "json", at=first["loc"][-1], reason=first["ctx"]["error"])
     # The input is not repeated: it may be ten thousand texts, or no valid Unicode.
     place = _place(first["loc"])[:80]
     text = f"{place}: {first['msg']}".encode("utf-8", "replace").decode()
     bounds = first.get("ctx", {})
     limit = next((bounds[name] for name in _LIMITS if name in bounds), 0)
     return Problem(
-        400 if first["type"] == "json_invalid" else 422,
+        422,
         _MISTAKES.get(first["type"], "invalid"),
         detail=text,
         param=place,
