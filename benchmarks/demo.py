@@ -80,8 +80,7 @@ def page(commits: Sequence[str], repeats: int) -> str:
     lines = [
         "# What `make demo` takes from nothing\n",
         f"Made by `python benchmarks/demo.py {' '.join(commits)}`, whose first lines say what is",
-        f"measured. {machine(['pip'])}. Medians of {repeats} turns.",
-        "torch was its build without CUDA; from PyPI on Linux it brings gigabytes more.\n",
+        f"measured. {machine(['pip'])}. Medians of {repeats} turns.\n",
         "| commit | from nothing, s | the same again, s | packages | MB of packages |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
