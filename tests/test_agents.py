@@ -6,6 +6,7 @@ import base64
 import io
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -125,6 +126,25 @@ def test_pictures_are_looked_at_side_by_side_and_alone(ask: Ask) -> None:
     assert "A wall painted red" in told.text
     colour = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.data)))).mean(axis=(0, 1))
     np.testing.assert_allclose(colour, (220, 30, 30), atol=4)
+
+
+def test_a_picture_that_is_not_there_takes_no_other_along(
+    ask: Ask, collection: Collection, colour_folder: Path
+) -> None:
+    red, blue = (
+        next(each for each in collection.pictures() if each.path.stem == name)
+        for name in ("red", "blue")
+    )
+    shutil.copy(blue.path, red.path)
+    (sheet,) = ask("look", ids=[red.id, blue.id]).content
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(sheet.data))), np.float64)
+    cells = seen[26 + 20 : 26 + 40, 60:80], seen[26 + 20 : 26 + 40, 256 + 60 : 256 + 80]
+    frame, shown = (cell.mean(axis=(0, 1)) for cell in cells)
+    assert np.ptp(frame) < 12
+    assert shown[2] > shown[0] + 100
+    answer = ask("picture", picture_id=red.id)
+    assert answer.is_error
+    assert "another one than when it was indexed" in answer.content[0].text
 
 
 def test_pictures_are_classified(ask: Ask) -> None:

@@ -238,12 +238,21 @@ def test_pictures_in_an_archive_are_shown_with_their_collection(
     assert len(CARD.findall(inside)[0][0]) != len(CARD.findall(outside)[0][0])
 
 
+@pytest.mark.parametrize("known", [True, False])
 def test_a_picture_that_has_gone_leaves_its_place(
-    collection: Collection, colours: ColourEncoder, colour_folder: Path
+    collection: Collection, colours: ColourEncoder, colour_folder: Path, known: bool
 ) -> None:
     result = collection.search(Query(text="red"), colours, k=2)
+    here = collection if known else None
+    before = notebook.show(result, here)._repr_html_()
+    first, second = (hit.picture.path for hit in result.hits)
+    shutil.copy(second, first)
+    replaced = notebook.show(result, here)._repr_html_()
     shutil.rmtree(colour_folder)
-    assert len(alts(notebook.show(result, collection)._repr_html_())) == 2
+    gone = notebook.show(result, here)._repr_html_()
+    assert len(alts(gone)) == 2
+    shown = [[src for src, *_ in CARD.findall(page)] for page in (before, replaced, gone)]
+    assert shown[1] == [shown[2][0], shown[0][1]]
 
 
 def test_an_answer_that_is_probably_none_says_so(

@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pareja.datasets.formats.folders import FileSource
 from pareja.datasets.records import Record
 from pareja.encoders import AnyEncoder, DualEncoder, ImageEncoder, require_dual
 from pareja.errors import DatasetError, MissingDependencyError, ParejaError
@@ -20,6 +19,7 @@ from pareja.report.located import told_places
 from pareja.report.overlay import place_in_words, warmed
 from pareja.report.pictures import Thumbnail, thumbnail
 from pareja.search.collection import Collection
+from pareja.search.contents import read_picture
 from pareja.search.contracts import Hit, Picture, Query, SearchResult
 from pareja.search.database import FILE_NAME
 from pareja.tasks.locating import Located, LocatedPicture, locate
@@ -255,9 +255,8 @@ def _located(
         return {}
     records = []
     for hit in result.hits:
-        name, source = str(hit.picture.id), _source(hit.picture, collection)
-        stored = FileSource(source) if isinstance(source, Path) else BytesSource(name, source)
-        records.append(Record(name, stored))
+        name = str(hit.picture.id)
+        records.append(Record(name, BytesSource(name, _content(hit.picture, collection))))
     # Pictures that cannot be read are crossed-out frames without maps as well.
     with suppress(DatasetError):
         found = locate(text, records, model=encoder)
@@ -275,7 +274,7 @@ def _card(
     """Return what is shown of one picture."""
     picture = hit.picture
     if located is None:
-        small = thumbnail(_source(picture, collection), THUMBNAIL)
+        small = thumbnail(_content(picture, collection), THUMBNAIL)
         where = []
     else:
         small = warmed(located, located.places[0], THUMBNAIL)
@@ -305,10 +304,8 @@ def _pixels(small: Thumbnail) -> dict[str, Any]:
     return {"src": data_uri(small), "size": small.image.size}
 
 
-def _source(picture: Picture, collection: Collection | None) -> Path | bytes:
-    """Return where a picture is read from, or what was read where it lies in an archive."""
-    if collection is not None:
-        # Decoding the path says the same about a file that has gone: a crossed-out frame.
-        with suppress(ParejaError):
-            return collection.read(picture.id)
-    return picture.path
+def _content(picture: Picture, collection: Collection | None) -> bytes:
+    """Return the bytes of a picture; none where it cannot be read, which is a crossed-out frame."""
+    with suppress(ParejaError):
+        return read_picture(picture) if collection is None else collection.read(picture.id)
+    return b""

@@ -23,6 +23,7 @@ from pareja.errors import (
     CollectionError,
     DatasetError,
     FingerprintMismatchError,
+    ImageError,
     InputError,
     NoSuchPictureError,
 )
@@ -354,6 +355,29 @@ def test_pictures_in_a_zip_are_found_and_read(
     assert collection.count() == 8
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_that_was_replaced_is_not_shown_for_the_one_before(
+    collection: Collection, tmp_path: Path, colours: ColourEncoder, packed: bool
+) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    source = album
+    for colour in ("red", "blue"):
+        Image.new("RGB", (9, 9), colour).save(album / "wall.png")
+        if packed:
+            source = tmp_path / "album.zip"
+            with zipfile.ZipFile(source, "w") as target:
+                target.write(album / "wall.png", "wall.png")
+        if colour == "red":
+            collection.index([source], colours)
+    (picture,) = collection.pictures()
+    with pytest.raises(ImageError, match=r"wall\.png: .*another one than when it was indexed"):
+        collection.read(picture.id)
+    collection.index([source], colours)
+    (picture,) = collection.pictures()
+    assert collection.read(picture.id) == (album / "wall.png").read_bytes()
+
+
 def test_an_archive_is_listed_once_for_all_its_pictures(
     collection: Collection,
     tmp_path: Path,
@@ -385,7 +409,7 @@ def test_an_archive_is_listed_once_for_all_its_pictures(
     assert collection.read(ids[1]) == (colour_folder / "images" / "green.png").read_bytes()
     assert listed == [str(archive)]
     write(blue)
-    assert collection.read(ids[0]) == blue.read_bytes()
+    assert collection.read(ids[1]) == (colour_folder / "images" / "green.png").read_bytes()
     assert listed == [str(archive)] * 2
 
 

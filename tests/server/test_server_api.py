@@ -123,12 +123,14 @@ def test_a_picture_whose_file_is_gone_takes_nothing_down(
 ) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    for n in range(2):
+    for n in range(3):
         Image.new("RGB", (30 + n, 20), (60, 60, 200)).save(pictures / f"{n}.png")
     collection.index([pictures], colours)
-    gone, kept = (p.id for p in collection.pictures() if p.path.parent == pictures)
-    (pictures / collection.picture(gone).path.name).unlink()
-    assert client.get(f"/v1/pictures/{gone}/thumbnail").status_code == 404
+    gone, kept, replaced = (p.id for p in collection.pictures() if p.path.parent == pictures)
+    collection.picture(gone).path.unlink()
+    Image.new("RGB", (9, 9)).save(collection.picture(replaced).path)
+    for missing in (gone, replaced):
+        assert client.get(f"/v1/pictures/{missing}/thumbnail").status_code == 404
     assert client.get(f"/v1/pictures/{kept}/thumbnail").status_code == 200
     assert client.get(f"/pictures/{gone}").status_code == 200
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pareja.agents.sheet import CELL, contact_sheet, jpeg
 from pareja.data_urls import read_inline
-from pareja.errors import CollectionError, InputError
+from pareja.errors import CollectionError, DatasetError, InputError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -115,11 +115,14 @@ class Tools:
         }
 
     def look(self, ids: Sequence[int], collection: str | None = None) -> bytes:
-        """Show pictures side by side, each with its id above it; at most 24."""
+        """Show pictures side by side, each with its id above it; at most 24.
+
+        One that cannot be read any more is a crossed-out frame.
+        """
         if not 1 <= len(ids) <= MAX_LOOK:
             raise InputError(f"`ids` has {len(ids)} pictures. Give 1 to {MAX_LOOK}.")
         shelf = self._named(collection)
-        return contact_sheet([(n, _read(shelf, n, CELL)) for n in ids])
+        return contact_sheet([(n, _shown(shelf, n)) for n in ids])
 
     def picture(
         self, picture_id: int, collection: str | None = None
@@ -280,6 +283,17 @@ def _read(shelf: Collection, picture_id: int, side: int) -> Image.Image:
     image = decode_image(io.BytesIO(shelf.read(picture_id)), network_side=side, name=name)
     image.thumbnail((side, side))
     return image
+
+
+def _shown(shelf: Collection, picture_id: int) -> Image.Image:
+    """Return a picture of a contact sheet: one that is not there does not take the others along."""
+    from pareja.report.pictures import crossed_out
+
+    shelf.picture(picture_id)
+    try:
+        return _read(shelf, picture_id, CELL)
+    except (DatasetError, CollectionError):
+        return crossed_out(CELL)
 
 
 def _described(picture: Picture) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def thumbnail(source: Source | Path | bytes, side: int) -> Thumbnail:
     try:
         image = decode_image(source, network_side=side)
     except ImageError:
-        image = _crossed_out(side)
+        image = crossed_out(side)
     # A picture of 1 x 4000 keeps a visible breadth.
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     if min(image.size) < side // 8:
@@ -85,7 +85,8 @@ def thumbnail(source: Source | Path | bytes, side: int) -> Thumbnail:
     return Thumbnail(image, stream.getvalue())
 
 
-def _crossed_out(side: int) -> Image.Image:
+def crossed_out(side: int) -> Image.Image:
+    """Return what stands for a picture that cannot be shown, `side` pixels wide."""
     image = Image.new("RGB", (side, side * 3 // 4), "#e6e9ee")
     draw = ImageDraw.Draw(image)
     right, bottom = image.width - 1, image.height - 1

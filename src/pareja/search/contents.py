@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.datasets.images import read_file
+from pareja.embedding.cache import picture_digest
 from pareja.encoders.protocols import Embeddings, Fingerprint, ImageEncoder
-from pareja.errors import CollectionError
+from pareja.errors import CollectionError, ImageError
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Picture, PictureClassifier, PictureFile, Shows
 from pareja.search.database import Database
@@ -192,16 +193,17 @@ class Contents:
         NoSuchPictureError
             If there is none with that number.
         ImageError, DatasetError
-            If its file, or the archive that it is in, cannot be read any more.
+            If its file, or the archive that it is in, cannot be read any more, or holds another
+            picture by now.
         """
-        path = self.picture(picture_id).path
+        picture = self.picture(picture_id)
         location, split, name, member = self._catalogue.where(picture_id)
         if not member:
-            return read_file(path)
+            return read_picture(picture)
         source = self._members.find(location, split, name)
         if source is None:
             raise CollectionError(f"{name} is not in {location} any more. Index that again.")
-        return source.read()
+        return _as_indexed(picture, source.read())
 
     def embeddings(
         self, space: ImageEncoder | Fingerprint | str, ids: Sequence[int] | None = None
@@ -224,3 +226,26 @@ class Contents:
                 known = store.known(ids)
                 ids = [picture_id for picture_id in ids if picture_id in known]
             return np.array(ids, np.int64), store.get(ids)
+
+
+def read_picture(picture: Picture) -> bytes:
+    """Return the bytes of a picture's file; of one in an archive, `Contents.read` does.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read any more, or holds another picture by now.
+    """
+    return _as_indexed(picture, read_file(picture.path))
+
+
+def _as_indexed(picture: Picture, content: bytes) -> bytes:
+    """Return the content of a picture's file, if it is what was indexed.
+
+    Another picture would be shown with the captions and the score of the one before.
+    """
+    if picture_digest(content) != picture.digest:
+        raise ImageError(
+            picture.shown_path, "the file is another one than when it was indexed; index it again"
+        )
+    return content

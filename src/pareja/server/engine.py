@@ -15,7 +15,7 @@ from pareja.classifiers.learned import Classifier
 from pareja.embedding import Embedded
 from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
-from pareja.errors import CollectionError, ParejaError, some_of
+from pareja.errors import CollectionError, DatasetError, ParejaError, some_of
 from pareja.search.captions import CaptionMatch, best_and_worst
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
@@ -69,7 +69,7 @@ class Engine:
         self.learned = LearnedClassifiers(collection, classifiers)
         self.metrics = Metrics()
         self.decoder = Decoder(settings.limits)
-        self.thumbnails = Thumbnails(collection.read, self.decoder)
+        self.thumbnails = Thumbnails(self.read, self.decoder)
         self.uploads = Uploads(self.decoder)
         patience = settings.limits.patience
         self._picture_turns = Turns(_PICTURE_THREADS, patience)
@@ -234,10 +234,23 @@ class Engine:
             If the encoder is a pair, or memory is short for too long; if the file is gone.
         """
         encoder = self.dual(model).alone
-        encoded = self.collection.read(picture.id)
+        encoded = self.read(picture.id)
         with self.decoder.stored(encoded, picture.shown_name, side) as image:
             image.thumbnail((2 * side, 2 * side))
             return locate(words, image, model=encoder)
+
+    def read(self, picture_id: int) -> bytes:
+        """Return the bytes of a picture's file.
+
+        Raises
+        ------
+        Problem
+            404 if the file is gone or another one by now.
+        """
+        try:
+            return self.collection.read(picture_id)
+        except DatasetError as error:
+            raise Problem(404, "file_gone", id=picture_id) from error
 
     def prepare(self, url: str, name: str, encoder: Encoder, box: tuple[float, ...] = ()) -> Pixels:
         """Return what an encoder sees of a data URL, ``(side, side, 3)``; the rest is let go.
@@ -342,7 +355,7 @@ class Engine:
             return self.embed_picture(image, "image", encoder, ask.box)
         if ask.box and ask.like is not None:
             picture = self.collection.picture(ask.like)
-            encoded = self.collection.read(picture.id)
+            encoded = self.read(picture.id)
             name, side = picture.shown_name, encoder.image_side
             with self.decoder.stored(encoded, name, side, ask.box) as part:
                 return encoder.encode_images([part])
