@@ -68,7 +68,9 @@ class Figures:
         million = r"1,000,000 vectors"
         return cls(
             rates=rates,
-            costs_more=1 + number(r"Without these seconds it takes ([+-]\d+) %", cluster) / 100,
+            # Less time than without Ray is chance, and nothing to plan with.
+            costs_more=1
+            + max(0, number(r"Without these seconds it takes ([+-]\d+) %", cluster)) / 100,
             row=number(r"A picture takes ([\d,]+) bytes", cluster),
             listed=number(r"MB: ([\d,]+) bytes a picture", cluster),
             vectors=number(rf"{million}: ([\d,]+) a second", search),
