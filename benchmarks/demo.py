@@ -79,8 +79,8 @@ def page(commits: Sequence[str], repeats: int) -> str:
             print(commit, turns[commit][-1], flush=True)
     lines = [
         "# What `make demo` takes from nothing\n",
-        f"Made by `python benchmarks/demo.py {' '.join(commits)}`, whose first lines say what is",
-        f"measured. {machine(['pip'])}. Medians of {repeats} turns.\n",
+        f"Made by `python benchmarks/demo.py {' '.join(commits)} --repeats {repeats}`, whose first",
+        f"lines say what is measured. {machine(['pip'])}. Medians of the turns.\n",
         "| commit | from nothing, s | the same again, s | packages | MB of packages |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
