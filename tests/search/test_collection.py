@@ -378,6 +378,20 @@ def test_a_file_that_was_replaced_is_not_shown_for_the_one_before(
     assert collection.read(picture.id) == (album / "wall.png").read_bytes()
 
 
+def test_a_picture_that_its_archive_lacks_now_is_named(
+    collection: Collection, tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    archive = tmp_path / "album.zip"
+    for name in ("red", "blue"):
+        with zipfile.ZipFile(archive, "w") as target:
+            target.write(colour_folder / "images" / f"{name}.png", f"{name}.png")
+        if name == "red":
+            collection.index([archive], colours)
+    (picture,) = collection.pictures()
+    with pytest.raises(DatasetError, match=r"red\.png is not in .*album\.zip any more"):
+        collection.read(picture.id)
+
+
 def test_an_archive_is_listed_once_for_all_its_pictures(
     collection: Collection,
     tmp_path: Path,

@@ -289,10 +289,9 @@ def _shown(shelf: Collection, picture_id: int) -> Image.Image:
     """Return a picture of a contact sheet: one that is not there does not take the others along."""
     from pareja.report.pictures import crossed_out
 
-    shelf.picture(picture_id)
     try:
         return _read(shelf, picture_id, CELL)
-    except (DatasetError, CollectionError):
+    except DatasetError:
         return crossed_out(CELL)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pareja.datasets.images import read_file
 from pareja.embedding.cache import picture_digest
 from pareja.encoders.protocols import Embeddings, Fingerprint, ImageEncoder
-from pareja.errors import CollectionError, ImageError
+from pareja.errors import CollectionError, DatasetError, ImageError
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Picture, PictureClassifier, PictureFile, Shows
 from pareja.search.database import Database
@@ -202,7 +202,7 @@ class Contents:
             return read_picture(picture)
         source = self._members.find(location, split, name)
         if source is None:
-            raise CollectionError(f"{name} is not in {location} any more. Index that again.")
+            raise DatasetError(f"{name} is not in {location} any more. Index that again.")
         return _as_indexed(picture, source.read())
 
     def embeddings(
