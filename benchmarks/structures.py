@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from quantization import filled, nearest_of
 from workers import machine
 
 from pareja.files import atomic_write
@@ -122,10 +124,7 @@ def measured(rows: int, folder: Path) -> Iterator[str]:
         "pictures": world.vectors(4, QUERIES),
     }
     matrix = np.concatenate([batch for _, batch in world.batches(rows)])
-    truth = {
-        kind: np.argsort(-(some @ matrix.T), axis=1)[:, :K].tolist()
-        for kind, some in queries.items()
-    }
+    truth = {kind: nearest_of(matrix, some) for kind, some in queries.items()}
     halves = matrix.astype(np.float16)
     for module, made in OTHERS.items():
         if importlib.util.find_spec(module) is None:
@@ -142,23 +141,17 @@ def measured(rows: int, folder: Path) -> Iterator[str]:
             cells.append(f"{p50:.2f} | {found:.3f}")
         yield row(rows, structure.name, structure.build, cells)
     del halves
-    store = stored(matrix, folder)
-    start = time.perf_counter()
-    store.optimise()
-    build = time.perf_counter() - start
+    filled(folder, matrix)
     cells = []
-    for kind, some in queries.items():
-        answers, p50, _ = timed(store_search(store), some)
-        cells.append(f"{p50:.2f} | {recall(answers, truth[kind]):.3f}")
+    with Database(folder) as database:
+        store = SqliteVectors(database, 1, DIM, graph_from=1)
+        start = time.perf_counter()
+        store.optimise()
+        build = time.perf_counter() - start
+        for kind, some in queries.items():
+            answers, p50, _ = timed(store_search(store), some)
+            cells.append(f"{p50:.2f} | {recall(answers, truth[kind]):.3f}")
     yield row(rows, "pareja's graph", build, cells)
-
-
-def stored(matrix: Rows, folder: Path) -> SqliteVectors:
-    store = SqliteVectors(Database(folder / "collection", create=True), 1, DIM, graph_from=1)
-    for first in range(0, len(matrix), 2_000):
-        batch = matrix[first : first + 2_000]
-        store.upsert(range(first, first + len(batch)), batch, [{}] * len(batch))
-    return store
 
 
 def row(rows: int, name: str, build: float, cells: list[str]) -> str:
@@ -170,6 +163,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, action="append", required=True)
     parser.add_argument("--write", type=Path, metavar="PAGE")
     options = parser.parse_args()
+    load = os.getloadavg()[1]
     lines = []
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as folder:
@@ -183,7 +177,8 @@ def main() -> None:
             "Made by `python benchmarks/structures.py "
             f"{' '.join(f'--rows {rows}' for rows in options.rows)}`, whose first lines say what",
             f"is measured. {machine(('numpy', 'usearch'))}. {DIM} numbers a vector, milliseconds",
-            "of the middle query, and the share of the 10 nearest that was found.",
+            "of the middle query, and the share of the 10 nearest that was found. Others ran at a",
+            f"load of {load:.1f}.",
             "",
             "| vectors | structure | build, s | text, ms | recall@10 | picture, ms | recall@10 |",
             "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
