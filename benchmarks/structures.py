@@ -29,7 +29,7 @@ from workers import machine
 from pareja.files import atomic_write
 from pareja.search.database import Database
 from pareja.search.vectors.sqlite import SqliteVectors
-from search import DIM, QUERIES, K, Rows, World, recall, store_search, timed
+from search import DIM, QUERIES, K, Rows, World, read_once, recall, store_search, timed
 
 FOUND = 0.98
 LOOKED_UP = 200
@@ -148,6 +148,7 @@ def measured(rows: int, folder: Path) -> Iterator[str]:
         start = time.perf_counter()
         store.optimise()
         build = time.perf_counter() - start
+        read_once(folder)
         for kind, some in queries.items():
             answers, p50, _ = timed(store_search(store), some)
             cells.append(f"{p50:.2f} | {recall(answers, truth[kind]):.3f}")
