@@ -31,7 +31,7 @@ from pareja.embedding import text_vectors
 from pareja.encoders import load, require_dual
 from pareja.encoders.protocols import DualEncoder, Embeddings
 from pareja.search import Collection, Picture, Query
-from pareja.search.relevance import BACKGROUND
+from pareja.search.relevance import BACKGROUND, words_digest
 
 QUANTILES = np.linspace(0.05, 0.95, 19)
 SHOWN = 5
@@ -152,7 +152,7 @@ def main() -> None:
     options = parser.parse_args()
     encoder = require_dual(load("starter"))
     if options.store:
-        rows: dict[str, Any] = {encoder.text_fingerprint.digest: text_vectors(BACKGROUND, encoder)}
+        rows: dict[str, Any] = {words_digest(encoder): text_vectors(BACKGROUND, encoder)}
         np.savez(options.store, **rows)
         return
     both = [ask(dataset, encoder) for dataset in ("commons200", "pareja20")]

@@ -218,13 +218,21 @@ def test_what_is_there_is_said_first(ask: Ask) -> None:
         ("search", {"words": "red", "model": "none"}, "colours, hues"),
         ("search", {"words": "red", "k": 0}, "1 to 100"),
         ("search", {"words": "red", "category": "none"}, "none"),
-        ("search", {"words": "red", "kategory": "dark"}, "kategory"),
+        ("search", {"words": "red", "kategory": "dark"}, "Did you mean `category`?"),
+        ("search", {"words": 7}, "search: `words` is 7. Give text."),
+        ("search", {"words": "red", "k": "many"}, '`k` is "many". Give a whole number.'),
+        ("search", {"words": "red", "fold": "so"}, '`fold` is "so". Give true or false.'),
+        ("search", {"like": 1, "box": [0, 0, "a", 1]}, '`box[2]` is "a". Give a number.'),
+        ("look", {"ids": 3}, "`ids` is 3. Give a list."),
+        ("look", {"id": [3]}, "no argument `id`. Did you mean `ids`?"),
+        ("picture", {}, "`picture_id` is missing."),
+        ("compare", {"truth": "x" * 99}, "xxx…. Give 'category' or 'label'."),
         ("search", {"like": 10**20}, "no picture 100000000000000000000"),
         ("look", {"ids": []}, "1 to 24"),
         ("look", {"ids": [99]}, "99"),
         ("look", {"ids": [10**20]}, "no picture 100000000000000000000"),
         ("picture", {"picture_id": 99}, "99"),
-        ("collections", {"name": "walls"}, "name"),
+        ("collections", {"name": "walls"}, "no argument `name`. There are: -."),
         ("classify", {"ids": [], "labels": ["red", "blue"]}, "`ids` is empty"),
         ("classify", {"ids": [1, 99], "labels": ["red", "blue"]}, "no picture 99"),
         ("classify", {"ids": [10**20], "labels": ["red", "blue"]}, "no picture 100000"),
@@ -242,6 +250,7 @@ def test_a_mistake_is_a_line_that_the_agent_can_read(
     assert answer.is_error
     assert said in answer.content[0].text
     assert "Traceback" not in answer.content[0].text
+    assert len(answer.content[0].text.splitlines()) == 1
 
 
 def test_the_command_speaks_the_protocol_alone(collection: Collection) -> None:

@@ -7,6 +7,7 @@
     │   └── BoxError                 a box is no part of the picture
     ├── DatasetError             a dataset cannot be read, or is not what was asked for
     │   ├── ImageError           one picture cannot be decoded
+    │   │   └── LostPictureError     no file of a collection's picture holds it any more
     │   └── MetadataError        one row of the metadata is wrong
     ├── EncoderError             an encoder cannot be loaded or used
     │   ├── UnknownModelError        no encoder has that name
@@ -99,10 +100,35 @@ class ImageError(DatasetError):
         self.path = str(path)
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, ...]]:
         # Exception pickles self.args, which holds the joined message: decoding runs in worker
         # processes, and an error that cannot come back would hang its pool.
         return type(self), (self.path, self.reason)
+
+
+PictureLoss = Literal["gone", "replaced", "damaged"]
+"""What became of a picture's file: it is not there, is another picture, or cannot be read."""
+
+
+class LostPictureError(ImageError):
+    """No file of a picture of a collection holds what was indexed any more.
+
+    Parameters
+    ----------
+    path
+        The picture's first file.
+    reason
+        What is wrong with that, as one clause without a full stop.
+    loss
+        The same for programs.
+    """
+
+    def __init__(self, path: object, reason: str, loss: PictureLoss) -> None:
+        super().__init__(path, reason)
+        self.loss = loss
+
+    def __reduce__(self) -> tuple[type[LostPictureError], tuple[str, str, PictureLoss]]:
+        return type(self), (self.path, self.reason, self.loss)
 
 
 class MetadataError(DatasetError):

@@ -131,14 +131,37 @@ def test_small_pictures_are_not_enlarged(count: int, side: int, study: Study) ->
 
 
 def test_a_large_matrix_is_drawn_as_means_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heatmaps, "_MOST_CELLS", 4)
+    monkeypatch.setattr(heatmaps, "MOST_CELLS", 4)
     matrix = np.arange(48, dtype=np.float64).reshape(6, 8)
     rows, columns = np.array([5, 4, 3, 2, 1, 0]), np.arange(8)
-    drawn = heatmaps.binned(matrix, rows, columns)
+    owner = np.array([0, 0, 0, 0, 1, 1, 0, 5])
+    drawn = heatmaps.binned(matrix, rows, columns, owner)
     assert drawn.shape == (4, 4)
-    # The first block holds the last row alone, and two columns of it.
-    assert drawn[0].tolist() == [40.5, 42.5, 44.5, 46.5]
-    assert heatmaps.binned(matrix[:4, :4], rows[2:], columns[:4])[0, 0] == matrix[3, 0]
+    # The first block holds the last row alone, and two columns of it; of the last one, one matches.
+    assert drawn[0].tolist() == [40.5, 42.5, 44.5, 47]
+    assert drawn[3].tolist() == [0.5, 2.5, 12.5, 6]
+    small = heatmaps.binned(matrix[:4, :4], rows[2:], columns[:4], owner[:4])
+    assert small[0, 0] == matrix[3, 0]
+
+
+@pytest.mark.parametrize("captions", [1, 2])
+@pytest.mark.parametrize("pictures", [40, 400, 2000])
+def test_matched_pairs_stand_out_alike_in_small_and_large_datasets(
+    pictures: int, captions: int
+) -> None:
+    random = np.random.default_rng(0)
+    owner = np.repeat(np.arange(pictures), captions)
+    similarity = random.normal(0.1, 0.02, (pictures, len(owner)))
+    similarity[owner, np.arange(len(owner))] += 0.1
+    shuffled = random.permutation(pictures)
+    columns = np.argsort(np.argsort(shuffled)[owner], kind="stable")
+    drawn = heatmaps.binned(similarity, shuffled, columns, owner)
+    across = np.arange(drawn.shape[1])
+    matched = np.zeros(drawn.shape, bool)
+    matched[across * drawn.shape[0] // drawn.shape[1], across] = True
+    assert drawn[matched].mean() == pytest.approx(0.2, abs=0.005)
+    assert drawn[~matched].mean() == pytest.approx(0.1, abs=0.005)
+    assert drawn[matched].min() > drawn[~matched].mean() + 0.03
 
 
 def test_thumbnails_are_made_when_they_are_looked_at() -> None:

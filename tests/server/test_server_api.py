@@ -118,21 +118,33 @@ def test_a_thumbnail_is_small_bare_and_kept_by_browsers(
     assert client.get(f"/v1/pictures/{ids['red']}/thumbnail?size=7").status_code == 422
 
 
-def test_a_picture_whose_file_is_gone_takes_nothing_down(
-    client: TestClient, collection: Collection, colours: ColourEncoder, tmp_path: Path
+@pytest.mark.parametrize("loss", ["gone", "replaced", "damaged"])
+def test_a_picture_whose_file_is_lost_takes_nothing_down(
+    client: TestClient, collection: Collection, colours: ColourEncoder, tmp_path: Path, loss: str
 ) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    for n in range(3):
+    for n in range(2):
         Image.new("RGB", (30 + n, 20), (60, 60, 200)).save(pictures / f"{n}.png")
     collection.index([pictures], colours)
-    gone, kept, replaced = (p.id for p in collection.pictures() if p.path.parent == pictures)
-    collection.picture(gone).path.unlink()
-    Image.new("RGB", (9, 9)).save(collection.picture(replaced).path)
-    for missing in (gone, replaced):
-        assert client.get(f"/v1/pictures/{missing}/thumbnail").status_code == 404
+    lost, kept = (p.id for p in collection.pictures() if p.path.parent == pictures)
+    path = collection.picture(lost).path
+    if loss == "gone":
+        path.unlink()
+    elif loss == "replaced":
+        Image.new("RGB", (9, 9)).save(path)
+    else:
+        path.write_bytes(path.read_bytes()[:-20])
+    answers = [
+        client.get(f"/v1/pictures/{lost}/thumbnail"),
+        client.post("/v1/search", json={"like": lost, "box": [0, 0, 0.5, 0.5]}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 404
+        assert answer.json()["error"]["code"] == f"file_{loss}"
+        assert str(tmp_path) not in answer.text
     assert client.get(f"/v1/pictures/{kept}/thumbnail").status_code == 200
-    assert client.get(f"/pictures/{gone}").status_code == 200
+    assert client.get(f"/pictures/{lost}").status_code == 200
 
 
 def test_captions_that_fit_and_that_do_not(client: TestClient, ids: dict[str, int]) -> None:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
+from pareja.agents.arguments import refusal
 from pareja.agents.tools import Tools
 from pareja.errors import InputError, MissingDependencyError, ParejaError
 from pareja.listening import listen, run_app
@@ -56,7 +57,6 @@ def build_server(
         raise MissingDependencyError("mcp", "to serve agents", "mcp")
     from mcp.server.mcpserver import Image as ImageContent
     from mcp.server.mcpserver import MCPServer
-    from mcp.server.mcpserver.tools import Tool
     from mcp.types import ToolAnnotations
 
     tools = Tools(collections, device)
@@ -74,9 +74,10 @@ def build_server(
         read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
     gives = (tools.collections, tools.search, tools.classify, tools.evaluate, tools.compare)
-    served = [Tool.from_function(_explained(tool), annotations=reads) for tool in gives]
+    exact = _exact_tool()
+    served = [exact.from_function(_explained(tool), annotations=reads) for tool in gives]
     served += [
-        Tool.from_function(_explained(tool), annotations=reads, structured_output=False)
+        exact.from_function(_explained(tool), annotations=reads, structured_output=False)
         for tool in (look, picture)
     ]
     for each in served:
@@ -169,6 +170,26 @@ def _logging_as_it_was() -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+def _exact_tool() -> type[Tool]:
+    """Return the SDK's tool, which says in one line what is wrong with the arguments."""
+    from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+    from mcp.server.mcpserver.tools import Tool
+    from pydantic import ValidationError
+
+    class ExactTool(Tool):
+        async def run(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().run(*args, **kwargs)
+            except ToolError as error:
+                cause = error.__cause__
+                if isinstance(error, UnexpectedToolError) or not isinstance(cause, ValidationError):
+                    raise
+                said = refusal(cause, self.parameters["properties"])
+                raise ToolError(f"Error executing tool {self.name}: {said}") from cause
+
+    return ExactTool
 
 
 def _refuse_unknown(tool: Tool) -> None:

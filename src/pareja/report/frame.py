@@ -23,6 +23,7 @@ from pareja.words.spans import Inline
 from pareja.words.wording import Lang, Wording
 
 FEW_CELLS = 40
+MOST_CELLS = 100
 FEW_ON_MAP = 30
 FEW_IN_SCATTER = 60
 MANY_POINTS = 1_500
@@ -143,6 +144,11 @@ class Frame(Numbered):
     def few(self) -> bool:
         """Whether cells of a similarity matrix are large enough to be marked one by one."""
         return max(len(self.result.dataset), len(self.result.dataset.captions)) <= FEW_CELLS
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether cells of a similarity matrix would be too small to be seen."""
+        return max(len(self.result.dataset), len(self.result.dataset.captions)) > MOST_CELLS
 
     @property
     def some(self) -> Indices:

@@ -24,15 +24,11 @@ from pareja.report.drawing import (
     sheet,
     short,
 )
-from pareja.report.frame import Frame
+from pareja.report.frame import MOST_CELLS, Frame
 from pareja.report.readings import category_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-_MOST_CELLS = 800
-"""A side of a matrix with more cells than dots is drawn as means of equal blocks."""
 
 
 def draw_similarity(frame: Frame, slot: int) -> Drawing:
@@ -48,7 +44,7 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
     with sheet(3.75 * len(shown) if several else 5.6, 3.35 if several else 5.0) as figure:
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, (reading, similarity) in zip(panels, shown, strict=True):
-            matrix = binned(similarity, np.array(rows), np.array(columns))
+            matrix = binned(similarity, np.array(rows), np.array(columns), np.array(dataset.owner))
             if few:
                 image = axes.pcolormesh(matrix, cmap=MAP, edgecolors=PAPER, linewidth=0.4)
                 _mark_cells(axes, matrix, matched)
@@ -82,8 +78,11 @@ def draw_similarity(frame: Frame, slot: int) -> Drawing:
         return finish(figure, frame.key("similarity", slot))
 
 
-def binned(similarity: Floats, rows: Indices, columns: Indices) -> Floats:
+def binned(similarity: Floats, rows: Indices, columns: Indices, owner: Indices) -> Floats:
     """Return the matrix in an order, or its means over equal blocks where it has too many cells.
+
+    A block with matched pairs is the mean of these alone. There are as few of them as there are
+    pictures, and the others in the block would hide them: the more, the larger the dataset.
 
     Parameters
     ----------
@@ -91,16 +90,28 @@ def binned(similarity: Floats, rows: Indices, columns: Indices) -> Floats:
         ``(n_images, n_captions)``.
     rows, columns
         The order of both.
+    owner
+        The picture of each caption, ``(n_captions,)``.
     """
-    if max(similarity.shape) <= _MOST_CELLS:
+    if max(similarity.shape) <= MOST_CELLS:
         return similarity[np.ix_(rows, columns)]
-    edges = [np.unique(evenly(len(order) + 1, _MOST_CELLS + 1))[:-1] for order in (rows, columns)]
-    sums = np.empty((len(edges[0]), len(edges[1])))
+    edges = [np.unique(evenly(len(order) + 1, MOST_CELLS + 1))[:-1] for order in (rows, columns)]
+    means: Floats = np.empty((len(edges[0]), len(edges[1])))
     for place, part in enumerate(np.split(rows, edges[0][1:])):
-        means = similarity[part].mean(axis=0, dtype=np.float64)
-        sums[place] = np.add.reduceat(means[columns], edges[1])
-    averages: Floats = sums / np.diff(edges[1], append=len(columns))
-    return averages
+        of_rows = similarity[part].mean(axis=0, dtype=np.float64)
+        means[place] = np.add.reduceat(of_rows[columns], edges[1])
+    means /= np.diff(edges[1], append=len(columns))
+    down, across = (
+        np.searchsorted(edge, np.argsort(order), side="right") - 1
+        for edge, order in zip(edges, (rows, columns), strict=True)
+    )
+    captions = np.arange(len(columns))
+    blocks = down[owner], across[captions]
+    sums, pairs = np.zeros_like(means), np.zeros(means.shape, np.int64)
+    np.add.at(sums, blocks, similarity[owner, captions])
+    np.add.at(pairs, blocks, 1)
+    np.divide(sums, pairs, out=means, where=pairs > 0)
+    return means
 
 
 def _mark_cells(axes: Axes, matrix: Floats, matched: Sequence[tuple[int, int]]) -> None:

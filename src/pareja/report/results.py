@@ -78,6 +78,8 @@ def _similarity(frame: Frame) -> Section:
                     words(f"similarity.pair_{'few' if few else 'many'}"),
                 )
             )
+        if frame.in_blocks:
+            caption = joined((caption, words("similarity.blocks")))
         alts = [
             words.text(
                 "similarity.alt",

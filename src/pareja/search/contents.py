@@ -7,13 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pareja.datasets.images import read_file
+from pareja.datasets.images import image_size, read_file
+from pareja.datasets.signatures import is_cut_off
 from pareja.embedding.cache import picture_digest
 from pareja.encoders.protocols import Embeddings, Fingerprint, ImageEncoder
-from pareja.errors import CollectionError, DatasetError, ImageError
+from pareja.errors import (
+    CollectionError,
+    DatasetError,
+    ImageError,
+    LostPictureError,
+    NoSuchPictureError,
+    ParejaError,
+    PictureLoss,
+)
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Picture, PictureClassifier, PictureFile, Shows
 from pareja.search.database import Database
+from pareja.search.filing import Copy
 from pareja.search.folding import Alike
 from pareja.search.folds import Folds
 from pareja.search.labels import LabelFilters, PictureLabels
@@ -87,8 +97,8 @@ class Contents:
     def files(self, picture_id: int) -> tuple[PictureFile, ...]:
         """Return every file that holds a picture: its own, and copies of it.
 
-        They are where they were when they were indexed, the one found first at the front; pictures
-        are read from that one.
+        They are where they were when they were indexed, the one found first at the front; a picture
+        is read from the first that still holds it.
 
         Raises
         ------
@@ -96,7 +106,7 @@ class Contents:
             If there is none with that number.
         """
         self.picture(picture_id)
-        return tuple(self._catalogue.files(picture_id))
+        return tuple(copy.file for copy in self._catalogue.copies(picture_id))
 
     def encoder_of(self, classifier: PictureClassifier) -> str:
         """Return the name of the encoder whose vectors a classifier reads here.
@@ -186,24 +196,48 @@ class Contents:
             return folds.below(shown, category=category, shows=shows)
 
     def read(self, picture_id: int) -> bytes:
-        """Return the bytes of a picture's file, wherever it is.
+        """Return the bytes of a picture, from the first of its files that holds them.
 
         Raises
         ------
         NoSuchPictureError
             If there is none with that number.
-        ImageError, DatasetError
-            If its file, or the archive that it is in, cannot be read any more, or holds another
-            picture by now.
+        LostPictureError
+            If no file of it holds them any more; it tells what has become of the first.
+        MachineError, MissingDependencyError
+            If one that may hold them cannot be read at present.
         """
         picture = self.picture(picture_id)
-        location, split, name, member = self._catalogue.where(picture_id)
-        if not member:
-            return read_picture(picture)
-        source = self._members.find(location, split, name)
-        if source is None:
-            raise DatasetError(f"{name} is not in {location} any more. Index that again.")
-        return _as_indexed(picture, source.read())
+        copies = self._catalogue.copies(picture_id)
+        if not copies:  # it was forgotten in this moment
+            raise NoSuchPictureError(picture_id, self.path)
+        failures: list[ParejaError] = []
+        for copy in copies:
+            try:
+                return self._read(copy, picture.digest)
+            except ParejaError as error:
+                failures.append(error)
+        passing = (error for error in failures if not isinstance(error, LostPictureError))
+        raise next(passing, failures[0])
+
+    def _read(self, copy: Copy, digest: str) -> bytes:
+        file = copy.file
+        try:
+            if file.archive is None:
+                content = read_file(file.path)
+            else:
+                source = self._members.find(copy.location, copy.split, copy.name)
+                if source is None:
+                    reason = f"is not in {copy.location} any more; index that again"
+                    raise LostPictureError(file.shown_path, reason, "gone")
+                content = source.read()
+        except LostPictureError:
+            raise
+        except DatasetError as error:
+            reason = error.reason if isinstance(error, ImageError) else str(error).rstrip(".")
+            loss: PictureLoss = "gone" if file.is_gone else "damaged"
+            raise LostPictureError(file.shown_path, reason, loss) from error
+        return _as_indexed(content, digest, file.shown_path)
 
     def embeddings(
         self, space: ImageEncoder | Fingerprint | str, ids: Sequence[int] | None = None
@@ -229,23 +263,28 @@ class Contents:
 
 
 def read_picture(picture: Picture) -> bytes:
-    """Return the bytes of a picture's file; of one in an archive, `Contents.read` does.
+    """Return the bytes of a picture's own file; of copies and archives, `Contents.read` does.
 
     Raises
     ------
     ImageError
         If the file cannot be read any more, or holds another picture by now.
     """
-    return _as_indexed(picture, read_file(picture.path))
+    return _as_indexed(read_file(picture.path), picture.digest, picture.shown_path)
 
 
-def _as_indexed(picture: Picture, content: bytes) -> bytes:
+def _as_indexed(content: bytes, digest: str, shown_path: str) -> bytes:
     """Return the content of a picture's file, if it is what was indexed.
 
     Another picture would be shown with the captions and the score of the one before.
     """
-    if picture_digest(content) != picture.digest:
-        raise ImageError(
-            picture.shown_path, "the file is another one than when it was indexed; index it again"
-        )
-    return content
+    if picture_digest(content) == digest:
+        return content
+    try:
+        image_size(content)
+        if is_cut_off(content):
+            raise ImageError(shown_path, "ends early: the file is truncated")
+    except ImageError as error:
+        raise LostPictureError(shown_path, error.reason, "damaged") from error
+    reason = "the file is another one than when it was indexed; index it again"
+    raise LostPictureError(shown_path, reason, "replaced")

@@ -84,6 +84,19 @@ class PictureFile:
         """The file that the disk has: itself, or its archive."""
         return self.archive or self.path
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is not where it was; nobody knows of one that is on no disk of ours."""
+        if not self.on_disk.is_absolute():
+            return False
+        try:
+            self.on_disk.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
+
 
 class PictureClassifier(Protocol):
     """What tells from a picture's embedding which one of its labels the picture has.

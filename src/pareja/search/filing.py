@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pareja.datasets.records import Record
 from pareja.embedding.cache import Stamp
-from pareja.errors import NoSuchPictureError
 from pareja.search.contracts import PictureFile
 from pareja.search.spaces import Spaces
 
@@ -84,12 +83,25 @@ class Filed:
         """Return whether the file stays with the folder around the one where it was found now.
 
         It does where that folder's metadata says all that is known below, and more: a part of a
-        dataset by itself has no captions.
+        dataset by itself has no captions, and its folders give other categories.
         """
-        around = Path(self.location) in Path(found.location).parents
-        return around and all(
-            new in (None, old) for new, old in zip(found.told, self.told, strict=True)
-        )
+        if Path(self.location) not in Path(found.location).parents:
+            return False
+        before, now = (dict(zip(TOLD, told, strict=True)) for told in (self.told, found.told))
+        categories = before.pop("category"), now.pop("category")
+        if any(text not in (None, before[name]) for name, text in now.items()):
+            return False
+        return now != before or categories[1] in (None, categories[0])
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A file that holds a picture, with its dataset, the split of that, and its name there."""
+
+    file: PictureFile
+    location: str
+    split: str | None
+    name: str
 
 
 class Files(Spaces):
@@ -101,28 +113,24 @@ class Files(Spaces):
         Where they are.
     """
 
-    def where(self, picture_id: int) -> tuple[str, str | None, str, bool]:
-        """Return a picture's dataset, its split, its name there, and if that is an archive."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                "SELECT location, split, name, member FROM file WHERE picture = ? "
-                "ORDER BY id LIMIT 1",
-                (picture_id,),
-            ).fetchone()
-        if row is None:
-            raise NoSuchPictureError(picture_id, self._database.folder)
-        return os.fsdecode(row[0]), row[1], str(row[2]), bool(row[3])
-
-    def files(self, picture_id: int) -> list[PictureFile]:
+    def copies(self, picture_id: int) -> list[Copy]:
         """Return the files that hold a picture, those that were found first at the front."""
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT path, location, member FROM file WHERE picture = ? ORDER BY id",
+                "SELECT path, location, member, split, name FROM file WHERE picture = ? "
+                "ORDER BY id",
                 (picture_id,),
             ).fetchall()
         return [
-            PictureFile(Path(os.fsdecode(path)), Path(os.fsdecode(location)) if member else None)
-            for path, location, member in rows
+            Copy(
+                PictureFile(
+                    Path(os.fsdecode(path)), Path(os.fsdecode(location)) if member else None
+                ),
+                os.fsdecode(location),
+                split,
+                str(name),
+            )
+            for path, location, member, split, name in rows
         ]
 
     def places(self) -> list[str]:
@@ -215,7 +223,7 @@ class Files(Spaces):
             rows = connection.execute(
                 "SELECT path FROM file WHERE picture = ? AND NOT member", (picture,)
             ).fetchall()
-        return [path for (path,) in rows if _is_gone(path)]
+        return [path for (path,) in rows if PictureFile(Path(os.fsdecode(path))).is_gone]
 
     def look_again(self, files: Sequence[bytes]) -> None:
         """Have the next indexing read files again, whatever their stamps say."""
@@ -257,14 +265,3 @@ def _stamp(stamp: Stamp | None) -> tuple[int, int, int, str] | None:
         return None
     # Inodes of some network file systems use all 64 bits, and SQLite's integers have a sign.
     return stamp.size, stamp.modified, stamp.changed, f"{stamp.inode:x}"
-
-
-def _is_gone(path: bytes) -> bool:
-    """Return whether there is no such file; of a disk that does not answer nobody knows."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False

@@ -15,13 +15,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import cast
 
 import numpy as np
+import PIL
 
 from pareja.embedding.cache import Memory
 from pareja.embedding.pipeline import text_vectors
+from pareja.encoders.preprocessing import resizing_of
 from pareja.encoders.protocols import Embeddings, ImageEncoder, TextEncoder, TruncationWarning
 from pareja.search.catalogue import Catalogue
 from pareja.search.contracts import Query
@@ -126,18 +129,28 @@ def background(encoder: TextEncoder, cache: Memory | None = None) -> Embeddings:
     """Return the embeddings of `BACKGROUND`, ``(64, text_dim)``.
 
     Those of ``starter`` come with pareja, so that indexing with it needs no text network;
-    ``python benchmarks/relevance.py --store`` writes them. They are kept by fingerprint: another
-    version of the encoder computes its own.
+    ``python benchmarks/relevance.py --store`` writes them. Another version of the encoder computes
+    its own.
     """
     with resources.files("pareja.search").joinpath("background.npz").open("rb") as file:
         kept = np.load(file, allow_pickle=False)
-        if encoder.text_fingerprint.digest in kept:
-            stored: Embeddings = kept[encoder.text_fingerprint.digest]
+        if (key := words_digest(encoder)) in kept:
+            stored: Embeddings = kept[key]
             return stored
     with warnings.catch_warnings():
         # Nobody can shorten these texts, and cut ones are about all sorts of things as well.
         warnings.simplefilter("ignore", TruncationWarning)
         return text_vectors(BACKGROUND, encoder, cache=cache)
+
+
+def words_digest(encoder: TextEncoder) -> str:
+    """Return the digest of all in an encoder's fingerprint that changes the embeddings of words.
+
+    How Pillow resizes pictures, which a dual encoder's fingerprint says too, does not.
+    """
+    space = encoder.text_fingerprint
+    resizing = resizing_of(PIL.__version__)
+    return replace(space, preprocessing=space.preprocessing.replace(resizing, "")).digest
 
 
 def likely_relevant(query: Query, space: Space, found: Sequence[Near]) -> bool | None:

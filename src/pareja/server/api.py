@@ -9,7 +9,6 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from pareja.errors import CollectionFaultError, MachineError, ParejaError
 from pareja.server.asks import Ask
 from pareja.server.parameters import (
     Asked,
@@ -21,7 +20,6 @@ from pareja.server.parameters import (
     PictureId,
     ShownLabels,
 )
-from pareja.server.problems import Problem
 from pareja.server.schemas import (
     CaptionBody,
     CaptionsBody,
@@ -125,14 +123,7 @@ async def thumbnail(
     headers = {"etag": tag, "cache-control": "private, max-age=86400"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    try:
-        encoded = await engine.thumbnail_turns.run(
-            partial(engine.thumbnails.get, picture, int(size))
-        )
-    except (CollectionFaultError, MachineError):
-        raise
-    except ParejaError as error:
-        raise Problem(404, "file_gone", id=picture.id) from error
+    encoded = await engine.thumbnail_turns.run(partial(engine.thumbnails.get, picture, int(size)))
     return Response(encoded, media_type="image/webp", headers=headers)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +15,7 @@ from pareja.classifiers.learned import Classifier
 from pareja.embedding import Embedded
 from pareja.encoders import require_both
 from pareja.encoders.protocols import DualEncoder, Embeddings, Encoder, Pixels
-from pareja.errors import CollectionError, DatasetError, ParejaError, some_of
+from pareja.errors import CollectionError, ImageError, LostPictureError, ParejaError, some_of
 from pareja.search.captions import CaptionMatch, best_and_worst
 from pareja.search.contracts import Picture, Query, SearchResult
 from pareja.search.judging import every_bundled_query
@@ -34,6 +34,9 @@ from pareja.server.uploads import Uploads
 from pareja.tasks.locating import Located, locate
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from pareja.regions.parts import GivenBox
     from pareja.search import Collection
 
 T = TypeVar("T")
@@ -69,7 +72,7 @@ class Engine:
         self.learned = LearnedClassifiers(collection, classifiers)
         self.metrics = Metrics()
         self.decoder = Decoder(settings.limits)
-        self.thumbnails = Thumbnails(self.read, self.decoder)
+        self.thumbnails = Thumbnails(self.opened)
         self.uploads = Uploads(self.decoder)
         patience = settings.limits.patience
         self._picture_turns = Turns(_PICTURE_THREADS, patience)
@@ -231,26 +234,37 @@ class Engine:
         Raises
         ------
         Problem
-            If the encoder is a pair, or memory is short for too long; if the file is gone.
+            If the encoder is a pair, and as `opened` does.
         """
         encoder = self.dual(model).alone
-        encoded = self.read(picture.id)
-        with self.decoder.stored(encoded, picture.shown_name, side) as image:
+        with self.opened(picture, side) as image:
             image.thumbnail((2 * side, 2 * side))
             return locate(words, image, model=encoder)
 
-    def read(self, picture_id: int) -> bytes:
-        """Return the bytes of a picture's file.
+    @contextmanager
+    def opened(
+        self, picture: Picture, side: int, box: GivenBox | None = None
+    ) -> Iterator[Image.Image]:
+        """Decode a picture of the collection, or a part of it, to be seen at most `side` wide.
 
         Raises
         ------
         Problem
-            404 if the file is gone or another one by now.
+            404 if its file is gone, another one by now, or damaged; 503 if memory is short for too
+            long.
+        BoxError
+            If it has no such part.
         """
-        try:
-            return self.collection.read(picture_id)
-        except DatasetError as error:
-            raise Problem(404, "file_gone", id=picture_id) from error
+        with ExitStack() as stack:
+            try:
+                encoded = self.collection.read(picture.id)
+                decoded = self.decoder.stored(encoded, picture.shown_name, side, box)
+                image = stack.enter_context(decoded)
+            except ImageError as error:
+                loss = error.loss if isinstance(error, LostPictureError) else "damaged"
+                detail = f"{picture.shown_name}: {error.reason}"
+                raise Problem(404, f"file_{loss}", id=picture.id, detail=detail) from error
+            yield image
 
     def prepare(self, url: str, name: str, encoder: Encoder, box: tuple[float, ...] = ()) -> Pixels:
         """Return what an encoder sees of a data URL, ``(side, side, 3)``; the rest is let go.
@@ -355,9 +369,7 @@ class Engine:
             return self.embed_picture(image, "image", encoder, ask.box)
         if ask.box and ask.like is not None:
             picture = self.collection.picture(ask.like)
-            encoded = self.read(picture.id)
-            name, side = picture.shown_name, encoder.image_side
-            with self.decoder.stored(encoded, name, side, ask.box) as part:
+            with self.opened(picture, encoder.image_side, ask.box) as part:
                 return encoder.encode_images([part])
         return None
 

@@ -14,7 +14,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from pareja.search.contracts import PictureFile
 from pareja.server.parameters import EngineHere, PictureId, engine_of
 from pareja.server.problems import Problem
 from pareja.server.rendering import is_partial, render
@@ -59,11 +58,6 @@ def may_open(request: Request) -> bool:
     except ValueError:
         return False
     return here and has_desktop()
-
-
-def is_gone(file: PictureFile) -> bool:
-    """Return whether a file is not where it was; nobody knows of one that is on no disk of ours."""
-    return file.on_disk.is_absolute() and not file.on_disk.exists()
 
 
 def show_in_folder(path: Path) -> None:

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pareja.errors import ParejaError
 from pareja.server.asks import Ask
 from pareja.server.engine import Engine
-from pareja.server.folders import is_gone, may_open
+from pareja.server.folders import may_open
 from pareja.server.listing import HIT_CHOICES, Entries, entries_of, folds_of
 from pareja.server.marking import Marked, parts_of
 from pareja.server.parameters import (
@@ -92,7 +92,7 @@ def picture_page(
         "picture",
         picture=picture,
         files=files,
-        gone={n for n, file in enumerate(files) if is_gone(file)},
+        gone={n for n, file in enumerate(files) if file.is_gone},
         openable=may_open(request),
         model=model,
         marked=Marked.of((picture.width, picture.height), box_of(box)) if picture.width else None,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import IntEnum
 from threading import Lock
 
 from PIL import Image
 
 from pareja.search.contracts import Picture
-from pareja.server.decoding import Decoder
 
 
 class ThumbnailSize(IntEnum):
@@ -34,15 +34,14 @@ class Thumbnails:
 
     Parameters
     ----------
-    read
-        Returns the bytes of a picture's file by its id.
-    decoder
-        Decodes them.
+    opened
+        Decodes a picture, to be seen so many pixels wide.
     """
 
-    def __init__(self, read: Callable[[int], bytes], decoder: Decoder) -> None:
-        self._read = read
-        self._decoder = decoder
+    def __init__(
+        self, opened: Callable[[Picture, int], AbstractContextManager[Image.Image]]
+    ) -> None:
+        self._opened = opened
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
@@ -59,15 +58,15 @@ class Thumbnails:
 
         Raises
         ------
-        ParejaError, Problem
-            If its file is gone or damaged; if memory is short for too long.
+        Problem
+            If its file is gone, another one or damaged; if memory is short for too long.
         """
         key = picture.digest, size
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        with self._decoder.stored(self._read(picture.id), picture.shown_name, size) as image:
+        with self._opened(picture, size) as image:
             encoded = to_webp(image, size)
         with self._lock:
             if key not in self._kept:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,27 @@ def test_a_network_that_is_not_as_it_was_written_is_refused(network: Path, name:
     assert open_compiled(network, SETTINGS, SAMPLE) is None
     (network.parent / name).unlink()
     assert open_compiled(network, SETTINGS, SAMPLE) is None
+
+
+def test_what_nobody_has_read_for_a_month_is_removed_when_another_is_kept(tmp_path: Path) -> None:
+    def aged(blob: Path, days: float) -> Path:
+        os.utime(blob, (time.time() - days * 86400,) * 2)
+        return blob
+
+    network = write_network(tmp_path / "2099.1" / "some-f32")
+    for version in ("2026.1", "2027.1"):
+        (tmp_path / version / "compiled").mkdir(parents=True)
+        (tmp_path / version / "compiled" / "1.blob").write_bytes(b"of that version")
+    old, recent = (tmp_path / version / "compiled" / "1.blob" for version in ("2026.1", "2027.1"))
+    answer(network)
+    (own,) = network.parent.parent.glob("compiled/*.blob")
+    for blob, days in ((old, 31), (recent, 29), (own, 40)):
+        aged(blob, days)
+    answer(network)  # read, and so not unused any more
+    assert old.exists()
+    answer(network, {**SETTINGS, "INFERENCE_NUM_THREADS": 1})
+    assert (old.exists(), recent.exists(), own.exists()) == (False, True, True)
+    assert len(list(network.parent.parent.glob("compiled/*.blob"))) == 2
 
 
 def test_a_damaged_network_is_not_kept_as_compiled(network: Path) -> None:

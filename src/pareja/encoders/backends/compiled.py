@@ -3,11 +3,17 @@
 Compiling the text network of a CLIP takes OpenVINO half a second in every process. What comes of it
 is small, since it leaves the weights where they are: it is kept beside the converted networks, and
 read instead. OpenVINO's own ``CACHE_DIR`` would leave half-written files after a kill.
+
+One that nobody has read for a month is removed when another one is kept: it is of a network, a
+processor, a version of OpenVINO or settings that are used no more. Until then another machine or
+environment that shares the folder may be using it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +31,8 @@ from pareja.shortages import naming_shortages
 # What is kept has no weights in it.
 _SMALL = {"CACHE_MODE": "OPTIMIZE_SIZE"}
 _DIGEST_BYTES = hashlib.sha256().digest_size
+_DAY = 86400.0
+_UNUSED_DAYS = 30
 
 
 def open_compiled(
@@ -116,6 +124,9 @@ def _kept_path(path: Path, settings: Mapping[str, Any]) -> Path:
 def _read(kept: Path, weights: Path, settings: Mapping[str, Any]) -> openvino.CompiledModel | None:
     """Read a compiled network; None where there is none, or none that is whole."""
     try:
+        with suppress(PermissionError):  # of a folder that others fill
+            if kept.stat().st_mtime < time.time() - _DAY:
+                os.utime(kept)
         content = kept.read_bytes()
         digest, blob = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if hashlib.sha256(blob).digest() == digest:
@@ -145,3 +156,16 @@ def _keep(
         again = _imported(blob, weights, settings)
         if compiled(sample)[0].tobytes() == again(sample)[0].tobytes():
             atomic_write(kept, hashlib.sha256(blob).digest() + blob, force=True)
+            _remove_unused(kept.parents[2])
+
+
+def _remove_unused(root: Path) -> None:
+    """Remove compiled networks of all versions that nobody has read for a month.
+
+    A process that is about to read one compiles its network anew.
+    """
+    oldest = time.time() - _UNUSED_DAYS * _DAY
+    for blob in root.glob("*/compiled/*.blob"):
+        with suppress(OSError):
+            if blob.stat().st_mtime < oldest:
+                blob.unlink()
