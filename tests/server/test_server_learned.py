@@ -199,7 +199,7 @@ def test_browsing_says_when_no_picture_passes_and_keeps_the_filter_from_page_to_
     client: TestClient, monkeypatch: pytest.MonkeyPatch, truth: dict[int, str]
 ) -> None:
     nothing = client.get("/?shows=walls/green&shows=shades/black&at_least=1")
-    assert "No picture fits these filters." in nothing.text
+    assert "No picture fits these filters. Choose fewer." in nothing.text
     monkeypatch.setattr("pareja.server.listing._BROWSED", 1)
     first = client.get("/?shows=walls/red").text
     link = re.search(r'rel="next" href="([^"]+)"', first)

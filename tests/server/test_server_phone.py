@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 from tests.server.in_browser import assert_accessible
 
+from pareja.search import Collection
+
 WIDTH, HEIGHT = 375, 812
 TOUCH = 44
 SHIFTS = """() => new Promise((resolve) => {
@@ -60,6 +62,32 @@ def test_the_first_pictures_are_in_sight_and_nothing_moves(phone: Page) -> None:
     for path in ("/", "/?q=red", "/?q=red&category=dark", "/map", "/classify"):
         phone.goto(path)
         assert phone.evaluate(SHIFTS) < 0.001, path
+
+
+_SMALL = """(least) => [...document.querySelectorAll(
+    "button, a[href], input:not([type=hidden]), select, summary")].filter((control) => {
+        const {width, height} = control.getBoundingClientRect();
+        const runs = getComputedStyle(control).display === "inline" || control.closest("svg");
+        const apart = control.closest(".visually-hidden, .skip") || !control.checkVisibility();
+        // Half a pixel is lost in rounding; of a box to tick, the words belong to it.
+        const target = control.type === "checkbox" ? control.labels[0] : control;
+        return !runs && !apart && width > 0 && target.getBoundingClientRect().height < least - 0.5;
+    }).map((control) => control.outerHTML.slice(0, 120))"""
+
+
+def test_controls_are_large_enough_for_a_thumb(phone: Page, collection: Collection) -> None:
+    collection.create_query_set("Walls", ["red"])
+    for path in (
+        "/?q=red",
+        "/pictures/1",
+        "/map",
+        "/side-by-side?q=red",
+        "/evaluation/judge?set=Walls",
+        "/classify?picture=1&labels=red,blue",
+        "/review?threshold=0",
+    ):
+        phone.goto(path)
+        assert phone.evaluate(_SMALL, TOUCH) == [], path
 
 
 def test_filters_wait_behind_one_control(phone: Page) -> None:
