@@ -31,6 +31,7 @@ def test_pictures_are_sorted_into_their_labels(
     red = page.split("<h2>")[1]
     assert red.startswith("red <small>")
     assert 'alt="images/red.png"' in red
+    assert "<small>images/<wbr>red.png</small>" in red
     assert ("Ninguna de estas" if lang == "es" else "None of these") in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert page.count("<img") == 8

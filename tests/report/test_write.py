@@ -173,6 +173,10 @@ def test_the_page_needs_nothing_else_and_is_well_formed(
         assert inside or link.startswith(("data:image/", "https://example.org/")), link
     assert not re.search(r"url\((?!#)|@import|<link|<iframe", text)
     assert page.images >= 8
+    # What stands beside the report has a name of its own, and so has every box to write in.
+    assert text.count("<aside") == 1
+    boxes = re.findall(r'role="textbox"[^>]* aria-label="([^"]+)"', text)
+    assert len(boxes) == len(set(boxes)) > 1
     # No level of heading is skipped on the way down.
     assert page.headings[0] == 1
     assert all(b - a <= 1 for a, b in zip(page.headings, page.headings[1:], strict=False))
