@@ -154,6 +154,18 @@ def test_captions_that_fit_and_that_do_not(client: TestClient, ids: dict[str, in
     assert answer["best"][0]["picture_id"] == ids["white"]
 
 
+def test_every_parameter_is_described(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()["paths"]
+    parameters = [
+        (method, path, parameter["name"], parameter.get("description"))
+        for path, methods in described.items()
+        for method, operation in methods.items()
+        for parameter in operation.get("parameters", ())
+    ]
+    assert len(parameters) > 20
+    assert [known for *known, said in parameters if not said] == []
+
+
 def test_the_map_places_every_picture(client: TestClient, ids: dict[str, int]) -> None:
     answer = client.get("/v1/map").json()
     assert answer["total"] == 8

@@ -265,7 +265,6 @@ def test_pages_are_accessible_and_fit(
         "/compare-models",
         "/review?threshold=0",
         "/docs",
-        "/login",
     ):
         page.goto(path)
         if path == "/pictures/1":
@@ -281,6 +280,7 @@ def test_a_stranger_logs_in(
     context = browser.new_context(base_url=serve(make_app(token=token)), locale="en")
     page = context.new_page()
     page.goto("/?q=green")
+    assert_accessible(page)
     page.get_by_label("Token").fill("something else")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_text("That is not the token.")).to_be_visible()

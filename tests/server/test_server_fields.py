@@ -66,7 +66,7 @@ def test_an_error_has_the_fields_of_openai(
     assert "[union" not in error["message"]
 
 
-@pytest.mark.parametrize("path", ["/", "/map", "/classify", "/login", "/evaluation"])
+@pytest.mark.parametrize("path", ["/", "/map", "/classify", "/evaluation"])
 def test_pages_take_what_links_get_on_their_way(client: TestClient, path: str) -> None:
     added = {"utm_source": "mail", "fbclid": "x", "gclid": "y", "org.htmx.cache-buster": "results"}
     answer = client.get(path, params=added)

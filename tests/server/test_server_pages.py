@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from tests.server.pictures import png
 
-from pareja.errors import QueryMistake
+from pareja.errors import PictureLoss, QueryMistake
 from pareja.search import Collection
 from pareja.search.judging import BundledQuery
 from pareja.server import create_app
@@ -41,7 +41,6 @@ PAGES = (
     "/review",
     "/review?threshold=0",
     "/docs",
-    "/login",
     "/nowhere",
 )
 
@@ -83,6 +82,7 @@ def test_every_wording_is_used_and_every_one_that_is_used_is_there() -> None:
     # A key stands in quotes, or is put together from a part before it and the rest of it.
     quoted = set(re.findall(r"""["']([\w.]+)(?=["'{])""", source))
     mistakes = {f"query_{kind}" for kind in get_args(QueryMistake)}
+    mistakes |= {f"file_{loss}" for loss in get_args(PictureLoss)}
     quoted |= mistakes
     starts = {part for part in quoted if part.endswith((".", "_"))}
     unused = {

@@ -139,6 +139,11 @@ def test_the_token_opens(guarded: TestClient) -> None:
     assert guarded.get("/healthz").status_code == 200
 
 
+def test_where_no_token_is_asked_for_there_is_nothing_to_log_in_to(client: TestClient) -> None:
+    sent = client.get("/login?next=/map", follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/map")
+
+
 def test_a_browser_logs_in_once(guarded: TestClient) -> None:
     page = {"accept": "text/html"}
     sent = guarded.get("/pictures/1?model=hues", headers=page)

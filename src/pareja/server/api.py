@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pareja.server.asks import Ask
 from pareja.server.parameters import (
     Asked,
+    CategoryName,
     EngineHere,
     Fold,
     LeastProbability,
@@ -79,11 +80,11 @@ async def search_with_picture(engine: EngineHere, request: SearchRequest) -> Sea
 @router.get("/pictures", tags=["pictures"])
 def list_pictures(
     engine: EngineHere,
-    category: Annotated[str, Query(max_length=MAX_QUERY)] = "",
+    category: CategoryName = "",
     shows: ShownLabels = [],  # noqa: B006  FastAPI copies defaults
     at_least: LeastProbability = 0.0,
     offset: Offset = 0,
-    limit: Annotated[int, Query(ge=1, le=MAX_HITS)] = 50,
+    limit: Annotated[int, Query(ge=1, le=MAX_HITS, description="How many pictures.")] = 50,
 ) -> PicturesBody:
     """List pictures of the collection."""
     pictures = engine.collection.pictures(
@@ -115,7 +116,9 @@ async def thumbnail(
     request: Request,
     engine: EngineHere,
     id: PictureId,  # noqa: A002  its name in the request
-    size: ThumbnailSize = ThumbnailSize.SMALL,
+    size: Annotated[
+        ThumbnailSize, Query(description="Its longer side in pixels, at most.")
+    ] = ThumbnailSize.SMALL,
 ) -> Response:
     """Return a picture as WebP, its longer side at most `size` pixels."""
     picture = await to_thread.run_sync(engine.collection.picture, id)
@@ -132,7 +135,7 @@ def captions(
     engine: EngineHere,
     id: PictureId,  # noqa: A002  its name in the request
     model: ModelName = "",
-    n: Annotated[int, Query(ge=1, le=50)] = 3,
+    n: Annotated[int, Query(ge=1, le=50, description="How many of each.")] = 3,
 ) -> CaptionsBody:
     """Return the captions of the collection that match a picture best, and worst."""
     best, worst = engine.captions(engine.collection.picture(id), model, n=n)
@@ -150,7 +153,8 @@ def models(engine: EngineHere) -> ModelsBody:
 
 @router.get("/models/{model:path}", tags=["models"], responses=errors(404))
 def model(
-    engine: EngineHere, model: Annotated[str, Path(min_length=1, max_length=MAX_QUERY)]
+    engine: EngineHere,
+    model: Annotated[str, Path(min_length=1, max_length=MAX_QUERY, description="An encoder.")],
 ) -> ModelBody:
     """Say whether the collection is indexed with an encoder."""
     return ModelBody(id=engine.known(model))
@@ -187,7 +191,8 @@ def map_of_pictures(engine: EngineHere, model: ModelName = "") -> MapBody:
 
 @router.get("/judgements", tags=["evaluation"])
 def judgements(
-    engine: EngineHere, query: Annotated[str, Query(min_length=1, max_length=MAX_QUERY)]
+    engine: EngineHere,
+    query: Annotated[str, Query(min_length=1, max_length=MAX_QUERY, description="The words.")],
 ) -> JudgementsBody:
     """Return which pictures were judged for a query."""
     return JudgementsBody(query=query, judgements=engine.collection.judgements(query))

@@ -20,7 +20,10 @@ def login_page(
     request: Request,
     next: Annotated[str, Query(max_length=4_000)] = "/",  # noqa: A002  the field's name
 ) -> Response:
-    """Ask for the token."""
+    """Ask for the token, if there is one."""
+    gate: Gate = request.app.state.gate
+    if gate.is_open:
+        return RedirectResponse(local_path(next), 303)
     return render(request, "login", next=local_path(next), problem="")
 
 

@@ -53,6 +53,9 @@ ShownLabels = Annotated[
     list[ShownLabel],
     Query(max_length=MAX_LABELS, description=SHOWS),
 ]
+CategoryName = Annotated[
+    str, Query(max_length=MAX_QUERY, description="Only pictures of this category.")
+]
 LeastProbability = Annotated[float, Query(ge=0, le=1, description=AT_LEAST)]
 
 
@@ -76,9 +79,7 @@ async def ask_of(
     minus: Annotated[
         str, Query(max_length=MAX_QUERY, description="Words to move away from."), OnlyWords
     ] = "",
-    category: Annotated[
-        str, Query(max_length=MAX_QUERY, description="Only pictures of this category.")
-    ] = "",
+    category: CategoryName = "",
     model: Annotated[
         str, Query(max_length=MAX_QUERY, description="The encoder; by default the first.")
     ] = "",

@@ -94,6 +94,11 @@ class Gate:
         self._token = settings.token
         self._failures = TokenBucket(0.1, settings.limits.failures)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no token is asked for."""
+        return self._token is None
+
     def session(self) -> str:
         """Return what the cookie of a browser that has logged in holds; not the token itself."""
         key = (self._token or "").encode()
