@@ -260,3 +260,9 @@ def test_texts() -> None:
 def test_a_record_keeps_what_is_known_of_it(colour_dataset: Dataset) -> None:
     record: Record = colour_dataset.records[1]
     assert find_pictures([record]).dataset.records == (record,)
+
+
+@pytest.mark.parametrize("find", [find_pictures, find_dataset])
+def test_the_address_of_a_picture_is_not_taken_for_a_file(find: Callable[[str], Any]) -> None:
+    with pytest.raises(DatasetError, match=r"^https://example\.org/a\.jpg is on other storage"):
+        find("https://example.org/a.jpg")

@@ -21,7 +21,7 @@ from pareja.datasets.bundled import BUNDLED
 from pareja.datasets.formats import load_dataset, only_split
 from pareja.datasets.formats.archives import ZipTree
 from pareja.datasets.formats.folders import FileSource, FolderTree, is_picture
-from pareja.datasets.formats.remote import RemoteSource
+from pareja.datasets.formats.remote import RemoteSource, is_remote
 from pareja.datasets.images import MAX_FILE_BYTES, as_png, image_size
 from pareja.datasets.records import Dataset, Record, Source
 from pareja.encoders.bases import is_list, one_or_many
@@ -210,7 +210,9 @@ def find_dataset(given: Pictures, parameter: str = "data") -> Dataset:
     """
     if isinstance(given, Dataset):
         return given
-    if isinstance(given, str | os.PathLike) and not _is_one_picture(Path(given).expanduser()):
+    if isinstance(given, str | os.PathLike) and (
+        is_remote(given) or not _is_one_picture(Path(given).expanduser())
+    ):
         return load_dataset(os.fspath(given))
     return find_pictures(given, parameter).dataset
 
@@ -239,6 +241,20 @@ def find_texts(given: str | Iterable[str], parameter: str = "texts") -> tuple[li
             where = parameter if one else f"{parameter}[{position}]"
             raise InputError(f"{where} is a data URL: a picture, and no words. Embed it as one.")
     return [str(text) for text in texts], one
+
+
+def within(parameter: str, value: float, least: float, most: float) -> float:
+    """Return a number that lies between two others, both allowed.
+
+    Raises
+    ------
+    InputError
+        If it lies outside, or is no number: nothing is above or below NaN, so that a threshold of
+        NaN would refuse or keep everything.
+    """
+    if not least <= value <= most:
+        raise InputError(f"`{parameter}` is {value}. Give a number in [{least}, {most}].")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -315,7 +331,7 @@ def _from_path(given: str | os.PathLike[str], where: str, split: str | None) -> 
     text = os.fspath(given)
     if not isinstance(text, str) or not text:
         raise InputError(f"{where} is {given!r}, which names nothing. Give {_TAKEN}.")
-    if text not in BUNDLED or not isinstance(given, str):
+    if not is_remote(given) and (text not in BUNDLED or not isinstance(given, str)):
         try:
             path = Path(text).expanduser()
             if _is_one_picture(path):

@@ -28,6 +28,16 @@ def test_the_centre_is_compared_on_the_same_things() -> None:
     assert pointing([0, 1], [1, 0], [1, 1], [0.1, 0.1]).off_centre is None
 
 
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_a_few_pictures_do_not_show_that_a_model_beats_the_centre(pictures: int) -> None:
+    right, wrong = np.ones(pictures), np.zeros(pictures)
+    scores = pointing(np.arange(pictures), right, wrong, wrong + 0.1)
+    assert scores.above_centre.value == 1
+    assert scores.above_centre.low < 0.3
+    level = pointing(np.arange(pictures), right, right, wrong + 0.1).above_centre
+    assert level.low < 0 < level.high
+
+
 def test_a_random_place_hits_as_often_as_the_boxes_cover() -> None:
     rng = np.random.default_rng(0)
     hits = rng.random(1000) < 0.3

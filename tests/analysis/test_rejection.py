@@ -47,6 +47,24 @@ def test_without_unknown_pictures_nearly_all_are_kept() -> None:
     assert choose_threshold(certainty, np.ones(101, bool)) == pytest.approx(0.05)
 
 
+def test_more_pairs_of_the_same_pictures_say_nothing_new() -> None:
+    rng = np.random.default_rng(0)
+    certainty, known = rng.random(30), rng.random(30) < 0.5
+    once = rejection(certainty, known, 0.5, picture=np.arange(30), resamples=200)
+    often = rejection(
+        np.repeat(certainty, 9),
+        np.repeat(known, 9),
+        0.5,
+        picture=np.repeat(np.arange(30), 9),
+        resamples=200,
+    )
+    for measure in ("auroc", "kept", "refused"):
+        one, other = getattr(once, measure), getattr(often, measure)
+        assert (other.low, other.high) == pytest.approx((one.low, one.high))
+    with pytest.raises(AnalysisError, match="one number a certainty"):
+        rejection(certainty, known, 0.5, picture=[1, 2])
+
+
 def test_what_cannot_be_measured_is_said() -> None:
     with pytest.raises(AnalysisError, match="none of 2 is without one"):
         rejection([0.1, 0.2], [True, True], 0.5)

@@ -73,3 +73,12 @@ def test_wrong_use_is_one_line(pareja: Pareja, picture: Path, colour_folder: Pat
         assert run.err.startswith(("pareja: ", "Usage")), run.err
     assert "--template is 'x'" in pareja("locate", picture, "red", "--template", "x").err
     assert not list(Path.cwd().glob("a.*"))
+
+
+def test_words_that_are_no_label_are_named(pareja: Pareja) -> None:
+    words = "orange triangle", "Yellow Circle", "green star"
+    run = pareja("locate", "shapes:2", *words, "-m", "clip-shapes", "--measure")
+    assert "of 6 pairs of a picture and words; in 2 the words are there, in 4 they are not" in (
+        " ".join(run.out.split())
+    )
+    assert "no picture has the label green star: counted as absent" in run.err

@@ -16,7 +16,7 @@ from pareja.errors import DatasetError, InputError
 from pareja.inputs import ImageSource
 from pareja.regions.maps import Box
 from pareja.regions.thresholds import known_threshold
-from pareja.tasks.locating_measures import Answer, score_places, true_places
+from pareja.tasks.locating_measures import Answer, labels_of, score_places, true_places
 
 
 def _record(boxes: Any, label: str | None = None) -> Record:
@@ -80,6 +80,26 @@ def test_right_answers_score_one_and_wrong_ones_none() -> None:
     assert scores.presence.auroc.value == 0
 
 
+def test_the_case_of_words_and_labels_does_not_count() -> None:
+    truths = [
+        true_places(_record(TRUE)),
+        true_places(_record([{"label": "dog", "box": [0, 0, 50, 50]}])),
+    ]
+    sizes = [(100, 100), (100, 100)]
+    said = [
+        {"cat": _answer(0.9, 85, 85), "dog": _answer(0.1, 50, 50), "cow": _answer(0.3, 50, 50)},
+        {"cat": _answer(0.2, 50, 50), "dog": _answer(0.8, 25, 25), "cow": _answer(0.1, 50, 50)},
+    ]
+    capital = [{words.title(): answer for words, answer in each.items()} for each in said]
+    scores, other = (score_places(a, truths, sizes, "two", resamples=50) for a in (said, capital))
+    assert other.pointing == scores.pointing
+    assert other.presence == scores.presence
+    assert other.precision == scores.precision
+    assert (scores.empty, other.empty) == (("cow",), ("Cow",))
+    labels = [true_places(_record([{"label": name, "box": [0, 0, 5, 5]}])) for name in ("A", "a")]
+    assert labels_of(labels, "two") == ("A",)
+
+
 def test_average_precision_is_that_of_coco() -> None:
     pytest.importorskip("faster_coco_eval")
     truths = [true_places(_record([{"label": "cat", "box": [0, 0, 10, 10]}]))]
@@ -121,10 +141,13 @@ def test_a_dataset_measures_its_own_places(colours: ColourEncoder, colour_folder
 def test_what_cannot_be_measured_is_refused(colours: ColourEncoder, colour_folder: Path) -> None:
     with pytest.raises(DatasetError, match="nothing says what its pictures show"):
         pareja.locate(None, colour_folder, model=colours, measure=True)
-    with pytest.raises(DatasetError, match="none of the words are in the pictures"):
-        pareja.locate("violet", colour_folder, model=colours, measure=True)
+    with pytest.raises(DatasetError, match=r"none of the words .* own are black circle, "):
+        pareja.locate("violet", "shapes:2", model=colours, measure=True)
     with pytest.raises(InputError, match="`measure=True`"):
         pareja.locate(None, colour_folder, model=colours)
+    for threshold in (float("nan"), 7):
+        with pytest.raises(InputError, match=r"`threshold` is .* in \[-1, 1\]"):
+            pareja.locate("red", colour_folder, model=colours, threshold=threshold)
     with pytest.raises(InputError, match="give one of them"):
         pareja.locate("red", colour_folder, model=colours, calibrate="shapes:2", threshold=0.1)
 

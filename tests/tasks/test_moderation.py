@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pareja
+from pareja.errors import InputError
 from pareja.tasks.moderation import (
     ModerationPrompts,
     default_prompts,
@@ -46,6 +48,16 @@ def test_only_what_resembles_a_flag_is_flagged(
     flags = flag(colours.encode_images(pictures), colours, prompts=PROMPTS)
     assert {(found.image, found.category) for found in flags} == {(0, "blood"), (2, "ice")}
     assert [found.score for found in flags] == sorted((f.score for f in flags), reverse=True)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.01])
+def test_a_threshold_that_would_list_all_or_none_is_refused(
+    colours: ColourEncoder, pictures: list[Image.Image], threshold: float
+) -> None:
+    with pytest.raises(InputError, match=r"`threshold` is .* in \[0, 1\]"):
+        pareja.moderate(pictures, model=colours, threshold=threshold, cache=False)
+    with pytest.raises(InputError, match=r"`unknown` is .* in \[0, 1\]"):
+        pareja.classify(pictures, ["a", "b"], model=colours, unknown=threshold, cache=False)
 
 
 def test_the_threshold_is_respected(colours: ColourEncoder, pictures: list[Image.Image]) -> None:

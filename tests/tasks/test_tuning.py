@@ -175,6 +175,43 @@ def test_labels_are_learned_from_prompts_and_measured_as_accuracy(base: Path) ->
     assert result.test.changes["accuracy"].chance == pytest.approx(1 / 6)
 
 
+def test_labels_that_the_test_part_lacks_are_still_choices(base: Path) -> None:
+    drawn = load_dataset("shapes:40")
+    two = {drawn.records[0].category, drawn.records[1].category}
+    records = tuple(
+        replace(
+            record,
+            extra=dict(record.extra)
+            | {"split": "test" if record.category in two else ("val" if i % 4 == 0 else "train")},
+        )
+        for i, record in enumerate(drawn)
+    )
+    encoder = pareja.load(base, device="cpu", precision="float32")
+    result = tune(
+        encoder,
+        replace(drawn, records=records),
+        truth="category",
+        schedule=replace(QUICK, epochs=1),
+        resamples=50,
+        cache=False,
+        keep=False,
+    )
+    assert result.test is not None
+    labels = {record.category for record in drawn}
+    assert {record.category for record in result.test.dataset} == two
+    assert set(result.test.texts) == labels
+    assert result.test.changes["accuracy"].chance == pytest.approx(1 / len(labels))
+
+
+def test_what_cannot_be_measured_is_refused_before_training(base: Path, tmp_path: Path) -> None:
+    drawn = load_dataset("shapes:10")
+    bare = replace(drawn, records=tuple(replace(r, captions=(), category=None) for r in drawn))
+    for options in ({"others": [bare]}, {"test": bare}, {"test": bare, "truth": "category"}):
+        with pytest.raises(DatasetError, match=r"needed to measure on|no picture has a category"):
+            tuned(base, folder=tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_forgotten_is_measured_on_other_pictures(base: Path) -> None:
     result = tuned(base, others=["shapes-new:10"])
     (other,) = result.others

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from pareja.analysis.significance import (
     Estimate,
     Floats,
     Indices,
-    percentile_interval,
+    paired_difference,
     ratio_draws,
     resample_counts,
     share_interval,
@@ -38,7 +37,8 @@ class PointingScores:
     random
         The same for a place drawn at random: the mean share of the picture that the boxes cover.
     above_centre
-        ``hits - centre`` on the same pictures, in [-1, 1].
+        ``hits - centre`` on the same pictures, in [-1, 1], with the interval of
+        `pareja.analysis.significance.paired_difference`.
     off_centre
         `hits` of the pairs that have no box at the centre; None where there are none.
     """
@@ -101,25 +101,22 @@ def pointing(
     if apart.any():
         _, few = np.unique(owner[apart], return_inverse=True)
         drawn = resample_counts(int(few.max()) + 1, resamples, seed)
-        off_centre = _mean(few, hits[apart], drawn, share_interval)
+        off_centre = _share(few, hits[apart], drawn)
     return PointingScores(
         n_pictures=units,
         n_things=len(owner),
         n_off_centre=int(apart.sum()),
-        hits=_mean(owner, hits, counts, share_interval),
-        centre=_mean(owner, middle, counts, share_interval),
+        hits=_share(owner, hits, counts),
+        centre=_share(owner, middle, counts),
         random=float(shares.mean()),
-        above_centre=_mean(owner, hits - middle, counts, percentile_interval),
+        above_centre=paired_difference(
+            summed(owner, hits - middle), summed(owner, np.ones(len(owner))), resamples, seed
+        ),
         off_centre=off_centre,
     )
 
 
-def _mean(
-    owner: Indices,
-    numbers: Floats,
-    counts: Floats,
-    interval: Callable[[float, Floats, int], Estimate],
-) -> Estimate:
+def _share(owner: Indices, numbers: Floats, counts: Floats) -> Estimate:
     """Return the mean over pairs, with an interval over the pictures that they belong to."""
     drawn = ratio_draws(counts, summed(owner, numbers), summed(owner, np.ones(len(owner))))
-    return interval(float(numbers.mean()), drawn, counts.shape[1])
+    return share_interval(float(numbers.mean()), drawn, counts.shape[1])

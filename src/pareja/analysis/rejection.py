@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 from pareja.analysis.significance import (
     Estimate,
     Floats,
-    ratio_draws,
+    Indices,
+    chunks,
     resample_counts,
     share_interval,
 )
@@ -53,6 +54,7 @@ def rejection(
     known: ArrayLike,
     threshold: float,
     *,
+    picture: ArrayLike | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> RejectionScores:
@@ -61,13 +63,17 @@ def rejection(
     Parameters
     ----------
     certainty
-        One number for each picture, ``(n_images,)``, higher where a label fits.
+        One number for each picture, ``(n,)``, higher where a label fits; or for each pair of a
+        picture and a label.
     known
-        Whether the picture has one of the labels, ``(n_images,)``.
+        Whether the picture has one of the labels, or that label, ``(n,)``.
     threshold
         The certainty from which a picture keeps its label.
+    picture
+        The number of the picture that each pair belongs to, ``(n,)``; None where each has one
+        certainty.
     resamples, seed
-        Of the bootstrap, within either kind of pictures.
+        Of the bootstrap: within either kind of pictures, or over pictures with all their pairs.
 
     Raises
     ------
@@ -87,25 +93,57 @@ def rejection(
             f"refusing is measured on pictures with and without one of the labels, and none of "
             f"{len(values)} is {missing} one"
         )
-    ins, outs = values[inside], values[~inside]
-    # wins[i, j]: whether known picture i is more certain than unknown picture j.
-    wins = (ins[:, None] > outs) + 0.5 * (ins[:, None] == outs)
-    in_counts = resample_counts(len(ins), resamples, seed)
-    out_counts = resample_counts(len(outs), resamples, seed + 1)
-    draws = ((in_counts @ wins) * out_counts).sum(axis=1) / wins.size
+    units, counts = _resampled(inside, picture, resamples, seed)
+    hits = inside == (values >= threshold)
+    levels, place = np.unique(values, return_inverse=True)
+    ins, outs = np.flatnonzero(inside), np.flatnonzero(~inside)
 
-    def share(hits: Floats, counts: Floats) -> Estimate:
-        drawn = ratio_draws(counts, hits, np.ones(len(hits)))
-        return share_interval(float(hits.mean()), drawn, len(hits))
+    def wins(weights: Floats) -> float:
+        """Return how often a known one is more certain than an unknown one."""
+        mass = np.bincount(place[outs], weights[outs], minlength=len(levels))
+        return float(weights[ins] @ (np.cumsum(mass) - mass / 2)[place[ins]])
 
-    return RejectionScores(
-        n_known=len(ins),
-        n_unknown=len(outs),
-        auroc=share_interval(float(wins.mean()), draws, min(len(ins), len(outs))),
-        threshold=threshold,
-        kept=share((ins >= threshold).astype(np.float64), in_counts),
-        refused=share((outs < threshold).astype(np.float64), out_counts),
-    )
+    won = np.empty(resamples)
+    kept, refused, n_ins, n_outs = (np.empty(resamples) for _ in range(4))
+    for part in chunks(resamples, len(values)):
+        weights = counts[part][:, units]
+        won[part] = [wins(row) for row in weights]
+        kept[part], n_ins[part] = weights[:, ins] @ hits[ins], weights[:, ins].sum(axis=1)
+        refused[part], n_outs[part] = weights[:, outs] @ hits[outs], weights[:, outs].sum(axis=1)
+    in_units, out_units = len(np.unique(units[ins])), len(np.unique(units[outs]))
+    # A sample of few pictures may have none of a kind: it is not a number, and is left out.
+    with np.errstate(invalid="ignore"):
+        return RejectionScores(
+            n_known=len(ins),
+            n_unknown=len(outs),
+            auroc=share_interval(
+                wins(np.ones(len(values))) / (len(ins) * len(outs)),
+                won / (n_ins * n_outs),
+                min(in_units, out_units),
+            ),
+            threshold=threshold,
+            kept=share_interval(float(hits[ins].mean()), kept / n_ins, in_units),
+            refused=share_interval(float(hits[outs].mean()), refused / n_outs, out_units),
+        )
+
+
+def _resampled(
+    inside: NDArray[np.bool_], picture: ArrayLike | None, resamples: int, seed: int
+) -> tuple[Indices, Floats]:
+    """Return the unit that each certainty is drawn with, and how often each unit is drawn."""
+    if picture is not None:
+        pictures = np.asarray(picture)
+        if pictures.shape != inside.shape:
+            raise AnalysisError(
+                f"picture must be one number a certainty, got shape {pictures.shape} for "
+                f"{inside.shape}"
+            )
+        units = np.unique(pictures, return_inverse=True)[1]
+        return units, resample_counts(int(units.max()) + 1, resamples, seed)
+    counts = np.empty((resamples, len(inside)))
+    counts[:, inside] = resample_counts(int(inside.sum()), resamples, seed)
+    counts[:, ~inside] = resample_counts(int((~inside).sum()), resamples, seed + 1)
+    return np.arange(len(inside)), counts
 
 
 def choose_threshold(certainty: ArrayLike, known: ArrayLike) -> float:

@@ -244,10 +244,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
         found = evaluation.rejection
         console.print(
             f"none of these: {counted(found.n_unknown, 'picture has', 'pictures have')} "
-            "another label; AUROC "
-            f"{found.auroc}; at certainty {decimals(found.threshold)} "
-            f"{found.refused} of them are refused and {found.kept} of the "
-            "others kept",
+            f"another label; AUROC {found.auroc}. A certainty of {decimals(found.threshold)} "
+            f"refuses {found.refused} of them and keeps {found.kept} of the others",
         )
 
 

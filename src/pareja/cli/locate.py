@@ -20,6 +20,7 @@ from pareja.cli.console import (
     fail,
     not_empty,
     print_json,
+    print_warning,
     progress_bars,
     stdout,
     system_language,
@@ -85,7 +86,7 @@ def locate(
     tools read them (.coco.json), one picture with outlines (.png) or a page with maps (.html).
     """
     import pareja
-    from pareja.errors import OutputError
+    from pareja.errors import OutputError, some_of
     from pareja.inputs import find_pictures
     from pareja.report.saving import check_located, located_bytes
     from pareja.tasks.locating_export import located_to_json
@@ -117,6 +118,9 @@ def locate(
         if out is not None and target is not None:
             target.write(located_bytes(located, out, lang=lang or system_language()))
     warn_of_skipped(located.skipped)
+    if located.measured is not None and located.measured.empty:
+        names = some_of(located.measured.empty)
+        print_warning(f"no picture has the label {names}: counted as absent from every picture")
     say_where(out)
     if as_json:
         print_json(located_to_json(located))
@@ -163,8 +167,10 @@ def print_measured(scores: PlaceScores) -> None:
     console = stdout()
     presence, threshold = scores.presence, scores.threshold
     console.print(
-        f"presence: AUROC {presence.auroc}; {counted(presence.n_known, 'word is', 'words are')} "
-        f"in a picture and {presence.n_unknown} {'is' if presence.n_unknown == 1 else 'are'} not"
+        f"presence: AUROC {presence.auroc} of "
+        f"{counted(presence.n_known + presence.n_unknown, 'pair')} of a picture and words; in "
+        f"{presence.n_known} the words are there, in {presence.n_unknown} they are not",
+        soft_wrap=True,
     )
     console.print(
         f"threshold: from {decimals(threshold.score)} on, {presence.kept} of what is there is kept "

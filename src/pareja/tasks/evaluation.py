@@ -75,9 +75,11 @@ def true_labels(dataset: Dataset, truth: Truth) -> list[str | None]:
     found = [record.label if truth == "label" else record.category for record in dataset]
     if not any(found):
         other = "category" if truth == "label" else "label"
+        # Who has neither is not sent from one to the other.
+        there = any(getattr(record, other) for record in dataset)
         raise DatasetError(
-            f"{dataset.name}: no picture has a {truth}, so nothing can be measured. Add a column "
-            f"{truth!r} to its metadata, or pass `truth={other!r}`."
+            f"{dataset.name}: no picture has a {truth}. Add a column {truth!r} to its metadata"
+            + (f", or pass `truth={other!r}`." if there else ".")
         )
     return [name.strip() or None if name else None for name in found]
 

@@ -24,7 +24,7 @@ from pareja.embedding.pipeline import OnProgress
 from pareja.encoders import require_dual, require_images
 from pareja.encoders.protocols import DualEncoder, Fingerprint, ImageEncoder
 from pareja.errors import DatasetError, FingerprintMismatchError, InputError
-from pareja.inputs import Pictures, find_dataset, find_pictures
+from pareja.inputs import Pictures, find_dataset, find_pictures, within
 from pareja.tasks.evaluation import (
     Evaluation,
     Truth,
@@ -181,8 +181,8 @@ def classify(
         If there are no labels, or they or the templates cannot be used; or one stands for a name
         that the truth has not.
     InputError
-        If `pictures` is something else, `classifier` is given with `labels`, or labels that stand
-        for others with `unknown_from`.
+        If `pictures` is something else, `classifier` is given with `labels`, labels that stand for
+        others with `unknown_from`, or `unknown` is outside [0, 1].
     DatasetError
         If no picture decodes, or the truth has none of the labels.
     EncoderError
@@ -271,7 +271,7 @@ def classify(
 def _threshold(unknown: bool | float | None, unknown_from: object) -> float | None:
     if unknown is True or (unknown_from is not None and not unknown):
         return SURE_ENOUGH
-    return None if unknown is None or unknown is False else float(unknown)
+    return None if unknown is None or unknown is False else within("unknown", unknown, 0, 1)
 
 
 def _choices(

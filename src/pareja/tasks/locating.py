@@ -14,7 +14,7 @@ from pareja.embedding.paths import none_decoded
 from pareja.embedding.pipeline import OnProgress, stream_images
 from pareja.encoders import require_dual
 from pareja.errors import InputError
-from pareja.inputs import Given, Pictures, find_dataset, find_pictures, find_texts
+from pareja.inputs import Given, Pictures, find_dataset, find_pictures, find_texts, within
 from pareja.regions.detectors import Detector, find_detector
 from pareja.regions.maps import Box
 from pareja.regions.thresholds import Threshold
@@ -172,7 +172,8 @@ def locate(
         A dataset with a column ``boxes`` or ``label`` from which the threshold is found, with its
         error rates there.
     measure
-        Whether the result is measured against the dataset's own ``boxes`` and ``label``.
+        Whether the result is measured against the dataset's own ``boxes`` and ``label``, whose case
+        does not count.
     split
         Of a dataset only this part, as ``"test"``.
     resamples, seed
@@ -194,8 +195,8 @@ def locate(
     Raises
     ------
     InputError
-        If there are no words or too many, one is empty, `template` has no ``{}``, or something else
-        was given.
+        If there are no words or too many, one is empty, `template` has no ``{}``, `threshold` is
+        outside [-1, 1], or something else was given.
     ImageError
         If one picture was given, and it cannot be decoded.
     DatasetError
@@ -217,6 +218,8 @@ def locate(
         raise InputError("words is None. Say what to look for, or give `measure=True`.")
     if threshold is not None and calibrate is not None:
         raise InputError("`calibrate` finds a threshold, and `threshold` is one: give one of them.")
+    if threshold is not None:
+        within("threshold", threshold, -1, 1)
     listed = None if words is None else _checked_words(words)
     looker = _looker(model, device, template)
     given = find_pictures(pictures, split=split)

@@ -71,6 +71,7 @@ def scores_to_json(scores: PlaceScores) -> dict[str, Any]:
             "off_centre": pointing.off_centre and estimate_to_json(pointing.off_centre),
         },
         "precision": scores.precision and dict(scores.precision),
+        "empty": list(scores.empty),
     }
 
 

@@ -14,7 +14,7 @@ from pareja.analysis.pointing import PointingScores, pointing
 from pareja.analysis.rejection import RejectionScores, choose_threshold, rejection
 from pareja.datasets.records import Record
 from pareja.encoders.protocols import Rectangle
-from pareja.errors import DatasetError
+from pareja.errors import DatasetError, some_of
 from pareja.regions.maps import Box
 from pareja.regions.thresholds import Threshold
 
@@ -67,20 +67,21 @@ def true_places(record: Record) -> TruePlaces:
 
 
 def labels_of(truths: Iterable[TruePlaces], name: str) -> tuple[str, ...]:
-    """Return every label of a dataset, sorted.
+    """Return every label of a dataset, sorted; those that differ in case alone are one.
 
     Raises
     ------
     DatasetError
         If it has none.
     """
-    labels = sorted(set().union(*(truth.labels for truth in truths)))
+    every = sorted(set().union(*(truth.labels for truth in truths)))
+    labels = {label.casefold(): label for label in reversed(every)}
     if not labels:
         raise DatasetError(
             f"{name}: nothing says what its pictures show. Measuring needs a column 'boxes' or "
             "'label', or COCO's annotations."
         )
-    return tuple(labels)
+    return tuple(sorted(labels.values()))
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class PlaceScores:
     Parameters
     ----------
     presence
-        How well scores tell words for what is in a picture from words for what is not.
+        How well scores tell words for what is in a picture from words for what is not. Each pair of
+        a picture and words counts, and the intervals are over pictures.
     threshold
         The best threshold on them, with its error rates on these same pictures.
     pointing
@@ -98,12 +100,15 @@ class PlaceScores:
     precision
         COCO's average precision of the boxes, ``AP`` (mean over overlaps of 0.5 to 0.95), ``AP50``
         and ``AP75``, in [0, 1]; None without boxes, or without ``faster-coco-eval``.
+    empty
+        Words that are a label of no picture, and were taken to be in none of them.
     """
 
     presence: RejectionScores
     threshold: Threshold
     pointing: PointingScores | None
     precision: Mapping[str, float] | None
+    empty: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ def score_places(
     answers
         For each picture what was said of each of the words, whether they are in it or not.
     truths, sizes
-        What is in each picture, and its width and height.
+        What is in each picture, and its width and height. The case of words and labels does not
+        count.
     source
         What the pictures are called.
     resamples, seed
@@ -148,17 +154,28 @@ def score_places(
     DatasetError
         If all of the words are in all of the pictures, or none is in any.
     """
+    given, truths = truths, [_folded(truth) for truth in truths]
     pairs = [(number, words) for number, answered in enumerate(answers) for words in answered]
     scores = np.array([answers[number][words].score for number, words in pairs])
-    present = np.array([words in truths[number].labels for number, words in pairs])
+    present = np.array([words.casefold() in truths[number].labels for number, words in pairs])
     if present.all() or not present.any():
+        own = some_of(labels_of(given, source))
         raise DatasetError(
             f"{source}: {'all' if present.any() else 'none'} of the words are in the pictures. "
-            "Measuring needs words that are in a picture and words that are not."
+            "Measuring needs words that are in a picture and words that are not; the dataset's own "
+            f"are {own}."
         )
     limit = choose_threshold(scores, present)
-    told = rejection(scores, present, limit, resamples=_affordable(present, resamples), seed=seed)
-    located = [(n, w) for n, w in pairs if w in truths[n].boxes]
+    told = rejection(
+        scores,
+        present,
+        limit,
+        picture=[number for number, _ in pairs],
+        resamples=_affordable(len(pairs), resamples),
+        seed=seed,
+    )
+    located = [(n, w) for n, w in pairs if w.casefold() in truths[n].boxes]
+    seen = {words for (_, words), here in zip(pairs, present, strict=True) if here}
     return PlaceScores(
         presence=told,
         threshold=Threshold(
@@ -170,13 +187,21 @@ def score_places(
         ),
         pointing=_pointing(located, answers, truths, sizes, resamples, seed) if located else None,
         precision=_precision(answers, truths, sizes) if located else None,
+        empty=tuple(dict.fromkeys(words for _, words in pairs if words not in seen)),
     )
 
 
-def _affordable(present: np.ndarray[Any, np.dtype[np.bool_]], resamples: int) -> int:
-    """Return how many draws leave the products of a bootstrap below a gigabyte."""
-    most = max(int(present.sum()), int((~present).sum()))
-    return int(max(100, min(resamples, 60_000_000 // most)))
+def _folded(truth: TruePlaces) -> TruePlaces:
+    """Return what is in a picture, its labels in lower case."""
+    boxes: dict[str, tuple[Rectangle, ...]] = {}
+    for label, found in truth.boxes.items():
+        boxes[label.casefold()] = boxes.get(label.casefold(), ()) + found
+    return TruePlaces(frozenset(map(str.casefold, truth.labels)), boxes)
+
+
+def _affordable(pairs: int, resamples: int) -> int:
+    """Return how many draws take no more than some seconds."""
+    return max(100, min(resamples, 60_000_000 // pairs))
 
 
 def _inside(point: tuple[float, float], box: Rectangle) -> bool:
@@ -204,7 +229,7 @@ def _pointing(
 ) -> PointingScores:
     hit, centre, covered = [], [], []
     for number, words in located:
-        boxes = truths[number].boxes[words]
+        boxes = truths[number].boxes[words.casefold()]
         middle = sizes[number][0] / 2, sizes[number][1] / 2
         point = answers[number][words].point
         hit.append(any(_inside(point, box) for box in boxes))
@@ -228,10 +253,9 @@ def _precision(
     number_of = {words: number for number, words in enumerate(names, 1)}
     true: list[dict[str, Any]] = [
         {"image_id": n, "category_id": number_of[words], "bbox": list(box)}
-        for n, truth in enumerate(truths, 1)
-        for words, boxes in truth.boxes.items()
-        if words in number_of
-        for box in boxes
+        for n, (truth, answered) in enumerate(zip(truths, answers, strict=True), 1)
+        for words in answered
+        for box in truth.boxes.get(words.casefold(), ())
     ]
     found = [
         {

@@ -26,7 +26,7 @@ from pareja.embedding.natural import Cache, Model, embed, loaded, opened
 from pareja.embedding.pipeline import OnProgress, text_vectors
 from pareja.encoders import require_dual
 from pareja.encoders.protocols import DualEncoder, Embeddings, Fingerprint
-from pareja.inputs import Pictures
+from pareja.inputs import Pictures, within
 from pareja.tables import table
 from pareja.tasks.results import write
 
@@ -269,7 +269,7 @@ def moderate(
     Raises
     ------
     InputError
-        If something else was given.
+        If something else was given, or `threshold` is outside [0, 1].
     DatasetError
         If there are no pictures, or none of them decodes.
     EncoderError
@@ -277,6 +277,7 @@ def moderate(
     FingerprintMismatchError
         If vectors were given that lie in another space than the model's.
     """
+    threshold = within("threshold", threshold, 0, 1)
     prompts = prompts or default_prompts()
     encoder = require_dual(loaded(model, device))
     with opened(cache) as kept:

@@ -30,9 +30,11 @@ from pareja.tasks.tuning_measures import (
     Fold,
     Learned,
     Measured,
+    every_label,
     measure,
     measure_folds,
     measure_folds_of_labels,
+    require_captions,
 )
 from pareja.tasks.tuning_recipe import Recipe
 
@@ -141,7 +143,8 @@ def tune(
     EncoderError
         If the encoder has no weights that can be trained in this way.
     DatasetError
-        If there are too few pictures or texts, or nothing to tell apart.
+        If there are too few pictures or texts, nothing to tell apart, or pictures to measure on
+        have no captions or labels.
     MissingDependencyError
         If PEFT is needed and not installed, or TensorBoard is.
     OutputError
@@ -157,6 +160,10 @@ def tune(
     dataset = find_dataset(dataset)
     held_out = None if test is None else find_dataset(test)
     more = [find_dataset(other) for other in others]
+    # What cannot be measured is refused before hours of training.
+    labels = None if truth == "caption" else every_label([dataset, held_out], truth)
+    for other in more if labels is not None or held_out is None else [held_out, *more]:
+        require_captions(other)
     anchored, unseen = halves(base, dataset, keep)
     device = _device(device)
     schedule, rank = schedule or usual_schedule(method), rank or Rank()
@@ -225,7 +232,7 @@ def tune(
     with opened(cache) as memory:
         ask = partial(measure, before=before, after=after, resamples=resamples, cache=memory)
         if held_out is not None:
-            on_test = ask(held_out, learned=truth, templates=templates)
+            on_test = ask(held_out, learned=truth, templates=templates, labels=labels)
         on_others = tuple(ask(other) for other in ([unseen] if unseen else []) + more)
     parts = {"train": len(split.train), "validation": len(split.validation)}
     if on_test is not None:

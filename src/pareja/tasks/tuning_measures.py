@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -17,10 +17,12 @@ from pareja.analysis.similarity import cosine_similarity
 from pareja.classifiers.prompts import DEFAULT_TEMPLATES
 from pareja.classifiers.zero_shot import activations, embed_labels
 from pareja.datasets.records import Dataset
+from pareja.decimals import counted
 from pareja.embedding.cache import EmbeddingCache
 from pareja.embedding.pipeline import embed_dataset, embed_sources
 from pareja.encoders.protocols import DualEncoder
-from pareja.tasks.evaluation import Truth, choices
+from pareja.errors import DatasetError
+from pareja.tasks.evaluation import Truth, choices, distinct, true_labels
 
 if TYPE_CHECKING:
     from pareja.training.material import Texts
@@ -90,6 +92,31 @@ class Measured:
         return self.dataset.name
 
 
+def require_captions(dataset: Dataset) -> None:
+    """Raise `DatasetError` where captions are too few to measure on."""
+    captioned = sum(bool(record.captions) for record in dataset)
+    if captioned < 2:
+        raise DatasetError(
+            f"{dataset.name}: {counted(captioned, 'picture has', 'pictures have')} a caption, and "
+            "at least 2 are needed to measure on. Name another dataset."
+        )
+
+
+def every_label(datasets: Iterable[Dataset | None], truth: Truth) -> tuple[str, ...]:
+    """Return what pictures choose among: every label of what is learned from and measured on.
+
+    The pictures that are measured may lack some, and among fewer labels the right one is easier to
+    find.
+
+    Raises
+    ------
+    DatasetError
+        If a dataset has no labels.
+    """
+    told = [label for each in datasets if each is not None for label in true_labels(each, truth)]
+    return distinct(told)
+
+
 def measure(
     dataset: Dataset,
     before: DualEncoder,
@@ -97,6 +124,7 @@ def measure(
     *,
     learned: Learned = "caption",
     templates: Sequence[str] = DEFAULT_TEMPLATES,
+    labels: Sequence[str] | None = None,
     resamples: int = 2000,
     cache: EmbeddingCache | None = None,
 ) -> Measured:
@@ -112,6 +140,8 @@ def measure(
         Captions: retrieval in both directions. Labels or categories: pictures choose among them.
     templates
         Prompts with ``{}`` for a label.
+    labels
+        What pictures choose among; by default every label of `dataset`.
     resamples
         Of the bootstrap behind every interval.
     cache
@@ -124,7 +154,7 @@ def measure(
     """
     if learned == "caption":
         return _measure_captions(dataset, before, after, resamples, cache)
-    return _measure_labels(dataset, before, after, learned, templates, resamples, cache)
+    return _measure_labels(dataset, before, after, learned, templates, labels, resamples, cache)
 
 
 def _measure_captions(
@@ -200,10 +230,11 @@ def _measure_labels(
     after: DualEncoder,
     truth: Truth,
     templates: Sequence[str],
+    labels: Sequence[str] | None,
     resamples: int,
     cache: EmbeddingCache | None,
 ) -> Measured:
-    labels, answers = choices(dataset, truth)
+    labels, answers = choices(dataset, truth, labels)
     asked = np.flatnonzero(answers >= 0)
     sources = [dataset.records[i].source for i in asked]
     similarities = []
