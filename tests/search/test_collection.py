@@ -22,6 +22,7 @@ from pareja.encoders import EncoderPair, Fingerprint, load, require_dual
 from pareja.errors import (
     CollectionError,
     DatasetError,
+    EncoderError,
     FingerprintMismatchError,
     ImageError,
     InputError,
@@ -327,6 +328,32 @@ def test_encoders_live_side_by_side(
     assert report.removed == 1
     assert len(report.skipped) == 1
     assert names(indexed, colours, "red") != ["red"]
+
+
+class Failing(Gloomy):
+    """Fails at its first picture, as a model whose weights are broken."""
+
+    def encode_pixels(self, pixels: Any) -> Any:
+        raise EncoderError("gloomy: its weights are broken.")
+
+
+def test_an_encoder_that_cannot_embed_leaves_nothing_behind(
+    tmp_path: Path, colour_folder: Path, colours: ColourEncoder
+) -> None:
+    failing: Any = Failing(colours)
+    shelf = tmp_path / "shelf"
+    with pytest.raises(EncoderError), Collection.open(shelf, create=True) as collection:
+        collection.index([colour_folder], failing)
+    assert not shelf.exists()
+    with Collection.open(shelf, create=True) as collection:
+        with pytest.raises(EncoderError):
+            collection.index([colour_folder], failing)
+        assert collection.models() == ()
+        collection.index([colour_folder], colours)
+        with pytest.raises(EncoderError):
+            collection.index([colour_folder], failing)
+        assert collection.models() == ("colours",)
+        assert names(collection, colours, "red") == ["red"]
 
 
 def test_pictures_that_do_not_decode_are_listed_with_the_reason(

@@ -75,5 +75,14 @@ def test_a_check_is_summed_up_in_both_languages() -> None:
     ]
     assert summary_lines(report, "es") == [
         "fotos no cumple las reglas de course: 1 error, 2 avisos, 0 notas.",
-        "sin comprobar: flagged",
+        "sin comprobar: flagged: hace falta un codificador, como -m starter",
+    ]
+
+
+def test_why_a_check_was_not_made_is_said_in_spanish(tmp_path: Path) -> None:
+    alone = folder(tmp_path / "alone", ["a.png"], ["a.png"])
+    reports = check_dataset(alone), check_dataset(alone, similarity=np.eye(1), flagged=())
+    assert [summary_lines(report, "es")[1] for report in reports] == [
+        "sin comprobar: caption_mismatch: hace falta un codificador, como -m starter",
+        "sin comprobar: caption_mismatch: hacen falta 5 imágenes o más",
     ]

@@ -216,13 +216,16 @@ class Collection(Upkeep):
         encoder = self._encoders.to_index(model, device)
         if shards is not None:
             shards.require(encoder.image_fingerprint)
-        space = self._with_regions(self._catalogue.add_space(encoder), regions)
-        if shards is not None and space.parts:
-            raise CollectionError(
-                f"{self.path} keeps vectors of the parts of pictures, and shards have those of "
-                "whole pictures. Pass `regions=False`, or index without `embedded`."
-            )
-        with opened(cache) as kept:
+        with (
+            self._catalogue.filling(encoder, self._stores) as added,
+            opened(cache) as kept,
+        ):
+            space = self._with_regions(added, regions)
+            if shards is not None and space.parts:
+                raise CollectionError(
+                    f"{self.path} keeps vectors of the parts of pictures, and shards have those of "
+                    "whole pictures. Pass `regions=False`, or index without `embedded`."
+                )
             indexer = Indexer(
                 self._database,
                 self._catalogue,

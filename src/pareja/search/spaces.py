@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pareja.embedding.export import space_from_json, space_to_json
 from pareja.encoders import ImageEncoder
@@ -10,6 +13,9 @@ from pareja.encoders.origins import origin_of
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import CollectionError
 from pareja.search.database import Database
+
+if TYPE_CHECKING:
+    from pareja.search.vectors.protocol import Stores
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,25 @@ class Spaces:
                 ),
             )
             return self.space_of(encoder)
+
+    @contextmanager
+    def filling(self, encoder: ImageEncoder, stores: Stores) -> Iterator[Space]:
+        """Yield the space that an encoder embeds pictures in; a new one goes if the block fails.
+
+        It stays as soon as it has a vector. Without this an encoder that cannot embed a single
+        picture would be the default of its collection ever after.
+        """
+        is_new = self.space(encoder.image_fingerprint) is None
+        space = self.add_space(encoder)
+        try:
+            yield space
+        except BaseException:
+            # Where the store does not answer, that is what the block has raised.
+            with suppress(CollectionError):
+                if is_new and not stores(space).count():
+                    with self._database.write() as connection:
+                        connection.execute("DELETE FROM space WHERE id = ?", (space.id,))
+            raise
 
     def set_parts(self, space: Space, parts: int) -> Space:
         """Remember how many parts of its pictures a space has vectors of; return it so."""

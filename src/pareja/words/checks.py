@@ -62,4 +62,8 @@ def summary_lines(report: CheckReport, lang: Lang) -> list[str]:
     )
     template = str(words["check"]["passes" if report.ok else "fails"])
     told = template.format(dataset=summary["dataset"], profile=summary["profile"], counts=counts)
-    return [told, *(words["check"]["left_out"].format(code=code) for code in summary["left_out"])]
+    left_out = [
+        words["check"]["left_out"].format(code=code, why=words["why"][why])
+        for code, why in summary["left_out"].items()
+    ]
+    return [told, *left_out]

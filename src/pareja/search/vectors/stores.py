@@ -34,7 +34,7 @@ class VectorStores:
     def __init__(self, database: Database, server: QdrantServer | None = None) -> None:
         self._database = database
         self._server = server
-        self._opened: dict[str, VectorStore] = {}
+        self._opened: dict[tuple[str, int], VectorStore] = {}
         self._opening = threading.Lock()
 
     @classmethod
@@ -101,7 +101,7 @@ class VectorStores:
 
     def _store(self, name: str, number: int, dim: int, each: int) -> VectorStore:
         with self._opening:
-            store = self._opened.get(name)
+            store = self._opened.get((name, number))
             if store is None:
                 store = (
                     SqliteVectors(self._database, number, dim, each=each)
@@ -114,7 +114,7 @@ class VectorStores:
                         create=not self._database.read_only,
                     )
                 )
-                self._opened[name] = store
+                self._opened[name, number] = store
         return store
 
     def close(self) -> None:
