@@ -38,6 +38,7 @@ def test_a_class_is_a_table_and_a_list(pareja: Pareja, poor: Path) -> None:
     lines = [line for line in table.splitlines() if line.startswith(("ana", "luis"))]
     assert [line.split()[0] for line in lines] == ["ana", "luis"]
     assert "600" in lines[0]
+    assert "conjunto" in lines[0]
     run = pareja("deliver", "--check", poor, "--json")
     assert run.status == 1
     told = json.loads(run.out)

@@ -17,6 +17,7 @@ import pytest
 import pareja
 from pareja.delivery.checking import PARTS, check_deliveries
 from pareja.encoders import EncoderPair
+from pareja.words.wording import load_words
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -43,6 +44,8 @@ def delivery(walls: Path, saved: Path, document: Path, tmp_path: Path) -> Path:
 def unmet(path: Path, **options: Any) -> dict[str, str]:
     """Return what is found of the criteria that are not met, by part and code."""
     review = pareja.check_delivery(path, profile="general", **options)
+    # The table of a class says what is not met by these.
+    assert {f"delivery.lacks.{c.code}" for c in review.criteria} <= load_words("es").keys()
     return {f"{c.part}/{c.code}": c.found for c in review.criteria if c.ok is False}
 
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 import pareja
 from pareja.datasets import Dataset
+from pareja.report.frame import why_left_out
 from pareja.tasks.study_export import study_to_json
+from pareja.words.wording import Lang, Wording
 
 if TYPE_CHECKING:
     from tests.conftest import ColourEncoder
@@ -63,6 +65,11 @@ def test_pictures_without_a_text_in_a_column_are_named(
     partly = replace(spanish, records=(replace(first, caption_es=None), *others))
     result = pareja.study(partly, colours, captions=["caption", "caption_es"], **FEW)
     assert result.skipped == ((str(first.source), "has no text in the column 'caption_es'"),)
+    ((_, reason),) = result.skipped
+    said = [why_left_out(result, reason, Wording(lang)) for lang in get_args(Lang)]
+    assert said == ["no tiene texto en la columna 'caption_es'", reason]
+    assert why_left_out(result, "has no caption", Wording("es")) == "no tiene descripción"
+    assert why_left_out(result, "not a picture", Wording("es")) == "not a picture"
 
 
 def test_columns_that_cannot_be_studied_are_refused(

@@ -156,7 +156,11 @@ def print_class(reviews: Sequence[DeliveryReview], lang: Language) -> None:
     table.add_column(words.text("delivery.column_words"), justify="right")
     table.add_column(words.text("delivery.column_missing"), overflow="fold")
     for review in reviews:
-        unmet = [criterion.code for criterion in review.criteria if criterion.ok is False]
+        unmet = [
+            words.text(f"delivery.lacks.{criterion.code}")
+            for criterion in review.criteria
+            if criterion.ok is False
+        ]
         table.add_row(
             review.name,
             *("{}/{}".format(*review.met(part)) for part in PARTS),

@@ -43,5 +43,6 @@ def demo(out: OutOption = Path("pareja-demo")) -> None:
     console.print(
         "\nNext: pareja check FOLDER --profile course      your own pictures\n"
         "      pareja study FOLDER --lang es             the same report about them\n"
-        "      pareja pack FOLDER -o handin.zip          the zip to hand in"
+        "      pareja deliver FOLDER --study FOLDER-study -o delivery\n"
+        "                                                all that is handed in"
     )

@@ -123,6 +123,7 @@ def study(
 
 def print_study(result: StudyResult, lang: Language = "en") -> None:
     """Print the comparison as a table that fits a terminal of 80 columns."""
+    from pareja.report.frame import why_left_out
     from pareja.words.wording import Wording
 
     console, words = stdout(), Wording(lang)
@@ -154,7 +155,8 @@ def print_study(result: StudyResult, lang: Language = "en") -> None:
         )
         console.print(breaking(told), soft_wrap=True)
     for path, reason in result.skipped:
-        told = words.text("terminal.study.skipped", path=path, reason=reason)
+        why = why_left_out(result, reason, words)
+        told = words.text("terminal.study.skipped", path=path, reason=why)
         console.print(breaking(told), style="yellow", soft_wrap=True)
 
 

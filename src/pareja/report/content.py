@@ -23,7 +23,7 @@ from pareja.report.document import (
     plain,
 )
 from pareja.report.findings import findings
-from pareja.report.frame import Frame, clipped
+from pareja.report.frame import Frame, clipped, why_left_out
 from pareja.report.verdicts import p_values
 from pareja.words.spans import Inline, Span
 
@@ -123,7 +123,10 @@ def _dataset(frame: Frame) -> Section:
             frame.table(
                 ("file", "reason"),
                 [
-                    ((Span(name, "code"),), plain(clipped(reason)))
+                    (
+                        (Span(name, "code"),),
+                        plain(clipped(why_left_out(result, reason, words))),
+                    )
                     for name, reason in result.skipped
                 ],
                 words("dataset.skipped_table"),

@@ -18,7 +18,7 @@ from pareja.report.document import StudentPlace
 from pareja.report.numbered import Numbered
 from pareja.report.readings import Reading, caption_numbers, compared, readings
 from pareja.tasks.looking import Look
-from pareja.tasks.study import StudyResult
+from pareja.tasks.study import StudyResult, without_text
 from pareja.words.spans import Inline
 from pareja.words.wording import Lang, Wording
 
@@ -42,6 +42,15 @@ def clipped(text: str, length: int = 300) -> str:
     """Return text on one line, cut where it is longer than a report has room for."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def why_left_out(result: StudyResult, reason: str, words: Wording) -> str:
+    """Return why a picture is not in a study, in a language; what a decoder says stays as it is."""
+    for column in (result.captions, *(other.column for other in result.others)):
+        if reason == without_text(column):
+            key = "no_caption" if column == "caption" else "no_text"
+            return words.text(f"dataset.{key}", column=column)
+    return reason
 
 
 @dataclass(frozen=True)

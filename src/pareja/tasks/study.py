@@ -262,6 +262,11 @@ def _study(
     )
 
 
+def without_text(column: str) -> str:
+    """Return why a picture without a text in a column of captions is left out of a study."""
+    return "has no caption" if column == "caption" else f"has no text in the column {column!r}"
+
+
 def _with_texts(
     dataset: Dataset, columns: Sequence[str]
 ) -> tuple[Dataset, tuple[tuple[str, str], ...]]:
@@ -271,12 +276,10 @@ def _with_texts(
     left_out: list[tuple[str, str]] = []
     for place, record in enumerate(dataset.records):
         empty = [column for column in columns if not told[column][place].captions]
-        if not empty:
+        if empty:
+            left_out.append((str(record.source), without_text(empty[0])))
+        else:
             kept.append(place)
-            continue
-        plain = empty == ["caption"]
-        reason = "has no caption" if plain else f"has no text in the column {empty[0]!r}"
-        left_out.append((str(record.source), reason))
     for column in columns if len(columns) > 1 else ():
         several = next((i for i in kept if len(told[column][i].captions) > 1), None)
         if several is not None:
