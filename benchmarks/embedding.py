@@ -30,6 +30,8 @@ from clip_inputs import make_checkpoint, make_pictures
 from PIL import Image
 from workers import Worker, machine, peak_memory
 
+from pareja.encoders.backends import choose
+
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 BATCH = 32
 # Of one picture: 49 patches and the class token, 12 layers of width 768 and inner width 3072, each
@@ -62,12 +64,29 @@ class Timing:
     embeddings: Any = None
 
 
+def number_type() -> str:
+    """Return what pareja computes in on this machine."""
+    return choose(None, None)[1]
+
+
+def contestants() -> list[str]:
+    """Return who takes part: without instructions for bfloat16, nobody uses it."""
+    if number_type() == "bfloat16":
+        return list(CONTESTANTS)
+    return [name for name in CONTESTANTS if name != "transformers-bf16"]
+
+
+def open_encoder(checkpoint: Path) -> Any:
+    from pareja.encoders.opening import open_folder
+
+    return open_folder(checkpoint, "clip", commit="random")
+
+
 def open_pareja(checkpoint: Path, *, int8: bool = False) -> Embed:
     from pareja.embedding import EmbeddingCache, embed_sources
     from pareja.encoders.int8 import in_int8
-    from pareja.encoders.opening import open_folder
 
-    encoder: Any = open_folder(checkpoint, "clip", commit="random")
+    encoder = open_encoder(checkpoint)
     if int8:
         encoder = in_int8(encoder)
 
@@ -163,32 +182,31 @@ class Contestant(Worker):
 
 def race(folder: Path, repeats: int) -> dict[str, dict[str, Timing]]:
     """Let the contestants take turns; the first turn, which warms up, does not count."""
-    timings = {size: {name: Timing() for name in CONTESTANTS} for size in SIZES}
+    timings = {size: {name: Timing() for name in contestants()} for size in SIZES}
     for size in SIZES:
         with ExitStack() as stack:
-            contestants = [stack.enter_context(Contestant(name, folder)) for name in CONTESTANTS]
-            for contestant in contestants:
+            racing = [stack.enter_context(Contestant(name, folder)) for name in contestants()]
+            for contestant in racing:
                 contestant.embed(folder / size, Timing())
             for _ in range(repeats):
-                for contestant in contestants:
+                for contestant in racing:
                     contestant.embed(folder / size, timings[size][contestant.name])
                     print(end=".", flush=True, file=sys.stderr)
     return timings
 
 
 def measure_encoder(checkpoint: Path, repeats: int) -> tuple[float, float]:
-    """Return a bfloat16 matrix product's best speed, in GFLOP/s, and the encoder's share of it.
+    """Return a matrix product's best speed, in GFLOP/s, and the encoder's share of it.
 
-    The two take turns, and the share is the median of the turns' ratios.
+    Both compute in the encoder's own kind of number. The two take turns, and the share is the
+    median of the turns' ratios.
     """
     import torch
 
-    from pareja.encoders.opening import open_folder
-
-    encoder: Any = open_folder(checkpoint, "clip", commit="random")
+    encoder = open_encoder(checkpoint)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 224, 224, 3), np.uint8)
     side = 2048
-    matrix = torch.ones(side, side, dtype=torch.bfloat16)
+    matrix = torch.ones(side, side, dtype=getattr(torch, number_type()))
     encoder.encode_pixels(pixels)
     torch.mm(matrix, matrix)
     peaks, speeds = [], []
@@ -228,9 +246,8 @@ def measure_many(folder: Path, count: int) -> tuple[float, float, float]:
 def quantise(folder: Path) -> None:
     """Make the network in int8, from the smaller pictures."""
     from pareja.encoders.int8 import quantisable, quantised
-    from pareja.encoders.opening import open_folder
 
-    encoder: Any = open_folder(folder / "checkpoint", "clip", commit="random")
+    encoder = open_encoder(folder / "checkpoint")
     pictures = [Image.open(path) for path in sorted((folder / "640x480").iterdir())]
     quantised(quantisable(encoder), [encoder.prepare(picture)[None] for picture in pictures])
 
@@ -238,10 +255,9 @@ def quantise(folder: Path) -> None:
 def embed_many(folder: Path) -> None:
     """Do what `pareja embed` does, and print the seconds that it took and the memory."""
     from pareja.embedding import EmbeddingCache, embed_paths
-    from pareja.encoders.opening import open_folder
 
     start = time.perf_counter()
-    encoder: Any = open_folder(folder / "checkpoint", "clip", commit="random")
+    encoder = open_encoder(folder / "checkpoint")
     cache = EmbeddingCache(folder / "many.sqlite3")
     embed_paths([folder / "many"], encoder, folder / "many.parquet", force=True, cache=cache)
     print(json.dumps([time.perf_counter() - start, peak_memory()]))
@@ -312,7 +328,7 @@ def plot(timings: dict[str, dict[str, Timing]], limit: float, path: Path) -> Non
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8.5)
     axes[0].invert_yaxis()
-    axes[-1].text(limit, -0.62, "bfloat16 peak", color="#c24e00", fontsize=8, ha="right")
+    axes[-1].text(limit, -0.62, f"{number_type()} peak", color="#c24e00", fontsize=8, ha="right")
     figure.tight_layout()
     figure.savefig(path, dpi=160)
 
@@ -365,10 +381,10 @@ def report(folder: Path, arguments: argparse.Namespace) -> None:
         "![Pictures a second](embedding.png)",
         "",
         *table(timings),
-        f"**The encoder alone**, in batches of {BATCH}: {share:.0%} of the speed of a bfloat16 "
-        f"matrix product of 2048 in turns with it, which reaches {peak:.0f} GFLOP/s at best. "
-        f"With nothing but matrix products at that peak, {limit:.0f} pictures a second would be "
-        "the limit of this machine, the dashed line.",
+        f"**The encoder alone**, in batches of {BATCH}: {share:.0%} of the speed of a "
+        f"{number_type()} matrix product of 2048 in turns with it, which reaches {peak:.0f} "
+        f"GFLOP/s at best. With nothing but matrix products at that peak, {limit:.0f} pictures a "
+        "second would be the limit of this machine, the dashed line.",
         "",
     ]
     if arguments.many:
