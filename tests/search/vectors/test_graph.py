@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,30 +13,45 @@ import pytest
 from numpy.typing import NDArray
 
 from pareja.checksums import file_digest
+from pareja.search.vectors import graph as building
 from pareja.search.vectors import mapped, walking
-from pareja.search.vectors.graph import build, opened
+from pareja.search.vectors.exact import Keys
+from pareja.search.vectors.graph import CODED_FROM, Source, build, extend, opened
+from pareja.search.vectors.graph_layout import Compared, Layout, UnknownLayoutError
 from pareja.search.vectors.graph_search import BEAMS, Bytes, SearchedGraph, Walk, as_bytes
 from pareja.search.vectors.library import LibraryGraph
-from pareja.search.vectors.walking import Graph, UnknownLayoutError
+from pareja.search.vectors.walking import Graph
 
 DIM = 48
-ROWS = 3_000
+ROWS, FEW = 3_000, 1_000
 
 Rows = NDArray[np.float32]
 
 
-def around(direction: int, seed: int, count: int) -> Rows:
+def around(direction: int, seed: int, count: int, dim: int = DIM) -> Rows:
     """Draw vectors that share a direction, as those of pictures do, and those of texts."""
-    rows = np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32) / DIM**0.5
+    rows = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32) / dim**0.5
     rows[:, direction] += 1
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def source_of(keys: Keys, rows: Rows) -> Source:
+    halves = rows.astype(np.float16)
+
+    def batches(last: int) -> Iterator[tuple[Keys, NDArray[np.float16]]]:
+        for start in range(0, len(keys), 500):
+            some = slice(start, start + 500)
+            later = keys[some] > (last or -1)
+            yield keys[some][later], halves[some][later]
+
+    return Source(batches, lambda: halves[::7])
 
 
 def file_of(folder: Path, rows: Rows) -> tuple[Path, Walk]:
     path = folder / "some.usearch"
     keys = np.arange(len(rows), dtype=np.int64)
     # Which rows a graph misses depends on which of several threads is ahead.
-    held, walk = build(path, DIM, [(keys, rows.astype(np.float16))], threads=1)
+    held, walk = build(path, rows.shape[1], source_of(keys, rows), threads=1)
     assert held == len(rows)
     return path, walk
 
@@ -103,17 +118,90 @@ def test_a_query_apart_from_them_takes_a_wide_one(
     assert sum(widely) > 1.5 * sum(narrowly)
 
 
-@pytest.mark.parametrize("direction", [0, 1])
-def test_nearly_all_of_the_nearest_are_among_the_answer(
-    graph: SearchedGraph, direction: int
-) -> None:
-    queries = around(direction, 4, 100)
-    truth = np.argsort(-(queries @ around(0, 1, ROWS).T), axis=1)[:, :10]
+def share_found(graph: SearchedGraph, queries: Rows, rows: Rows) -> float:
+    truth = np.argsort(-(queries @ rows.T), axis=1)[:, :10]
     found = [
         len(set(graph.nearest(query, 10).tolist()) & set(best)) / 10
         for query, best in zip(queries, truth.tolist(), strict=True)
     ]
-    assert np.mean(found) > 0.955
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("direction", [0, 1])
+def test_nearly_all_of_the_nearest_are_among_the_answer(
+    graph: SearchedGraph, direction: int
+) -> None:
+    assert share_found(graph, around(direction, 4, 100), around(0, 1, ROWS)) > 0.955
+
+
+@pytest.fixture(scope="module")
+def long() -> Rows:
+    """Vectors of so many numbers that codes tell them apart."""
+    return around(0, 1, ROWS, CODED_FROM)
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory, long: Rows) -> tuple[Path, Walk]:
+    return file_of(tmp_path_factory.mktemp("coded"), long)
+
+
+@pytest.mark.parametrize("direction", [0, 1])
+def test_as_many_are_found_in_a_graph_that_codes_have_built(
+    coded: tuple[Path, Walk],
+    searched: Callable[[Path, Walk], SearchedGraph],
+    long: Rows,
+    direction: int,
+) -> None:
+    queries = around(direction, 4, 100, CODED_FROM)
+    assert share_found(searched(*coded), queries, long) > 0.955
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory: pytest.TempPathFactory, long: Rows) -> dict[str, bytes]:
+    """Some of the vectors in a graph that was built by codes, and in one without."""
+    files = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for way in ("codes", "bytes"):
+            path, _ = file_of(tmp_path_factory.mktemp(way), long[:FEW])
+            files[way] = path.read_bytes()
+            patch.setattr(building, "CODED_FROM", CODED_FROM + 1)
+    return files
+
+
+def test_codes_lead_to_other_edges(ways: dict[str, bytes]) -> None:
+    assert ways["codes"] != ways["bytes"]
+    assert len(ways["codes"]) == pytest.approx(len(ways["bytes"]), rel=0.01)
+
+
+@pytest.mark.parametrize("fault", ["layout", "vectors"])
+def test_where_a_file_is_not_as_expected_a_graph_is_built_without_codes(
+    ways: dict[str, bytes],
+    long: Rows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    if fault == "layout":
+        monkeypatch.setitem(building._METRICS, Compared.BITS_BY_HAMMING, ("tanimoto", "b1"))
+    else:
+        write = Layout.write
+        monkeypatch.setattr(
+            Layout, "write", lambda layout, path, rows: write(layout, path, rows[::-1].copy())
+        )
+    path, _ = file_of(tmp_path, long[:FEW])
+    assert path.read_bytes() == ways["bytes"]
+
+
+def test_vectors_that_are_alike_and_vectors_of_zeros_hide_no_others(
+    long: Rows, tmp_path: Path
+) -> None:
+    rows = long[:FEW].copy()
+    rows[:100] = 0
+    rows[100:400] = rows[100]
+    graph = opened(*file_of(tmp_path, rows))
+    assert len(graph) == FEW
+    found = [key in graph.nearest(rows[key], 1) for key in range(400, FEW)]
+    assert np.mean(found) > 0.99
 
 
 def test_what_is_reached_comes_once_and_the_best_first(graph: SearchedGraph) -> None:
@@ -134,26 +222,32 @@ def test_vectors_that_vary_in_few_ways_are_searched_less_widely(
     assert walk.usual > built[1].usual
 
 
+@pytest.mark.parametrize("dim", [DIM, CODED_FROM + 3])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_a_graph_of_few_rows_answers(
-    searched: Callable[[Path, Walk], SearchedGraph], tmp_path: Path, count: int
+    searched: Callable[[Path, Walk], SearchedGraph], tmp_path: Path, count: int, dim: int
 ) -> None:
-    found = searched(*file_of(tmp_path, around(0, 6, count))).nearest(around(1, 7, 1)[0], 3)
+    rows = around(0, 6, count, dim)
+    found = searched(*file_of(tmp_path, rows)).nearest(around(1, 7, 1, dim)[0], 3)
     assert sorted(found.tolist()) == list(range(count))
 
 
+@pytest.mark.parametrize("dim", [DIM, CODED_FROM])
 def test_rows_that_are_added_later_are_found(
-    built: tuple[Path, Walk], searched: Callable[[Path, Walk], SearchedGraph], tmp_path: Path
+    request: pytest.FixtureRequest,
+    searched: Callable[[Path, Walk], SearchedGraph],
+    tmp_path: Path,
+    dim: int,
 ) -> None:
-    more = around(1, 10, 200)
+    start, _ = request.getfixturevalue("built" if dim == DIM else "coded")
+    more = around(1, 10, 200, dim)
     keys = np.arange(ROWS, ROWS + len(more), dtype=np.int64)
     path = tmp_path / "more.usearch"
-    batches = [(keys, more.astype(np.float16))]
-    held, walk = build(path, DIM, batches, start=built[0], threads=1)
+    held, walk = extend(path, dim, source_of(keys, more), start, ROWS - 1, threads=1)
     assert held == ROWS + len(more)
     graph = searched(path, walk)
     assert all(key in graph.nearest(row, 1) for key, row in zip(keys, more, strict=True))
-    assert 9 in graph.nearest(around(0, 1, ROWS)[9], 1)
+    assert 9 in graph.nearest(around(0, 1, ROWS, dim)[9], 1)
 
 
 def test_a_graph_in_memory_outlives_its_file(

@@ -16,9 +16,10 @@ from tests.search.vectors.made_up import unit_rows
 from pareja.checksums import file_digest
 from pareja.encoders.protocols import Embeddings
 from pareja.search.database import Database
+from pareja.search.vectors import graph_files, graph_layout
 from pareja.search.vectors import sqlite as vectors
-from pareja.search.vectors import walking
 from pareja.search.vectors.exact import Scan
+from pareja.search.vectors.graph import extend
 from pareja.search.vectors.graph_files import GraphFiles
 from pareja.search.vectors.graph_search import SearchedGraph, Walk
 from pareja.search.vectors.library import LibraryGraph
@@ -137,6 +138,28 @@ def test_a_graph_stays_while_it_knows_most_of_the_rows(
     assert store.search(rows_of(2, 70)[4], 1)[0][0] == ROWS + 34
 
 
+@pytest.mark.parametrize(("more", "added"), [(ROWS // 2, True), (ROWS // 2 + 1, False)])
+def test_few_rows_are_added_to_a_graph_and_many_have_it_built_anew(
+    database: Database,
+    store: SqliteVectors,
+    monkeypatch: pytest.MonkeyPatch,
+    more: int,
+    added: bool,
+) -> None:
+    extended = []
+
+    def spy(path: Path, dim: int, *further: Any) -> Any:
+        extended.append(path)
+        return extend(path, dim, *further)
+
+    monkeypatch.setattr(graph_files, "extend", spy)
+    store.upsert(range(ROWS, ROWS + more), rows_of(1, more), [{}] * more)
+    store.optimise()
+    assert bool(extended) is added
+    assert store.search(rows_of(1, more)[17], 1)[0][0] == ROWS + 17
+    assert store.search(rows_of(0, ROWS)[17], 1)[0][0] == 17
+
+
 def test_a_graph_of_removed_rows_is_built_anew(database: Database, store: SqliteVectors) -> None:
     before = graphs(database)
     store.remove(range(150))
@@ -229,7 +252,7 @@ def test_what_a_killed_build_left_is_deleted_by_the_next(
 def test_a_graph_of_a_layout_that_is_not_known_is_searched_by_its_library(
     database: Database, store: SqliteVectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walking, "_MAJOR", 3)
+    monkeypatch.setattr(graph_layout, "_MAJOR", 3)
     monkeypatch.setattr(vectors, "Scan", _RefusesToLoadAll)
     asked: list[int] = []
     nearest = LibraryGraph.nearest
@@ -250,7 +273,7 @@ def test_a_graph_that_the_library_cannot_read_either_costs_no_result(
 ) -> None:
     graph = graphs(database)[0]
     content = graph.read_bytes()
-    major = 8 + ROWS * DIM + len(walking._MAGIC)
+    major = 8 + ROWS * DIM + len(graph_layout._MAGIC)
     graph.write_bytes(content[:major] + b"\x07" + content[major + 1 :])
     with database.write() as connection:
         connection.execute("UPDATE graph SET digest = ?", (file_digest(graph),))

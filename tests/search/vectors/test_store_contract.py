@@ -19,7 +19,7 @@ from tests.search.vectors.made_up import unit_rows
 from pareja.encoders import Embeddings
 from pareja.errors import CollectionError
 from pareja.search.database import Database
-from pareja.search.vectors import walking
+from pareja.search.vectors import graph_layout
 from pareja.search.vectors.protocol import VectorStore
 from pareja.search.vectors.qdrant import QdrantVectors
 from pareja.search.vectors.qdrant_server import QdrantAddress, QdrantServer
@@ -51,7 +51,7 @@ def new_store(
 ) -> Iterator[StoreFactory]:
     """Make empty stores of one kind."""
     if request.param == "sqlite-graph-of-unknown-layout":
-        monkeypatch.setattr(walking, "_MAJOR", 3)
+        monkeypatch.setattr(graph_layout, "_MAJOR", 3)
     closing: list[Callable[[], None]] = []
 
     def sqlite() -> VectorStore:

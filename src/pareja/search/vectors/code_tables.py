@@ -9,7 +9,6 @@ from itertools import islice
 
 import numpy as np
 
-from pareja.arrays import evenly
 from pareja.decimals import counted
 from pareja.search.database import Database
 from pareja.search.vectors.codes import Block, Codebook, Codes, Rows
@@ -169,8 +168,7 @@ class CodeTables:
         return made.kind == kind and dead <= _DEAD * live and live <= _GROWN * made.around
 
     def _mean(self, connection: sqlite3.Connection) -> Rows:
-        keys = self._rows.keys(connection)
-        _, rows = self._rows.numbered(connection, keys[evenly(len(keys), _SAMPLE)])
+        rows = self._rows.sample(connection, _SAMPLE)
         mean: Rows = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 

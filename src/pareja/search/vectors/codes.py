@@ -90,7 +90,7 @@ class Codebook:
 
     def coded(self, rows: Rows) -> tuple[Packed, Rows]:
         """Return the codes of rows ``(n, dim)``, and their factors and offsets ``(2, n)``."""
-        turned = self._turned(rows)
+        turned = self.turned(rows)
         if self.kind == "binary":
             codes = np.packbits(turned >= 0, axis=1)
             along = np.abs(turned).sum(axis=1)
@@ -105,7 +105,7 @@ class Codebook:
 
     def query(self, vector: Rows) -> Query:
         """Return what the codes of rows near to a vector ``(dim,)`` are found with."""
-        turned = self._turned(vector[None])
+        turned = self.turned(vector[None])
         return _Signs(turned[0]) if self.kind == "binary" else _Bytes(turned)
 
     def held(self, codes: Packed) -> Any:
@@ -116,7 +116,7 @@ class Codebook:
 
         return numkong.hammings_pack(codes)
 
-    def _turned(self, rows: Rows) -> Rows:
+    def turned(self, rows: Rows) -> Rows:
         """Turn rows ``(n, dim)`` around the mean: Hartley transforms, after changes of signs."""
         turned = rows - self.mean
         half = (turned.shape[1] - 1) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,9 @@ from pathlib import Path
 from pareja.checksums import file_digest
 from pareja.files import close_to_rename, scratch_file
 from pareja.search.database import FILE_NAME, Database
-from pareja.search.vectors.exact import Half, Keys
-from pareja.search.vectors.graph import build, identity, opened
+from pareja.search.vectors.graph import Source, build, extend, identity, opened
 from pareja.search.vectors.graph_search import SearchedGraph, Walk
 from pareja.search.vectors.mapped import READ_AHEAD
-
-Batches = Callable[[int], Iterable[tuple[Keys, Half]]]
-"""Gives the vectors with a number above another one: keys ``(n,)`` and vectors ``(n, dim)``."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,7 @@ class GraphFiles:
     def built(
         self,
         dim: int,
-        batches: Batches,
+        source: Source,
         newest: int,
         start: GraphRow | None,
         known: GraphRow | None,
@@ -126,8 +122,8 @@ class GraphFiles:
         ----------
         dim
             Length of a vector.
-        batches
-            The vectors.
+        source
+            The vectors, by their number.
         newest
             Number of the last of them.
         start
@@ -143,23 +139,23 @@ class GraphFiles:
         with scratch_file(self._path(f"graph-{self._space}")) as stream:
             written = Path(stream.name)
             try:
-                rows, walk = self._built(written, dim, batches, start)
+                rows, walk = self._built(written, dim, source, start)
             except (OSError, RuntimeError):
                 # Another program has replaced the one that was to be added to.
                 if start is None or self._path(start.name).exists():
                     raise
-                rows, walk = self._built(written, dim, batches, None)
+                rows, walk = self._built(written, dim, source, None)
             close_to_rename(stream)
             name = f"graph-{self._space}-{uuid.uuid4().hex[:12]}.usearch"
             row = GraphRow(name, file_digest(written), "", newest, rows, walk)
             yield lambda: self._adopt(written, row, known)
 
     def _built(
-        self, path: Path, dim: int, batches: Batches, start: GraphRow | None
+        self, path: Path, dim: int, source: Source, start: GraphRow | None
     ) -> tuple[int, Walk]:
         if start is None:
-            return build(path, dim, batches(0))
-        return build(path, dim, batches(start.last), start=self._path(start.name))
+            return build(path, dim, source)
+        return extend(path, dim, source, self._path(start.name), start.last)
 
     def _adopt(self, written: Path, row: GraphRow, known: GraphRow | None) -> None:
         with self._database.write() as connection:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pareja.arrays import evenly
 from pareja.errors import CollectionFaultError
 from pareja.search.database import Database
 from pareja.search.vectors.exact import Half, Keys
@@ -86,6 +87,11 @@ class VectorRows:
             )
         ]
         return [picture for picture, _ in found], matrix([blob for _, blob in found], self._dim)
+
+    def sample(self, connection: sqlite3.Connection, most: int) -> Half:
+        """Return rows ``(n, dim)`` spread evenly over all, at most so many."""
+        keys = self.keys(connection)
+        return self.numbered(connection, keys[evenly(len(keys), most)])[1]
 
     def batches(
         self, connection: sqlite3.Connection, category: str | None = None, last: int = 0

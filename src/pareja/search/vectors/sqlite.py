@@ -18,7 +18,8 @@ from pareja.search.database import Database
 from pareja.search.vectors.code_tables import CODES_FROM, CodeTables
 from pareja.search.vectors.codes import Codes
 from pareja.search.vectors.exact import Keys, Scan
-from pareja.search.vectors.graph import GRAPH_FROM
+from pareja.search.vectors.graph import GRAPH_FROM, Source
+from pareja.search.vectors.graph_codes import SAMPLE
 from pareja.search.vectors.graph_files import GraphFiles
 from pareja.search.vectors.graph_search import SearchedGraph
 from pareja.search.vectors.protocol import checked_rows
@@ -29,8 +30,10 @@ from pareja.sqlite import in_parts, row_sum
 # For more neighbours than this all vectors are compared: a walk for them sees much of the graph,
 # and may miss a vector that lies apart.
 _GRAPH_UP_TO = 500
-# A graph that lacks this share of the rows, or holds this share of removed ones, is built anew.
+# A graph that lacks this share of the rows gets them, one that grows by this share of its own or
+# holds this share of removed ones is built anew: to add a vector takes three times as long.
 _STALE = 0.1
+_GROWN = 0.5
 _DEAD = 0.2
 
 
@@ -226,17 +229,15 @@ class SqliteVectors:
             dead = start.rows - (live - newer)
             if newer <= _STALE * live and dead <= _DEAD * live:
                 return None
-            start = start if dead <= _DEAD * live else None
-        return self._graphs.built(
-            self._dim,
+            start = start if dead <= _DEAD * live and newer <= _GROWN * start.rows else None
+        source = Source(
             lambda last: (
                 (np.array(keys, np.int64), matrix(blobs, self._dim))
                 for keys, blobs in self._rows.batches(connection, last=last)
             ),
-            newest,
-            start,
-            row,
+            lambda: self._rows.sample(connection, SAMPLE),
         )
+        return self._graphs.built(self._dim, source, newest, start, row)
 
     def problems(self, *, repair: bool) -> list[str]:
         """Return what is damaged, and what is wrong with what is derived.

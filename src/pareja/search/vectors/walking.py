@@ -11,7 +11,6 @@ collection, all compared with the query, find several.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,30 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pareja.search.vectors.exact import Keys
+from pareja.search.vectors.graph_layout import Compared, Layout, Slots
 from pareja.search.vectors.graph_search import BEAMS, NEIGHBOURS, Bytes, SearchedGraph, Walk
 from pareja.search.vectors.mapped import Content
-
-Slots = NDArray[np.int64]
 
 # This share of the beam goes on together.
 _TOGETHER = 0.2
 _STARTS = 1024
 # Numbers of visits begin anew before they outgrow 32 bits.
 _LAST_VISIT = 1 << 30
-# What `usearch` writes, all little endian: how many vectors of how many bytes, the vectors, a head
-# of 64 bytes that says of what kind they are, the shape of the graph, the level of each vector, and
-# for each its key, its level and its neighbours: as many as there are, in a place of fixed size.
-_HEAD, _SHAPE = 64, struct.Struct("<5Q")
-_KIND = struct.Struct("<7sHHHcBBB")
-_MAGIC, _MAJOR, _COSINE, _INT8, _UINT64, _UINT32 = b"usearch", 2, b"c", 23, 14, 15
-_KEY = struct.Struct("<Q")
-_TO_NEIGHBOURS, _COUNT = _KEY.size + 2, 4
-# The first byte of their number is the whole number.
-_MOST_NEIGHBOURS = 255
-
-
-class UnknownLayoutError(ValueError):
-    """A file of a graph is laid out in a way that is not known."""
 
 
 class Graph(SearchedGraph):
@@ -72,7 +56,8 @@ class Graph(SearchedGraph):
 
     def _lay_out(self, content: Content) -> None:
         # Walks that go on meanwhile may see one in memory and another still mapped: all are alike.
-        self._rows, self._places = _laid_out(content)
+        layout = Layout.of(content, Compared.BYTES_BY_COSINE)
+        self._layout, self._rows = layout, layout.rows.view(np.int8)
 
     def reached(self, query: Bytes, wanted: int, walk: Walk) -> tuple[Keys, NDArray[np.floating]]:
         """Walk to a query ``(1, dim)``; return at most `wanted` keys and cosines, best first."""
@@ -87,7 +72,7 @@ class Graph(SearchedGraph):
                 together = max(4, int(_TOGETHER * beam))
                 while len(now := waiting[:beam].nonzero()[0][:together]):
                     waiting[now] = False
-                    new = visits.first(self._neighbours(slots[now]))
+                    new = visits.first(self._layout.neighbours(slots[now]))
                     if not len(new):
                         continue
                     found = np.concatenate([distances, _distances(query, self._rows.take(new, 0))])
@@ -97,20 +82,8 @@ class Graph(SearchedGraph):
                     waiting = np.concatenate([waiting, np.ones(len(new), np.bool_)])[best]
                 if 1 - distances[:NEIGHBOURS][-1] >= walk.usual:
                     break
-        keys = [self._key(slot) for slot in slots[:wanted].tolist()]
+        keys = [self._layout.key(slot) for slot in slots[:wanted].tolist()]
         return np.array(keys, np.int64), 1 - distances[:wanted]
-
-    def _key(self, slot: int) -> int:
-        (key,) = _KEY.unpack_from(self.content, self._places.item(slot))
-        return int(key)
-
-    def _neighbours(self, slots: Slots) -> Slots:
-        """Return the neighbours of one vector after the other; some are there more than once."""
-        lists = []
-        for place in (self._places[slots] + _TO_NEIGHBOURS).tolist():
-            start = place + _COUNT
-            lists.append(self.content[start : start + 4 * self.content[place]])
-        return np.frombuffer(b"".join(lists), "<u4").astype(np.int64)
 
     @contextmanager
     def _visits(self) -> Iterator[_Visits]:
@@ -156,27 +129,3 @@ def _distances(query: Bytes, rows: Bytes) -> NDArray[np.floating]:
 
     distances: NDArray[np.floating] = np.asarray(numkong.cdist(query, rows, "angular"))[0]
     return distances
-
-
-def _laid_out(content: Content) -> tuple[Bytes, Slots]:
-    """Return the vectors of a file, and where the neighbours of each stand."""
-    unknown = UnknownLayoutError("the graph is laid out in a way that this pareja does not know")
-    try:
-        rows, dim = struct.unpack_from("<2I", content)
-        head = 8 + rows * dim
-        magic, major, _, _, *kind = _KIND.unpack_from(content, head)
-        held, upper, lowest, _, _ = _SHAPE.unpack_from(content, head + _HEAD)
-        at = head + _HEAD + _SHAPE.size
-        levels = np.frombuffer(content, "<i2", rows, at)
-    except (struct.error, ValueError) as error:
-        raise unknown from error
-    if (magic, major, *kind) != (_MAGIC, _MAJOR, _COSINE, _INT8, _UINT64, _UINT32):
-        raise unknown
-    if held != rows or lowest > _MOST_NEIGHBOURS:
-        raise unknown
-    sizes = np.full(rows, _TO_NEIGHBOURS + _COUNT + 4 * lowest, np.int64)
-    sizes += levels.astype(np.int64) * (_COUNT + 4 * upper)
-    ends = at + 2 * rows + np.cumsum(sizes)
-    if ends[-1] != len(content):
-        raise unknown
-    return np.frombuffer(content, np.int8, rows * dim, 8).reshape(rows, dim), ends - sizes
