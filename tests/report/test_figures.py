@@ -11,9 +11,10 @@ from tests.report.conftest import COLOURS, Painted, wall
 
 from pareja.datasets import Dataset, Record
 from pareja.report import heatmaps
-from pareja.report.drawing import SERIES, THEME, finish, sheet, short
+from pareja.report.drawing import SERIES, THEME, finish, number_ticks, sheet, short
 from pareja.report.pictures import thumbnails
 from pareja.report.scatter import moved_apart
+from pareja.words.wording import Wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,6 +163,16 @@ def test_matched_pairs_stand_out_alike_in_small_and_large_datasets(
     assert drawn[matched].mean() == pytest.approx(0.2, abs=0.005)
     assert drawn[~matched].mean() == pytest.approx(0.1, abs=0.005)
     assert drawn[matched].min() > drawn[~matched].mean() + 0.03
+
+
+def test_an_axis_of_epochs_has_whole_numbers_alone() -> None:
+    with sheet(3, 2) as figure:
+        axes = figure.subplots()
+        axes.set_xlim(-0.5, 1.5)
+        number_ticks(axes.xaxis, Wording("es"))
+        assert "0,5" in [label.get_text() for label in axes.get_xticklabels()]
+        number_ticks(axes.xaxis, Wording("es"), whole=True)
+        assert {label.get_text() for label in axes.get_xticklabels()} <= {"−1", "0", "1", "2"}
 
 
 def test_thumbnails_are_made_when_they_are_looked_at() -> None:

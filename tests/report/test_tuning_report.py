@@ -221,6 +221,17 @@ def test_how_training_went(colours: ColourEncoder, tmp_path: Path, stopped: str,
     assert "1 picture could not be decoded" in text
 
 
+@pytest.mark.parametrize(("lang", "said"), [("en", "at most 1 epoch,"), ("es", "mucho 1 época,")])
+def test_one_epoch_is_told_in_the_singular(
+    colours: ColourEncoder, tmp_path: Path, lang: Lang, said: str
+) -> None:
+    tuned = result(colours, None)
+    schedule = replace(tuned.recipe.schedule, epochs=1)
+    assert said in text_of(
+        replace(tuned, recipe=replace(tuned.recipe, schedule=schedule)), tmp_path, lang
+    )
+
+
 @pytest.mark.parametrize("lang", ["en", "es"])
 def test_cross_validation_and_what_was_held_on_to_are_said(
     colours: ColourEncoder, tmp_path: Path, lang: Lang

@@ -158,15 +158,18 @@ def bare(axes: Axes) -> None:
     axes.tick_params(length=0)
 
 
-def number_ticks(axis: Axis, words: Wording, most: int = 6) -> None:
-    """Put ticks at round numbers and write them with the decimals that their distance needs."""
+def number_ticks(axis: Axis, words: Wording, most: int = 6, *, whole: bool = False) -> None:
+    """Put ticks at round numbers and write them with the decimals that their distance needs.
+
+    With `whole`, where there is nothing between whole numbers.
+    """
     from matplotlib.ticker import MaxNLocator
 
     def label(value: float, _: float) -> str:
         step = float(np.diff(axis.get_majorticklocs()[:2])[0])
         return words.number(value, max(0, -math.floor(math.log10(step) + 1e-9)))
 
-    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
+    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=whole))
     axis.set_major_formatter(label)
 
 

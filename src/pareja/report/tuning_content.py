@@ -115,7 +115,7 @@ class _Writer(Numbered):
                 f"tuned.stopped_{reason}",
                 epochs=words.integer(epochs),
                 step=words.integer(int(step or 0)),
-                patience=words.integer(result.recipe.schedule.patience),
+                patience=words.count("epoch", result.recipe.schedule.patience),
             )
         if result.skipped:
             yield words("tuned.skipped", pictures=words.count("picture", len(result.skipped)))
@@ -281,7 +281,7 @@ class _Writer(Numbered):
             "schedule",
             words(
                 "tuned.schedule",
-                epochs=words.integer(schedule.epochs),
+                epochs=words.count("epoch", schedule.epochs),
                 batch=words.integer(schedule.batch_size),
                 rate=self._exact(schedule.learning_rate),
                 decay=self._exact(schedule.weight_decay),

@@ -39,7 +39,7 @@ def draw_training(result: Tuned, words: Wording) -> Drawing:
             axes.set_xlim(-0.5, max(result.history[-1].epoch, 1) + 0.5)
             axes.margins(y=0.18)
             axes.grid(axis="y")
-            number_ticks(axes.xaxis, words)
+            number_ticks(axes.xaxis, words, whole=True)
             number_ticks(axes.yaxis, words)
             bare(axes)
         return finish(figure, "training")
