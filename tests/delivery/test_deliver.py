@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -139,6 +140,21 @@ def test_what_was_changed_by_hand_stays(
     (delivery / "dataset.zip").write_bytes(b"another")
     with pytest.raises(pareja.ParejaError, match=r"dataset\.zip was not written here"):
         pareja.deliver(walls, saved, document, delivery, profile="general")
+
+
+def test_a_document_of_another_run_of_the_study_is_named(
+    walls: Path, saved: Path, document: Path, tmp_path: Path
+) -> None:
+    made = pareja.deliver(walls, saved, document, tmp_path / "entrega", profile="general")
+    assert not made.stale
+    source = document / "memoria.md"
+    other = re.sub(r"pareja: \w+", "pareja: 0123456789abcdef", source.read_text("utf-8"))
+    source.write_text(other, encoding="utf-8")
+    made = pareja.deliver(walls, saved, document, tmp_path / "entrega", profile="general")
+    assert made.stale
+    source.write_text("# A document that pareja did not begin\n", encoding="utf-8")
+    made = pareja.deliver(walls, saved, document, tmp_path / "entrega", profile="general")
+    assert not made.stale
 
 
 def test_a_zip_is_a_delivery_too(walls: Path, saved: Path, document: Path, tmp_path: Path) -> None:

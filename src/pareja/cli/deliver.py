@@ -91,11 +91,16 @@ def deliver(
         fail("--run and --deadline go with --check.", status=2)
     if study is None:
         fail("--study is missing: name the folder that 'pareja study' wrote.", status=2)
+    from pareja.words.wording import Wording
+
     made = pareja.deliver(place, study, memoria, out, lang=lang, profile=profile, force=force)
     for name in made.kept:
         print_warning(f"{name} was changed by hand and stays as it is")
+    if made.stale:
+        print_warning(Wording(lang).text("terminal.memoria.stale", path=memoria))
     if as_json:
-        print_json({"path": str(made.path), "files": list(made.files), "kept": list(made.kept)})
+        told = {"files": list(made.files), "kept": list(made.kept), "stale": made.stale}
+        print_json({"path": str(made.path), **told})
     else:
         stdout().print(f"{made.path}  ({counted(len(made.files), 'file')})", soft_wrap=True)
 

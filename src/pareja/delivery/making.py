@@ -19,7 +19,7 @@ import jinja2
 from pareja.datasets.packing import PackResult
 from pareja.decimals import counted
 from pareja.delivery.layout import Layout, layout
-from pareja.delivery.memoria import SOURCE
+from pareja.delivery.memoria import SOURCE, is_stale
 from pareja.delivery.memoria import memoria as build_memoria
 from pareja.delivery.notebooks import notebook_of
 from pareja.encoders import list_models
@@ -47,11 +47,15 @@ class Delivery:
         The names of the files in it.
     kept
         Those that were changed by hand since an earlier call, and left as they are.
+    stale
+        Whether the document was begun from another run of the study, so that its tables and figures
+        are not those of the annex.
     """
 
     path: Path
     files: tuple[str, ...]
     kept: tuple[str, ...]
+    stale: bool
 
 
 def deliver(
@@ -115,6 +119,7 @@ def deliver(
             f"{document} has no {SOURCE}. Start it with 'pareja memoria {folder}', and write it."
         )
     build_memoria(document)
+    stale = is_stale(document / SOURCE, folder)
     names = layout(lang)
     files: dict[str, bytes] = {}
     with TemporaryDirectory(prefix="pareja-delivery-") as temporary:
@@ -130,10 +135,10 @@ def deliver(
     target = Path(os.fspath(out))
     if target.suffix.lower() == ".zip":
         atomic_write(target, _zipped(target.stem, files), force=force)
-        return Delivery(target.absolute(), tuple(files), ())
+        return Delivery(target.absolute(), tuple(files), (), stale)
     written = set(replace_own(target, files, keep=names.editable))
     kept = tuple(name for name in files if (target / name).resolve() not in written)
-    return Delivery(target.absolute(), tuple(files), kept)
+    return Delivery(target.absolute(), tuple(files), kept, stale)
 
 
 def _study_json(folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ LEAST, MOST = 500, 3000
 """How many words the course asks for."""
 
 _STARTED = "<!-- pareja: {digest} -->"
+_STAMP = re.compile(re.escape(_STARTED).replace(r"\{digest\}", "([0-9a-f]+)"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Memoria:
     started
         Whether this call made the source.
     stale
-        Whether the study has changed since the source was made.
+        Whether the source was begun from another run of the study.
     """
 
     source: Path
@@ -128,6 +130,19 @@ def memoria(
     return _from_study(folder, Path(out or "memoria"), _language(folder, lang))
 
 
+def is_stale(source: Path, folder: Path) -> bool:
+    """Return whether a document was begun from another run of the study in a folder."""
+    begun = _STAMP.findall(source.read_text(encoding="utf-8-sig"))
+    drafts = (folder / name for name in DRAFTS.values())
+    return bool(begun) and not any(
+        _digest(draft.read_text(encoding="utf-8")) in begun for draft in drafts if draft.is_file()
+    )
+
+
+def _digest(draft: str) -> str:
+    return sha256(draft.encode()).hexdigest()[:16]
+
+
 def _language(folder: Path, lang: Lang | None) -> Lang:
     found: list[Lang] = [each for each in ("es", "en") if (folder / DRAFTS[each]).is_file()]
     if lang is None and found:
@@ -143,11 +158,9 @@ def _language(folder: Path, lang: Lang | None) -> Lang:
 
 def _from_study(folder: Path, out: Path, lang: Lang) -> Memoria:
     draft = (folder / DRAFTS[lang]).read_text(encoding="utf-8")
-    stamp = _STARTED.format(digest=sha256(draft.encode()).hexdigest()[:16])
     source = out / SOURCE
     if source.exists():
-        stale = stamp not in source.read_text(encoding="utf-8-sig")
-        return _built(source, lang, started=False, stale=stale)
+        return _built(source, lang, started=False, stale=is_stale(source, folder))
     title, _, rest = draft.partition("\n")
     for name in _named_pictures(draft):
         target = out / name
@@ -158,6 +171,7 @@ def _from_study(folder: Path, out: Path, lang: Lang) -> Memoria:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / name, target)
     # Last, so that a document that is there has everything it names.
+    stamp = _STARTED.format(digest=_digest(draft))
     atomic_write(source, f"{title}\n{rest.rstrip()}\n\n{stamp}\n")
     return _built(source, lang, started=True, stale=False)
 
