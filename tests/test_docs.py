@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import typer
 
+import pareja
 from pareja.cli import build_app
 from pareja.datasets.profiles import CODES, find_profile
 
@@ -205,6 +206,29 @@ def test_python_snippets_run(page: Path, elsewhere: Path) -> None:
             runner.run(test, out=written, clear_globs=False)
             names = test.globs
     assert runner.summarize(verbose=False).failed == 0, "".join(printed)
+
+
+def test_the_results_on_pareja20_are_those_of_a_study() -> None:
+    # Permutations give the p alone, which these sentences do not tell.
+    result = pareja.study("pareja20", ["starter-unaligned", "starter"], permutations=9)
+    pair, dual = result.encoders
+    spanish = [
+        re.sub(r"(\d)\.(\d)", r"\1,\2", f"{told}".replace("-", "−").replace(", ", "; "))
+        for told in (
+            next(b for b in pair.bridges if b.name == "random_projection").matching.auc,
+            next(b for b in pair.bridges if b.name == "ridge").matching.auc,
+            result.comparisons[0].matched_spearman,
+        )
+    ]
+    course = " ".join((ROOT / "docs" / "curso.md").read_text(encoding="utf-8").split())
+    forced, bridged, rho = spanish
+    assert f"un AUC de {forced} y el puente ridge, {bridged}" in course
+    assert f"entre `starter-unaligned` y `starter`, ρ = {rho}" in course
+    captions, pictures = (
+        round(20 * one.recall[1].value) for one in (dual.image_to_text, dual.text_to_image)
+    )
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"the right caption for {captions} and the right picture for {pictures};" in readme
 
 
 def test_the_table_of_problems_is_that_of_the_profiles() -> None:
