@@ -91,7 +91,7 @@ WRONG: dict[str, tuple[object, str]] = {
     "a dictionary": ({"a.jpg": 1}, r"^pictures is of type dict, which has no order"),
     "a set": ({"a.jpg"}, r"^pictures is of type set, which has no order"),
     "no text": ("", r"^pictures is '', which names nothing"),
-    "floats": (np.zeros((4, 4, 3)), r"^pictures\[0\] is a float64 array of shape \(4, 3\)"),
+    "floats": (np.zeros((4, 4, 3)), r"^pictures is a float64 array of shape \(4, 4, 3\)"),
     "channels first": (np.zeros((3, 9, 9), np.uint8), r"^pictures is a uint8 array of shape"),
     "no pixels": (np.zeros((0, 9, 3), np.uint8), r"^pictures is a uint8 array of shape"),
     "a file of text": (io.StringIO("x"), r"gives str\. Open it in binary mode"),
@@ -266,3 +266,9 @@ def test_a_record_keeps_what_is_known_of_it(colour_dataset: Dataset) -> None:
 def test_the_address_of_a_picture_is_not_taken_for_a_file(find: Callable[[str], Any]) -> None:
     with pytest.raises(DatasetError, match=r"^https://example\.org/a\.jpg is on other storage"):
         find("https://example.org/a.jpg")
+
+
+@pytest.mark.parametrize("dtype", [float, np.uint16, bool])
+def test_pixels_of_another_kind_are_named_by_their_whole_shape(dtype: type) -> None:
+    with pytest.raises(InputError, match=r"^pictures is a .* array of shape \(5, 7, 3\)"):
+        find_pictures(np.ones((5, 7, 3), dtype))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 from zipfile import is_zipfile
@@ -252,9 +253,17 @@ def within(parameter: str, value: float, least: float, most: float) -> float:
         If it lies outside, or is no number: nothing is above or below NaN, so that a threshold of
         NaN would refuse or keep everything.
     """
-    if not least <= value <= most:
-        raise InputError(f"`{parameter}` is {value}. Give a number in [{least}, {most}].")
+    if not isinstance(value, Real) or not least <= value <= most:
+        raise InputError(f"`{parameter}` is {value!r}. Give a number in [{least}, {most}].")
     return float(value)
+
+
+def one_of(parameter: str, value: object, choices: Iterable[str]) -> None:
+    """Raise `InputError` unless a word is one of those that a parameter takes."""
+    known = list(choices)
+    if value not in known:
+        listed = ", ".join(map(repr, known[:-1]))
+        raise InputError(f"`{parameter}` is {value!r}. Give {listed} or {known[-1]!r}.")
 
 
 @dataclass(frozen=True)
@@ -289,7 +298,7 @@ class _Part:
 
 def _several(given: object, parameter: str) -> list[object] | None:
     """Return the things in a list of them; None for one thing."""
-    if isinstance(given, np.ndarray) and given.dtype == np.uint8 and given.ndim in (2, 3):
+    if isinstance(given, np.ndarray) and given.dtype.kind in "buif" and given.ndim in (2, 3):
         return None
     if isinstance(given, Mapping | AbstractSet):
         raise InputError(f"{parameter} is {_kind(given)}, which has no order. Give a list.")

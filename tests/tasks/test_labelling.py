@@ -3,14 +3,16 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+import pareja
 from pareja.classifiers.classification import Classification
 from pareja.datasets import Dataset
-from pareja.errors import DatasetError, LabelError
+from pareja.errors import DatasetError, InputError, LabelError
 from pareja.tasks.evaluation import distinct, evaluate, true_labels
 from pareja.tasks.labelling import calibrated_threshold, classify
 from pareja.tasks.labelling_export import labelled_to_csv, labelled_to_json
@@ -152,3 +154,37 @@ def test_refusing_is_measured_with_the_threshold_in_use() -> None:
     assert found.rejection is not None
     assert found.rejection.kept.value == 0.5
     assert found.rejection.refused.value == 1
+
+
+def test_other_words_need_a_truth_that_they_stand_for(
+    labelled_colours: Dataset, colours: ColourEncoder
+) -> None:
+    found = classify(labelled_colours, {"rojo": "red", "azul": "blue"}, model=colours, cache=False)
+    assert found.result.labels == ("rojo", "azul")
+    with pytest.raises(LabelError, match="'rojo=red' says what the truth calls it"):
+        classify(labelled_colours, "rojo=red,azul=blue", model=colours, cache=False)
+
+
+def test_labels_come_from_the_path_of_a_file(
+    labelled_colours: Dataset, colours: ColourEncoder, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.txt").write_text("red\nblue\n", encoding="utf-8-sig")
+    found = classify(labelled_colours, tmp_path / "labels.txt", model=colours, cache=False)
+    assert found.result.labels == ("red", "blue")
+
+
+def test_misspelt_columns_and_languages_are_refused(
+    labelled_colours: Dataset, colours: ColourEncoder, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"`truth` is 'labels'. Give 'label' or 'category'"):
+        classify(labelled_colours, truth="labels", model=colours)  # type: ignore[arg-type]
+    found = classify(labelled_colours, ["red", "blue"], model=colours, cache=False)
+    with pytest.raises(InputError, match=r"`lang` is 'fr'. Give 'en' or 'es'"):
+        found.save(tmp_path / "out.html", lang="fr")  # type: ignore[arg-type]
+    assert not (tmp_path / "out.html").exists()
+    with pytest.raises(InputError, match=r"`unknown` is '0\.5'"):
+        classify(labelled_colours, ["red"], model=colours, unknown="0.5")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"`method` is 'svm'. Give 'knn', "):
+        pareja.learn(labelled_colours, truth="label", model=colours, method="svm")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="models is empty"):
+        pareja.study(labelled_colours, [])

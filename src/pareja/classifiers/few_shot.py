@@ -21,6 +21,7 @@ from pareja.classifiers.shots import Shots
 from pareja.classifiers.tip_adapter import tip_adapter, tip_adapter_f
 from pareja.encoders.protocols import Embeddings
 from pareja.errors import AnalysisError
+from pareja.inputs import one_of
 
 Method = Literal["knn", "prototype", "linear-probe", "tip-adapter", "tip-adapter-f"]
 """How labels are learned from examples."""
@@ -134,6 +135,7 @@ _RECIPES: Mapping[Method, _Recipe] = {
 
 def uses_words(method: Method) -> bool:
     """Whether a method starts from zero-shot logits."""
+    one_of("method", method, METHODS)
     return _RECIPES[method].uses_words
 
 

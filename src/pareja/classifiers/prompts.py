@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -113,7 +114,9 @@ def checked_templates(templates: Sequence[str], where: str = "") -> tuple[str, .
     return tuple(templates)
 
 
-def find_labels(given: str | Iterable[str], *, least: int = 2) -> tuple[str, ...]:
+def find_labels(
+    given: str | os.PathLike[str] | Iterable[str], *, least: int = 2
+) -> tuple[str, ...]:
     """Return labels: of a list, of a text with commas between them, or of a file.
 
     Parameters
@@ -130,8 +133,8 @@ def find_labels(given: str | Iterable[str], *, least: int = 2) -> tuple[str, ...
     InputError
         If something else was given.
     """
-    if isinstance(given, str):
-        return read_labels(given, least=least)
+    if isinstance(given, str | os.PathLike):
+        return read_labels(os.fspath(given), least=least)
     return checked_labels(find_texts(given, "labels")[0], least=least)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from os import PathLike
@@ -18,6 +18,7 @@ from pareja.embedding.embedded import Embedded
 from pareja.embedding.paths import fused_captions, none_decoded
 from pareja.embedding.pipeline import OnProgress, embed_sources, text_vectors
 from pareja.encoders import AnyEncoder, require_images, require_texts
+from pareja.encoders.bases import is_list
 from pareja.encoders.protocols import Fingerprint
 from pareja.errors import InputError, OutputError
 from pareja.inputs import Pictures, find_pictures, find_texts
@@ -34,11 +35,12 @@ def loaded(model: Model, device: str | None = None) -> AnyEncoder:
     return encoders.load(model, device=device)
 
 
-def listed(models: Model | Sequence[Model]) -> list[Model]:
-    """Return one model or many as a list."""
-    if isinstance(models, list | tuple):
-        return list(models)
-    return [cast(Model, models)]
+def listed(models: Model | Iterable[Model]) -> list[Model]:
+    """Return one model or many as a list; `InputError` if it is empty."""
+    found = list(cast(Iterable[Model], models)) if is_list(models) else [cast(Model, models)]
+    if not found:
+        raise InputError("models is empty. Name at least one encoder.")
+    return found
 
 
 def own_cache() -> EmbeddingCache | nullcontext[None]:

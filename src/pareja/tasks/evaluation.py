@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pareja.classifiers.classification import PRESENT, SURE_ENOUGH, Classificati
 from pareja.classifiers.prompts import checked_labels
 from pareja.datasets.records import Dataset
 from pareja.errors import DatasetError, LabelError, some_of
+from pareja.inputs import one_of
 
 Truth = Literal["label", "category"]
 """Which column of a dataset says what a picture shows."""
@@ -63,12 +64,15 @@ def true_labels(dataset: Dataset, truth: Truth) -> list[str | None]:
     ------
     DatasetError
         If no picture has it.
+    InputError
+        If it is no such column.
 
     Warns
     -----
     UserWarning
         If the dataset has numbers in place of names, which say nothing as prompts.
     """
+    one_of("truth", truth, get_args(Truth))
     for note in dataset.notes:
         if note.code == "class_numbers" and note.path == truth:
             warnings.warn(f"{dataset.name}: {note.message}", stacklevel=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,7 +24,7 @@ from pareja.embedding.natural import Cache, Model, embed, loaded, opened, vector
 from pareja.embedding.pipeline import OnProgress
 from pareja.encoders import require_dual, require_images
 from pareja.encoders.protocols import DualEncoder, Fingerprint, ImageEncoder
-from pareja.errors import DatasetError, FingerprintMismatchError, InputError
+from pareja.errors import DatasetError, FingerprintMismatchError, InputError, LabelError
 from pareja.inputs import Pictures, find_dataset, find_pictures, within
 from pareja.tasks.evaluation import (
     Evaluation,
@@ -109,7 +110,7 @@ class Labelled:
 
 def classify(
     pictures: Pictures | Embedded | NDArray[np.floating],
-    labels: str | Iterable[str] | Mapping[str, str] | None = None,
+    labels: str | PathLike[str] | Iterable[str] | Mapping[str, str] | None = None,
     *,
     model: Model | None = None,
     classifier: Predictor | Path | str | None = None,
@@ -224,8 +225,11 @@ def classify(
             used = find_templates(templates)
             threshold = _threshold(unknown, unknown_from)
             if isinstance(labels, Mapping):
-                labels = [f"{words}={meant}" for words, meant in labels.items()]
+                told = [f"{words}={meant}" for words, meant in labels.items()]
+                labels = list(labels) if answers is None else told
             names = _choices(labels, answers, threshold, multi_label=multi_label)
+            if answers is None:
+                _refuse_other_words(names)
             if answers is not None and labels is not None:
                 names, answers, renamed = in_other_words(names, answers)
                 if renamed and unknown_from is not None:
@@ -275,7 +279,7 @@ def _threshold(unknown: bool | float | None, unknown_from: object) -> float | No
 
 
 def _choices(
-    labels: str | Iterable[str] | None,
+    labels: str | PathLike[str] | Iterable[str] | None,
     answers: Sequence[str | None] | None,
     threshold: float | None,
     *,
@@ -286,6 +290,17 @@ def _choices(
     if labels is None:
         return distinct(answers or [], several=multi_label)
     return find_labels(labels, least=least)
+
+
+def _refuse_other_words(labels: Sequence[str]) -> None:
+    """Refuse ``pájaro=birds`` where nothing is called birds: it would be put into the prompt."""
+    for label in labels:
+        said, sign, _ = label.partition("=")
+        if sign:
+            raise LabelError(
+                f"label {label!r} says what the truth calls it, and there is no truth. Pass "
+                f"`truth`, or give {said.strip()!r} alone."
+            )
 
 
 def _found_threshold(

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from pareja.embedding.natural import Cache, Model, opened
 from pareja.encoders import load
 from pareja.encoders.loading import require_dual
 from pareja.files import add_to_directory, staged_directory
-from pareja.inputs import Pictures, find_dataset
+from pareja.inputs import Pictures, find_dataset, one_of
 from pareja.tasks.evaluation import choices
 from pareja.tasks.tuned import Tuned
 from pareja.tasks.tuning_card import CARD, model_card
@@ -156,6 +156,7 @@ def tune(
     from pareja.training.states import identity, states_folder
 
     start = time.perf_counter()
+    one_of("truth", truth, get_args(Learned))
     base = trainable(load(model), method)
     dataset = find_dataset(dataset)
     held_out = None if test is None else find_dataset(test)
