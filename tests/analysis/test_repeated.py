@@ -40,6 +40,15 @@ def test_what_was_not_tested_does_not_count() -> None:
     )
 
 
+def test_one_test_a_label_shows_no_gain() -> None:
+    right = np.ones((1, 4), bool)
+    wrong = ~right
+    found = repeated_accuracy(right, ~wrong, np.arange(4), baseline=wrong, seed=1)
+    assert found.gain is not None
+    assert found.gain.value == 1
+    assert found.gain.low < 0 < found.gain.high
+
+
 def test_the_gain_over_oneself_is_nothing() -> None:
     correct = np.random.default_rng(2).random((5, 12)) < 0.6
     found = repeated_accuracy(

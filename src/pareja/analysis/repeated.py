@@ -136,4 +136,5 @@ def _gain(
     wins, losses = rng.poisson(1.0, (2, len(drawn), len(sizes)))
     gains = np.where(np.isfinite(drawn[:, present]), drawn[:, present], 0.0) * sizes
     shrunk = (gains + wins - losses) / (sizes + wins + losses)
-    return percentile_interval(value, shrunk.mean(axis=1), int(sizes.min()))
+    # One picture has an interval too: the imagined ones vary, and it is as wide as they get.
+    return percentile_interval(value, shrunk.mean(axis=1), max(2, int(sizes.min())))

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pareja.inputs import one_of
-
 Langs = Literal["en", "es"] | Sequence[Literal["en", "es"]]
 """One language or several."""
 
@@ -21,6 +19,8 @@ def written_by(writer: Callable[..., Path]) -> None:
 
 def write(result: object, path: Path | str, **options: Any) -> Path:
     """Write a result, and return where it is; `InputError` if nobody speaks its language."""
+    from pareja.inputs import one_of
+
     for lang in options.get("langs", [options["lang"]] if "lang" in options else []):
         one_of("langs" if "langs" in options else "lang", lang, ("en", "es"))
     return _writers[0](result, Path(path), **options)
