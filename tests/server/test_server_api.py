@@ -144,7 +144,11 @@ def test_a_picture_whose_file_is_lost_takes_nothing_down(
         assert answer.json()["error"]["code"] == f"file_{loss}"
         assert str(tmp_path) not in answer.text
     assert client.get(f"/v1/pictures/{kept}/thumbnail").status_code == 200
-    assert client.get(f"/pictures/{lost}").status_code == 200
+    said = {"gone": "is gone", "replaced": "is another one", "damaged": "is damaged"}[loss]
+    page = client.get(f"/pictures/{lost}")
+    assert page.status_code == 200
+    assert f"The file of picture {lost} {said}" in page.text
+    assert "The file of picture" not in client.get(f"/pictures/{kept}").text
 
 
 def test_captions_that_fit_and_that_do_not(client: TestClient, ids: dict[str, int]) -> None:

@@ -261,10 +261,18 @@ class Engine:
                 decoded = self.decoder.stored(encoded, picture.shown_name, side, box)
                 image = stack.enter_context(decoded)
             except ImageError as error:
-                loss = error.loss if isinstance(error, LostPictureError) else "damaged"
-                detail = f"{picture.shown_name}: {error.reason}"
-                raise Problem(404, f"file_{loss}", id=picture.id, detail=detail) from error
+                raise _lost(picture, error) from error
             yield image
+
+    def loss(self, picture: Picture) -> Problem | None:
+        """Return what is wrong with the files of a picture, if none of them holds it any more."""
+        try:
+            self.collection.read(picture.id)
+        except LostPictureError as error:
+            return _lost(picture, error)
+        except ParejaError:
+            return None  # they cannot be looked at now: the picture's own route says why
+        return None
 
     def prepare(self, url: str, name: str, encoder: Encoder, box: tuple[float, ...] = ()) -> Pixels:
         """Return what an encoder sees of a data URL, ``(side, side, 3)``; the rest is let go.
@@ -432,3 +440,9 @@ class Engine:
     def map(self, model: str = "") -> PictureMap:
         """Place the pictures of the collection on a plane, by principal components."""
         return self._kept.map(self.encoder(model))
+
+
+def _lost(picture: Picture, error: ImageError) -> Problem:
+    loss = error.loss if isinstance(error, LostPictureError) else "damaged"
+    detail = f"{picture.shown_name}: {error.reason}"
+    return Problem(404, f"file_{loss}", id=picture.id, detail=detail)

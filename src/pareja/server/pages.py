@@ -91,6 +91,7 @@ def picture_page(
         request,
         "picture",
         picture=picture,
+        loss=engine.loss(picture),
         files=files,
         gone={n for n, file in enumerate(files) if file.is_gone},
         openable=may_open(request),
