@@ -259,7 +259,8 @@ def test_moderation_says_that_a_person_decides(pareja: Pareja, told: Path) -> No
 def test_models_and_prompts_are_compared(pareja: Pareja, told: Path, tmp_path: Path) -> None:
     run = pareja("compare", told, "--price", "0.1", "-o", tmp_path / "out")
     assert run.status == 0
-    assert "colours · photo minus colours · bare" in " ".join(run.out.split())
+    said = " ".join(run.out.split())
+    assert "colours · photo minus colours · bare: 0.00 [-0.30, 0.30], p = 1.000" in said
     assert (tmp_path / "out" / "report.pdf").read_bytes().startswith(b"%PDF")
     saved = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert saved["settings"]["price"] == 0.1

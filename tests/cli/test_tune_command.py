@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def test_the_report_of_a_new_encoder_in_both_languages(
     options = ["--epochs", "1", "--folds", "0", "--report", report, "--lang", "en", "--lang", "es"]
     run = pareja("tune", "shapes:30", "--from-scratch", plan, "-o", out, *options)
     assert run.status == 0, run.err
+    assert re.search(r"(< 0\.001|\d\.\d{3}) +(better|worse|within chance)", run.out)
     assert str(report / "report.html") in run.out
     assert str(report / "informe.html") in run.out
     page = (report / "report.html").read_text(encoding="utf-8")

@@ -128,7 +128,9 @@ def print_comparison(comparison: ModelComparison) -> None:
     """Print accuracy, costs and tests, to fit a terminal of 80 columns."""
     from rich.table import Table
 
-    console = stdout()
+    from pareja.words.wording import Wording
+
+    console, words = stdout(), Wording("en")
     first = comparison.models[0].variants[0].scores
     table = Table(
         title=f"{comparison.dataset.name}: {counted(len(comparison.dataset), 'picture')}, "
@@ -167,7 +169,7 @@ def print_comparison(comparison: ModelComparison) -> None:
         agreement = found.agreement
         console.print(
             f"{found.a.model} · {found.a.prompts} minus {found.b.model} · {found.b.prompts}: "
-            f"{agreement.difference}, p = {agreement.p_value:.3g}",
+            f"{agreement.difference}, {words.p(agreement.p_value)}",
         )
     if len(comparison.models) > 1:
         pictures = len({found.image for found in comparison.disputes})

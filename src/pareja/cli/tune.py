@@ -26,7 +26,7 @@ from pareja.cli.console import (
     warn_of_skipped,
 )
 from pareja.cli.reporting import print_reports, reporting
-from pareja.decimals import counted, decimals
+from pareja.decimals import counted, decimals, p_decimals
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -339,6 +339,6 @@ def _rows(table: Table, measured: Measured) -> None:
             decimals(change.before.value),
             decimals(change.after.value),
             str(change.agreement.difference),
-            f"{change.agreement.p_value:.2g}",
+            p_decimals(change.agreement.p_value),
             SAID[of_agreement(change.agreement)],
         )
