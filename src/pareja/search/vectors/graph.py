@@ -54,7 +54,7 @@ _ASIDE = 64
 _FEW, _SAMPLE = 25, 1000
 # The fifth of them that lies farthest from its neighbours is searched with the widest beam.
 _APART = 0.2
-_FOUND = 0.985
+_FOUND = 0.99
 _METRICS = {Compared.BYTES_BY_COSINE: ("cos", "i8"), Compared.BITS_BY_HAMMING: ("hamming", "b1")}
 
 
