@@ -115,7 +115,7 @@ def test_a_query_apart_from_them_takes_a_wide_one(
     narrowly = [compared(narrow, query) for query in queries]
     assert all(np.array(widely) > narrowly)
     # Threads build the graph, each time a little differently: single queries vary.
-    assert sum(widely) > 1.5 * sum(narrowly)
+    assert sum(widely) > 1.2 * sum(narrowly)
 
 
 def share_found(graph: SearchedGraph, queries: Rows, rows: Rows) -> float:
