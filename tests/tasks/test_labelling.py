@@ -163,6 +163,8 @@ def test_other_words_need_a_truth_that_they_stand_for(
     assert found.result.labels == ("rojo", "azul")
     with pytest.raises(LabelError, match="'rojo=red' says what the truth calls it"):
         classify(labelled_colours, "rojo=red,azul=blue", model=colours, cache=False)
+    found = classify(labelled_colours, ["=red", "=>"], model=colours, cache=False)
+    assert found.result.labels == ("=red", "=>")
 
 
 def test_labels_come_from_the_path_of_a_file(

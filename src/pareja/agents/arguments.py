@@ -19,6 +19,8 @@ _WANTED = {
     "float": "a number",
     "bool": "true or false",
     "list": "a list",
+    # "is_instance_of": all that the tools ask for in this way is a Sequence.
+    "is": "a list",
 }
 _LONGEST = 60
 

@@ -296,7 +296,8 @@ def _refuse_other_words(labels: Sequence[str]) -> None:
     """Refuse ``pájaro=birds`` where nothing is called birds: it would be put into the prompt."""
     for label in labels:
         said, sign, _ = label.partition("=")
-        if sign:
+        # Of "=1+1", or an arrow, nothing is said: it is a label as it stands.
+        if sign and any(map(str.isalnum, said)):
             raise LabelError(
                 f"label {label!r} says what the truth calls it, and there is no truth. Pass "
                 f"`truth`, or give {said.strip()!r} alone."
