@@ -1,6 +1,7 @@
 """From picture files to CLIP ViT-B/32 embeddings: pareja beside the usual ways, in one run.
 
 python benchmarks/embedding.py                 the table and the plot of docs/benchmarks/embedding
+python benchmarks/embedding.py --out PAGE.md   another page, as of a processor without bfloat16
 python benchmarks/embedding.py --many 10000    also: memory and second run over so many files
 python benchmarks/embedding.py --print         print the table, write nothing
 
@@ -32,7 +33,7 @@ from workers import Worker, machine, peak_memory
 
 from pareja.encoders.backends import choose
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "embedding.md"
 BATCH = 32
 # Of one picture: 49 patches and the class token, 12 layers of width 768 and inner width 3072, each
 # with four square matrices, two oblong ones and attention over 50 tokens; two operations a product.
@@ -339,6 +340,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, nargs=2, default=(32, 96), help="large and small")
     parser.add_argument("--many", type=int, default=0, help="files of the test of memory")
     parser.add_argument("--folder", type=Path, help="keep checkpoint and pictures here")
+    parser.add_argument("--out", type=Path, default=PAGE, help="the page; its plot lies beside it")
     parser.add_argument("--print", action="store_true", help="write no files")
     parser.add_argument("--worker", choices=[*OPEN, *SETUP], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -374,11 +376,11 @@ def report(folder: Path, arguments: argparse.Namespace) -> None:
     lines = [
         "# From files to embeddings: CLIP ViT-B/32",
         "",
-        f"Made by `python benchmarks/embedding.py`. {machine(PACKAGES)}. Medians of "
+        f"Made by `python {' '.join(sys.argv)}`. {machine(PACKAGES)}. Medians of "
         f"{arguments.repeats} turns, batches of {BATCH}, random weights (the arithmetic is "
         "that of the real ones).",
         "",
-        "![Pictures a second](embedding.png)",
+        f"![Pictures a second]({arguments.out.with_suffix('.png').name})",
         "",
         *table(timings),
         f"**The encoder alone**, in batches of {BATCH}: {share:.0%} of the speed of a "
@@ -396,9 +398,9 @@ def report(folder: Path, arguments: argparse.Namespace) -> None:
         ]
     print("\n".join(lines))
     if not arguments.print:
-        DOCS.mkdir(parents=True, exist_ok=True)
-        (DOCS / "embedding.md").write_text("\n".join(lines), encoding="utf-8")
-        plot(timings, limit, DOCS / "embedding.png")
+        page = arguments.out
+        page.write_text("\n".join(lines), encoding="utf-8")
+        plot(timings, limit, page.with_suffix(".png"))
 
 
 if __name__ == "__main__":
