@@ -46,9 +46,9 @@ EXPANSION_ADD = 128
 """How many nodes are kept in sight while a vector is added."""
 CODED_FROM = 256
 """Vectors of so many numbers are told apart by codes while the graph is built."""
-_LEADING = 20
-_AT_ONCE = 8192
-_CHECKED = 100
+# Of so many vectors one comes first, whatever it is like; vectors are added so many at a time; and
+# so many are read back.
+_LEADING, _AT_ONCE, _CHECKED = 20, 8192, 100
 # A vector of so many is a query to tune the walk with, before it is added: a sample of up to 1000.
 _ASIDE = 64
 _FEW, _SAMPLE = 25, 1000

@@ -17,7 +17,8 @@ from pareja.search.vectors.exact import Half
 SAMPLE = 10_000
 """How many vectors say what the others are like."""
 
-# A number is low or high this many standard deviations from 0: about three in ten are each.
+# A number is low or high this many standard deviations from 0: about three in ten are each. All
+# vectors have the same deviations: those far from the mean shall differ from those that are near.
 _LEVEL = 0.5
 _CELLS = 512
 
@@ -33,8 +34,11 @@ class GraphCodes:
 
     def __init__(self, sample: Half) -> None:
         rows = sample.astype(np.float32)
+        # Of the codebook only its turn is used.
         self._book = Codebook.around(rows.mean(axis=0), "binary")
-        self._centres = self._book.turned(rows[evenly(len(rows), _CELLS)])
+        turned = self._book.turned(rows)
+        self._level = _LEVEL * np.sqrt((turned**2).mean())
+        self._centres = turned[evenly(len(rows), _CELLS)]
 
     def coded(self, rows: Half) -> tuple[Packed, NDArray[np.intp]]:
         """Return codes ``(n, bytes)``, and ``(n,)`` which of the cells each vector is in.
@@ -43,7 +47,6 @@ class GraphCodes:
         the same neighbours, which are still at hand.
         """
         turned = self._book.turned(rows.astype(np.float32))
-        level = _LEVEL * np.sqrt((turned**2).mean(axis=1, keepdims=True))
-        codes = [np.packbits(turned > side * level, axis=1) for side in (-1, 1)]
+        codes = [np.packbits(turned > side * self._level, axis=1) for side in (-1, 1)]
         cells: NDArray[np.intp] = (turned @ self._centres.T).argmax(axis=1)
         return np.concatenate(codes, axis=1), cells
