@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Langs = Literal["en", "es"] | Sequence[Literal["en", "es"]]
+_Lang = Literal["en", "es"]
+Langs = _Lang | Sequence[_Lang]
 """One language or several."""
 
 _writers: list[Callable[..., Path]] = []
@@ -21,8 +22,10 @@ def write(result: object, path: Path | str, **options: Any) -> Path:
     """Write a result, and return where it is; `InputError` if nobody speaks its language."""
     from pareja.inputs import one_of
 
-    for lang in options.get("langs", [options["lang"]] if "lang" in options else []):
-        one_of("langs" if "langs" in options else "lang", lang, ("en", "es"))
+    for name in ("lang", "langs"):
+        given = options.get(name, ())
+        for lang in [given] if isinstance(given, str) else given:
+            one_of(name, lang, get_args(_Lang))
     return _writers[0](result, Path(path), **options)
 
 
