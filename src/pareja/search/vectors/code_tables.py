@@ -22,7 +22,6 @@ CODES_FROM = 8192
 
 # Of vectors that are read, in a block.
 _BATCHES = 4
-_SAMPLE = 10_000
 # Codes are made anew where this share of their rows is gone, or where there are this many times the
 # vectors that their mean was taken of.
 _DEAD = 0.2
@@ -168,7 +167,7 @@ class CodeTables:
         return made.kind == kind and dead <= _DEAD * live and live <= _GROWN * made.around
 
     def _mean(self, connection: sqlite3.Connection) -> Rows:
-        rows = self._rows.sample(connection, _SAMPLE)
+        rows = self._rows.sample(connection)
         mean: Rows = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
 

@@ -1,4 +1,4 @@
-"""Two bits a number: which vectors are neighbours, told faster than by their bytes.
+"""Two bits a number: which vectors are neighbours, found out sooner than by their bytes.
 
 Vectors are seen from their mean and turned at random, as in `pareja.search.vectors.codes`. A number
 is then low, middling or high, and two vectors are as far apart as the number of bits in which they
@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from pareja.arrays import evenly
 from pareja.search.vectors.codes import Codebook, Packed
 from pareja.search.vectors.exact import Half
-
-SAMPLE = 10_000
-"""How many vectors say what the others are like."""
 
 # A number is low or high this many standard deviations from 0: about three in ten are each. All
 # vectors have the same deviations: those far from the mean shall differ from those that are near.

@@ -16,6 +16,8 @@ from pareja.sqlite import in_parts, row_sum
 
 _BATCH = 8192
 _ROW = "picture, vector, category, checksum"
+# So many vectors say what the others are like.
+_SAMPLE = 10_000
 
 
 class VectorRows:
@@ -88,10 +90,10 @@ class VectorRows:
         ]
         return [picture for picture, _ in found], matrix([blob for _, blob in found], self._dim)
 
-    def sample(self, connection: sqlite3.Connection, most: int) -> Half:
-        """Return rows ``(n, dim)`` spread evenly over all, at most so many."""
+    def sample(self, connection: sqlite3.Connection) -> Half:
+        """Return rows ``(n, dim)`` spread evenly over all, 10,000 at most."""
         keys = self.keys(connection)
-        return self.numbered(connection, keys[evenly(len(keys), most)])[1]
+        return self.numbered(connection, keys[evenly(len(keys), _SAMPLE)])[1]
 
     def batches(
         self, connection: sqlite3.Connection, category: str | None = None, last: int = 0

@@ -19,7 +19,6 @@ from pareja.search.vectors.code_tables import CODES_FROM, CodeTables
 from pareja.search.vectors.codes import Codes
 from pareja.search.vectors.exact import Keys, Scan
 from pareja.search.vectors.graph import GRAPH_FROM, Source
-from pareja.search.vectors.graph_codes import SAMPLE
 from pareja.search.vectors.graph_files import GraphFiles
 from pareja.search.vectors.graph_search import SearchedGraph
 from pareja.search.vectors.protocol import checked_rows
@@ -235,7 +234,7 @@ class SqliteVectors:
                 (np.array(keys, np.int64), matrix(blobs, self._dim))
                 for keys, blobs in self._rows.batches(connection, last=last)
             ),
-            lambda: self._rows.sample(connection, SAMPLE),
+            lambda: self._rows.sample(connection),
         )
         return self._graphs.built(self._dim, source, newest, start, row)
 
